@@ -1,0 +1,217 @@
+"""Settings: flat frozen dataclasses whose ranges are checked when they are made.
+
+``None`` always means "the model's own default". An adapter declares the fields it honours; a field
+that was set and has no effect on the model is refused with the reason, never ignored
+(``check_honoured``). The command line's flags are generated from these fields (``cli/flags.py``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from limner.errors import OptionError
+
+OptionsT = TypeVar("OptionsT")
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field with its inclusive range and the sentence shown in ``--help``."""
+    return field(
+        default=default, metadata={"help": help, "low": low, "high": high, "choices": choices}
+    )
+
+
+class _Checked:
+    """Checks each field's type and range when an options value is made."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for spec in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, spec.name)
+            object.__setattr__(self, spec.name, _checked(spec, hints[spec.name], value))
+
+
+def field_type(hint: Any) -> tuple[type, bool]:
+    """``(type, may be None)`` of a field annotated ``T`` or ``T | None``."""
+    if isinstance(hint, types.UnionType):
+        (kind,) = (t for t in typing.get_args(hint) if t is not type(None))
+        return kind, True
+    return hint, False
+
+
+def _checked(spec: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
+    kind, optional = field_type(hint)
+    if value is None and optional:
+        return None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    right_type = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if not right_type:
+        raise OptionError(f"{spec.name} is a {kind.__name__}, got {value!r}.")
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    if kind in (int, float) and not (
+        math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
+    ):
+        bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        raise OptionError(f"{spec.name} must be {bounds}, got {value}.")
+    choices = spec.metadata["choices"]
+    if choices and value not in choices:
+        raise OptionError(f"{spec.name} is one of {', '.join(choices)}; got {value!r}.")
+    return value
+
+
+@dataclass(frozen=True)
+class DetectOptions(_Checked):
+    """How phrases and example images become boxes."""
+
+    threshold: float | None = setting(None, "Least score of a box that is kept.", low=0.0, high=1.0)
+    nms_threshold: float = setting(
+        0.5, "Of boxes whose IoU is above this, the best one stays.", low=0.0, high=1.0
+    )
+    class_agnostic_nms: bool = setting(
+        False, "Let boxes of different phrases suppress each other too."
+    )
+    max_detections: int = setting(100, "At most this many boxes, best first.", low=1)
+
+
+@dataclass(frozen=True)
+class SegmentOptions(_Checked):
+    """How a prompt becomes a mask."""
+
+    multimask_output: bool | None = setting(
+        None, "Let the model propose three masks and take the best (SAM: on for a single point)."
+    )
+    mask_threshold: float | None = setting(
+        None, "Logit above which a pixel belongs to the mask (SAM: 0)."
+    )
+    iterations: int | None = setting(None, "GrabCut rounds (default 5).", low=1, high=50)
+
+
+@dataclass(frozen=True)
+class EverythingOptions(_Checked):
+    """Everything mode: a grid of points, each asked, the stable answers kept.
+
+    Names and defaults are those of segment-anything's ``SamAutomaticMaskGenerator``.
+    """
+
+    points_per_side: int = setting(32, "Points along each side of the grid.", low=1, high=256)
+    points_per_batch: int = setting(64, "Points asked at once: lower it to save memory.", low=1)
+    pred_iou_thresh: float = setting(
+        0.88, "Least quality that the model predicts for its mask.", low=0.0, high=1.0
+    )
+    stability_score_thresh: float = setting(
+        0.95, "Least IoU of the mask cut a little higher and a little lower.", low=0.0, high=1.0
+    )
+    stability_score_offset: float = setting(1.0, "How much higher and lower, in logits.", low=0.0)
+    box_nms_thresh: float = setting(
+        0.7, "Of masks whose boxes' IoU is above this, the best one stays.", low=0.0, high=1.0
+    )
+    min_mask_region_area: int = setting(
+        0, "Holes and specks below this many pixels are mended.", low=0
+    )
+
+
+@dataclass(frozen=True)
+class InpaintOptions(_Checked):
+    """How a model fills the mask. Diffusion names are those of diffusers' inpaint pipelines."""
+
+    num_inference_steps: int | None = setting(None, "Denoising steps.", low=1, high=1000)
+    guidance_scale: float | None = setting(
+        None, "Classifier-free guidance: how strictly the words are followed.", low=0.0, high=100.0
+    )
+    strength: float | None = setting(
+        None, "1 repaints from noise, less keeps more of what was there.", low=0.01, high=1.0
+    )
+    scheduler: str | None = setting(None, "A diffusers scheduler class, by name.")
+    num_images_per_prompt: int | None = setting(None, "How many pictures to paint.", low=1, high=64)
+    seed: int | None = setting(
+        None, "Picture k is drawn with seed + k, whatever the batch.", low=0, high=2**63 - 65
+    )
+    method: str | None = setting(None, "Which classical fill (limner models info opencv-inpaint).")
+    radius: int | None = setting(
+        None, "Pixels around the hole that a classical fill looks at.", low=1, high=200
+    )
+
+
+@dataclass(frozen=True)
+class EditOptions(_Checked):
+    """The mask and the crop of an edit, in pixels of the original image."""
+
+    dilate: int | None = setting(
+        None, "Grow the mask by this many pixels (default: 1.5 % of the object's size).", low=0
+    )
+    feather: int = setting(4, "Width of the soft border, inside the mask.", low=0, high=1000)
+    context: float = setting(
+        0.5, "Space kept around the object, in parts of its size.", low=0.0, high=20.0
+    )
+
+
+@dataclass(frozen=True)
+class RedactOptions(_Checked):
+    """How something is hidden."""
+
+    style: str = setting("blur", "How it is hidden.", choices=("blur", "pixelate", "solid"))
+    amount: float | None = setting(
+        None,
+        "Blur: radius; pixelate: block; in parts of the object's longer side.",
+        low=0.01,
+        high=1.0,
+    )
+    dilate: int | None = setting(
+        None, "Grow the mask by this many pixels (default: 8 % of the object's size).", low=0
+    )
+
+
+def from_dict(cls: type[OptionsT], data: Mapping[str, Any]) -> OptionsT:
+    """Options from parsed JSON or TOML; an unknown key is an ``OptionError``."""
+    known = [spec.name for spec in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise OptionError(f"{cls.__name__} has {', '.join(known)}; got {', '.join(unknown)}.")
+    return cls(**data)
+
+
+def to_dict(options: Any) -> dict[str, Any]:
+    """All fields, as JSON values."""
+    return dataclasses.asdict(options)
+
+
+def changed(options: Any) -> dict[str, Any]:
+    """The fields whose value is not the default."""
+    return {
+        spec.name: getattr(options, spec.name)
+        for spec in dataclasses.fields(options)
+        if getattr(options, spec.name) != spec.default
+    }
+
+
+def check_honoured(options: Any, honoured: frozenset[str], model: str, reason: str) -> None:
+    """Refuse a setting that would have no effect.
+
+    Args:
+        honoured: names of the fields this model obeys.
+        reason: why the others can't matter, as the end of a sentence.
+
+    Raises:
+        OptionError: a changed field is not among ``honoured``.
+    """
+    idle = sorted(set(changed(options)) - honoured)
+    if idle:
+        have = "has" if len(idle) == 1 else "have"
+        raise OptionError(
+            f"{', '.join(idle)} {have} no effect on {model}: {reason}. "
+            f"It obeys {', '.join(sorted(honoured)) or 'no settings'}."
+        )

@@ -1,0 +1,341 @@
+"""A visual prompt is a typed value: what a person can say about one thing in one image.
+
+All coordinates are floats in pixels of the EXIF-upright original, origin top left; pixel ``(i, j)``
+covers ``[i, i+1) x [j, j+1)``, so the box of a whole ``W x H`` image is ``(0, 0, W, H)``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from limner.errors import PromptError
+
+BoolMask = npt.NDArray[np.bool_]
+RgbArray = npt.NDArray[np.uint8]
+
+
+class PromptKind(StrEnum):
+    """One way of saying it. A model declares which of these it takes."""
+
+    TEXT = "text"
+    EXEMPLAR = "exemplar"
+    POINT = "point"
+    BACKGROUND_POINT = "background point"
+    BOX = "box"
+    MASK = "mask"
+
+
+def _finite(what: str, *values: float) -> None:
+    if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        raise PromptError(f"{what} must be finite numbers, got {', '.join(map(repr, values))}.")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A click. ``foreground=False`` says "not this"."""
+
+    x: float
+    y: float
+    foreground: bool = True
+
+    def __post_init__(self) -> None:
+        _finite("A point's x and y", self.x, self.y)
+        object.__setattr__(self, "x", float(self.x))
+        object.__setattr__(self, "y", float(self.y))
+
+    @property
+    def label(self) -> int:
+        """SAM's ``point_labels`` value: 1 foreground, 0 background."""
+        return int(self.foreground)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"x": self.x, "y": self.y, "foreground": self.foreground}
+
+
+@dataclass(frozen=True)
+class Box:
+    """XYXY, ``x0 < x1`` and ``y0 < y1``."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        _finite("A box's corners", *self.xyxy)
+        for name in ("x0", "y0", "x1", "y1"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        if self.x0 >= self.x1 or self.y0 >= self.y1:
+            raise PromptError(
+                "A box is left,top,right,bottom with right > left and bottom > top, "
+                f"got {self.x0:g},{self.y0:g},{self.x1:g},{self.y1:g}."
+            )
+
+    @property
+    def xyxy(self) -> tuple[float, float, float, float]:
+        return (self.x0, self.y0, self.x1, self.y1)
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return (self.x1 - self.x0) * (self.y1 - self.y0)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"xyxy": list(self.xyxy)}
+
+
+def _array_digest(array: npt.NDArray[Any]) -> str:
+    header = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """An ``(H, W)`` bool array over the whole original image, True = the object.
+
+    Compares by content. The array is copied and made read-only.
+    """
+
+    array: BoolMask
+
+    def __post_init__(self) -> None:
+        array = np.array(self.array, dtype=bool, order="C")
+        if array.ndim != 2 or array.size == 0:
+            raise PromptError(f"A mask is an (H, W) array, got shape {array.shape}.")
+        if not array.any():
+            raise PromptError("The mask is empty: no pixel of it is marked as the object.")
+        array.setflags(write=False)
+        object.__setattr__(self, "array", array)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return (self.array.shape[1], self.array.shape[0])
+
+    @cached_property
+    def digest(self) -> str:
+        return _array_digest(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mask) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """COCO's compressed RLE, ``size`` as (H, W)."""
+        from pycocotools import mask as coco
+
+        rle = coco.encode(np.asfortranarray(self.array, dtype=np.uint8))
+        return {"rle": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A phrase, and what it is *not* (``negative``)."""
+
+    phrase: str
+    negative: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("phrase", "negative"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise PromptError(f"A text prompt's {name} is a string, got {value!r}.")
+            object.__setattr__(self, name, " ".join(value.split()))
+        if not self.phrase:
+            raise PromptError('A text prompt needs a phrase such as "dog", got an empty one.')
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"phrase": self.phrase, "negative": self.negative}
+
+
+@dataclass(frozen=True, eq=False)
+class Exemplar:
+    """ "One like this": an ``(H, W, 3)`` uint8 RGB example image and the thing's box in it.
+
+    ``box=None`` means the whole example image. Compares by content.
+    """
+
+    image: RgbArray
+    box: Box | None = None
+
+    def __post_init__(self) -> None:
+        array = np.array(self.image, order="C")
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
+            raise PromptError(
+                f"An example image is (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}."
+            )
+        array.setflags(write=False)
+        object.__setattr__(self, "image", array)
+        if self.box is not None:
+            _check_box_inside(self.box, self.size_wh, "the example image")
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return (self.image.shape[1], self.image.shape[0])
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{_array_digest(self.image)}{self.box}".encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Exemplar) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def to_dict(self) -> dict[str, Any]:
+        from PIL import Image
+
+        buffer = io.BytesIO()
+        Image.fromarray(self.image).save(buffer, format="PNG")
+        return {
+            "png": base64.b64encode(buffer.getvalue()).decode("ascii"),
+            "box": self.box.to_dict() if self.box else None,
+        }
+
+
+@dataclass(frozen=True)
+class VisualPrompt:
+    """ONE thing wanted in one image. Several points make one object, not several.
+
+    Raises:
+        PromptError: nothing was said, or only background points were ("not this" of nothing).
+    """
+
+    text: Text | None = None
+    exemplar: Exemplar | None = None
+    points: tuple[Point, ...] = ()
+    box: Box | None = None
+    mask: Mask | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", tuple(self.points))
+        kinds = self.kinds
+        if not kinds:
+            raise PromptError("An empty prompt: give a point, box, mask, phrase or example image.")
+        if kinds == {PromptKind.BACKGROUND_POINT}:
+            raise PromptError(
+                "Only background points were given: add a foreground point, a box or a phrase "
+                "that says what the object is."
+            )
+
+    @property
+    def kinds(self) -> frozenset[PromptKind]:
+        present = {
+            PromptKind.TEXT: self.text is not None,
+            PromptKind.EXEMPLAR: self.exemplar is not None,
+            PromptKind.POINT: any(p.foreground for p in self.points),
+            PromptKind.BACKGROUND_POINT: any(not p.foreground for p in self.points),
+            PromptKind.BOX: self.box is not None,
+            PromptKind.MASK: self.mask is not None,
+        }
+        return frozenset(kind for kind, here in present.items() if here)
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether it says *where*, so that no detector is needed."""
+        return bool(self.points or self.box or self.mask)
+
+    def check_within(self, size_wh: tuple[int, int]) -> None:
+        """Refuse what lies outside an image of ``size_wh`` pixels.
+
+        Raises:
+            PromptError: a point outside, a box that leaves the image, a mask of another size.
+        """
+        width, height = size_wh
+        for point in self.points:
+            if not (0 <= point.x < width and 0 <= point.y < height):
+                raise PromptError(
+                    f"The point {point.x:g},{point.y:g} lies outside the image, which is "
+                    f"{width}x{height} pixels (x 0–{width - 1}, y 0–{height - 1})."
+                )
+        if self.box is not None:
+            _check_box_inside(self.box, size_wh, "the image")
+        if self.mask is not None and self.mask.size_wh != size_wh:
+            mask_w, mask_h = self.mask.size_wh
+            raise PromptError(
+                f"The mask is {mask_w}x{mask_h} pixels and the image {width}x{height}: "
+                "a mask covers the whole image, pixel for pixel."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Exact JSON: ``VisualPrompt.from_dict(p.to_dict()) == p``."""
+        made: dict[str, Any] = {}
+        for name in ("text", "exemplar", "box", "mask"):
+            if (value := getattr(self, name)) is not None:
+                made[name] = value.to_dict()
+        if self.points:
+            made["points"] = [point.to_dict() for point in self.points]
+        return made
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VisualPrompt:
+        """Inverse of ``to_dict``; an unknown key or a wrong type is a ``PromptError``."""
+        readers: dict[str, Any] = {
+            "text": lambda v: Text(**v),
+            "exemplar": _exemplar_from_dict,
+            "points": lambda v: tuple(Point(**p) for p in v),
+            "box": _box_from_dict,
+            "mask": _mask_from_dict,
+        }
+        try:
+            unknown = sorted(set(data) - set(readers))
+            if unknown:
+                raise PromptError(
+                    f"A prompt has the keys {', '.join(readers)}; got {', '.join(unknown)}."
+                )
+            return cls(**{key: readers[key](value) for key, value in data.items()})
+        except (TypeError, KeyError, ValueError, AttributeError, OSError) as error:
+            raise PromptError(f"This is not a prompt's JSON: {error}.") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content; equal prompts have equal digests."""
+        parts = self.to_dict()
+        if self.mask is not None:
+            parts["mask"] = self.mask.digest
+        if self.exemplar is not None:
+            parts["exemplar"] = self.exemplar.digest
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _check_box_inside(box: Box, size_wh: tuple[int, int], where: str) -> None:
+    width, height = size_wh
+    if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height:
+        raise PromptError(
+            f"The box {box.x0:g},{box.y0:g},{box.x1:g},{box.y1:g} leaves {where}, "
+            f"which is {width}x{height} pixels."
+        )
+
+
+def _box_from_dict(data: Mapping[str, Any]) -> Box:
+    (xyxy,) = data.values() if set(data) == {"xyxy"} else ([],)
+    return Box(*xyxy)
+
+
+def _mask_from_dict(data: Mapping[str, Any]) -> Mask:
+    from pycocotools import mask as coco
+
+    rle = data["rle"]
+    return Mask(coco.decode({"size": rle["size"], "counts": rle["counts"].encode("ascii")}))
+
+
+def _exemplar_from_dict(data: Mapping[str, Any]) -> Exemplar:
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(base64.b64decode(data["png"], validate=True)))
+    box = data.get("box")
+    return Exemplar(np.asarray(image.convert("RGB")), _box_from_dict(box) if box else None)

@@ -1,0 +1,169 @@
+"""What a model family must offer. Plain classes satisfy these; nothing inherits from them.
+
+An *image* is a ``PIL.Image.Image`` of mode RGB, EXIF-upright. Masks are ``(H, W)`` bool at the
+original's size. Detections are ``sv.Detections`` with the keys of ``limner.detections``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from limner.errors import UnsupportedPrompt
+from limner.options import DetectOptions, EverythingOptions, InpaintOptions, SegmentOptions
+from limner.prompts import PromptKind, Text, VisualPrompt
+
+if TYPE_CHECKING:
+    import supervision as sv
+    from PIL.Image import Image
+
+OnStep = Callable[[int, int], None]
+"""Progress: ``on_step(done, total)``; exceptions it raises stop the work."""
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which weights answered: enough to find them again."""
+
+    name: str
+    family: str
+    licence: str
+    revision: str | None = None
+    """The hub's commit, or None for weights without one."""
+    files: tuple[tuple[str, str], ...] = ()
+    """``(path, sha256)`` of each weight file, as recorded in the lock."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "family": self.family,
+            "licence": self.licence,
+            "revision": self.revision,
+            "files": dict(self.files),
+        }
+
+
+@dataclass(frozen=True)
+class ImageEmbedding:
+    """An image as a segmenter sees it. A value: cache it, share it between threads.
+
+    ``data`` belongs to the model that made it; ``model`` names that model, and a segmenter refuses
+    another's embedding.
+    """
+
+    digest: str
+    size_wh: tuple[int, int]
+    model: str
+    data: Any
+
+
+@runtime_checkable
+class Model(Protocol):
+    ref: ModelRef
+
+
+@runtime_checkable
+class Detector(Model, Protocol):
+    accepts: frozenset[PromptKind]
+
+    def detect(
+        self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
+    ) -> sv.Detections:
+        """Boxes for each prompt; ``class_id`` is the prompt's index. Best first."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Model, Protocol):
+    accepts: frozenset[PromptKind]
+
+    def embed(self, image: Image) -> ImageEmbedding:
+        """The costly part, done once an image."""
+        ...
+
+    def segment(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[VisualPrompt],
+        options: SegmentOptions,
+        on_step: OnStep | None = None,
+    ) -> sv.Detections:
+        """Row ``i`` answers ``prompts[i]``, with ``mask``, ``mask_score`` and ``candidates``."""
+        ...
+
+
+@runtime_checkable
+class EverythingSegmenter(Segmenter, Protocol):
+    def segment_everything(
+        self,
+        embedding: ImageEmbedding,
+        options: EverythingOptions,
+        on_step: OnStep | None = None,
+    ) -> sv.Detections:
+        """All stable masks, best first; ``mask`` is an ``sv.CompactMask``."""
+        ...
+
+
+@runtime_checkable
+class Inpainter(Model, Protocol):
+    takes_text: bool
+    """Whether ``paint`` matters; a model without it can only remove."""
+    grid: int
+    """Width and height that the model sees must be multiples of this."""
+    native_size: int | None
+    """Side in pixels that the model was trained at; None: any."""
+
+    def inpaint(
+        self,
+        image: Image,
+        mask: npt.NDArray[np.bool_],
+        paint: Text | None,
+        options: InpaintOptions,
+        on_step: OnStep | None = None,
+    ) -> list[Image]:
+        """Pictures of the same size; what they hold outside ``mask`` is not used."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Model, Protocol):
+    def encode_images(self, images: Sequence[Image]) -> npt.NDArray[np.float32]:
+        """(N, D) unit rows."""
+        ...
+
+
+@runtime_checkable
+class Captioner(Model, Protocol):
+    def caption(self, images: Sequence[Image]) -> list[str]: ...
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    def log(self, values: dict[str, float], step: int | None = None) -> None: ...
+    def save_image(self, name: str, image: Image) -> None: ...
+    def save_file(self, name: str, path: str) -> None: ...
+
+
+def check_accepts(
+    model: Detector | Segmenter, prompts: Sequence[VisualPrompt], *, others: str = ""
+) -> None:
+    """Refuse a prompt kind the model can't take: once, at the border, never ignored.
+
+    Args:
+        others: a clause naming models that can, for the message.
+
+    Raises:
+        UnsupportedPrompt: with the kinds that the model does take.
+    """
+    for prompt in prompts:
+        refused = sorted(kind for kind in prompt.kinds - model.accepts)
+        if refused:
+            takes = ", ".join(sorted(model.accepts))
+            raise UnsupportedPrompt(
+                f"{model.ref.name} can't take a {' or '.join(refused)} prompt; it takes {takes}."
+                + (f" {others}" if others else "")
+            )
