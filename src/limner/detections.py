@@ -9,7 +9,301 @@ mask_score     float32      the model's own estimate of the mask's quality
 candidates     object       tuple of ``(mask (H, W) bool, score)``, best first, where kept
 ============== ============ ====================================================================
 
-Functions return new values; none edits its argument.
+Detectors can't do negation, order or number reliably ("a person without sunglasses" boxes the
+sunglasses), so those are done here, deterministically, on the boxes. Functions return new values;
+none edits its argument.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import supervision as sv
+
+from limner.errors import PromptError
+from limner.prompts import BoolMask, Box, Point, VisualPrompt
+
+Boxes = npt.NDArray[np.number[Any]]
+
+NOT_OVERLAP = 0.5
+"""Part of a negative box that must lie in a box for it to be subtracted: worn sunglasses lie almost
+wholly in their person's box, the neighbour's do not."""
+
+
+def make(
+    xyxy: Boxes,
+    confidence: npt.ArrayLike,
+    prompt_index: npt.ArrayLike,
+    class_name: Sequence[str],
+) -> sv.Detections:
+    """Detections with our keys; zero rows are welcome.
+
+    Args:
+        xyxy: (N, 4) pixels of the original image.
+        confidence: (N,) 0..1.
+        prompt_index: (N,) which prompt each row answers.
+        class_name: N names.
+    """
+    index = np.asarray(prompt_index, dtype=np.int64).reshape(-1)
+    return sv.Detections(
+        xyxy=np.asarray(xyxy, dtype=np.float32).reshape(-1, 4),
+        confidence=np.asarray(confidence, dtype=np.float32).reshape(-1),
+        class_id=index,
+        data={"class_name": np.asarray(class_name, dtype=str), "prompt_index": index.copy()},
+    )
+
+
+def empty(*, with_mask_keys: bool = False) -> sv.Detections:
+    """No rows, all keys."""
+    none = make(np.empty((0, 4)), [], [], [])
+    return with_masks(none, [], [], candidates=[]) if with_mask_keys else none
+
+
+def mask_of(detections: sv.Detections, row: int) -> BoolMask:
+    """(H, W) bool of one row, whether the masks are stored dense or compact."""
+    if detections.mask is None:
+        raise ValueError("These detections have boxes only, no masks.")
+    return np.asarray(detections.mask[row], dtype=bool)
+
+
+def take(detections: sv.Detections, rows: Any) -> sv.Detections:
+    """The rows picked by an index array, bool array or slice, as new detections."""
+    return cast(sv.Detections, detections[rows])
+
+
+def copy(detections: sv.Detections) -> sv.Detections:
+    """The same rows in a value of their own."""
+    return take(detections, np.arange(len(detections)))
+
+
+def with_masks(
+    detections: sv.Detections, masks: Sequence[BoolMask], scores: npt.ArrayLike, **data: Any
+) -> sv.Detections:
+    """The same rows with ``mask`` (N, H, W) bool, ``mask_score`` and further ``data`` columns."""
+    made = copy(detections)
+    made.mask = np.stack(masks) if len(masks) else None
+    made.data["mask_score"] = np.asarray(scores, dtype=np.float32).reshape(-1)
+    for key, values in data.items():
+        column = np.empty(len(values), dtype=object)
+        column[:] = values
+        made.data[key] = column
+    return made
+
+
+def merge(parts: Sequence[sv.Detections]) -> sv.Detections:
+    """All rows in one, in order; only the keys that every part has are kept."""
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return parts[0] if parts else empty()
+    keys = set.intersection(*(set(part.data) for part in filled))
+    slim = []
+    for part in filled:
+        part = copy(part)
+        part.data = {key: value for key, value in part.data.items() if key in keys}
+        slim.append(part)
+    return sv.Detections.merge(slim)
+
+
+def by_confidence(detections: sv.Detections) -> sv.Detections:
+    """Best first; equal scores keep their order."""
+    if detections.confidence is None:
+        return detections
+    return take(detections, np.argsort(-detections.confidence, kind="stable"))
+
+
+# --- what is decided on boxes -------------------------------------------------------------------
+
+
+def area(xyxy: Boxes) -> npt.NDArray[np.float64]:
+    """(N,) square pixels of (N, 4) boxes."""
+    sides = np.clip(xyxy[:, 2:] - xyxy[:, :2], 0, None).astype(np.float64)
+    return np.asarray(sides[:, 0] * sides[:, 1])
+
+
+def intersection(a: Boxes, b: Boxes) -> npt.NDArray[np.float64]:
+    """(N, M) square pixels shared by each of (N, 4) and each of (M, 4) boxes."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    sides = np.clip(high - low, 0, None).astype(np.float64)
+    return np.asarray(sides[..., 0] * sides[..., 1])
+
+
+def subtract(
+    detections: sv.Detections, negatives: sv.Detections, overlap: float = NOT_OVERLAP
+) -> sv.Detections:
+    """Rows that hold none of ``negatives``: "a person, not sunglasses".
+
+    A row is dropped when at least ``overlap`` of a negative box's area lies in it, or at least
+    ``overlap`` of its own area lies in a negative box ("a dog, not a poodle").
+    """
+    if not len(detections) or not len(negatives):
+        return detections
+    shared = intersection(detections.xyxy, negatives.xyxy)
+    of_negative = shared / np.maximum(area(negatives.xyxy), 1e-9)[None, :]
+    of_row = shared / np.maximum(area(detections.xyxy), 1e-9)[:, None]
+    hit = (np.maximum(of_negative, of_row) >= overlap).any(axis=1)
+    return take(detections, ~hit)
+
+
+def largest(detections: sv.Detections, count: int = 1) -> sv.Detections:
+    """The ``count`` rows of the largest boxes, largest first."""
+    return _first(detections, -area(detections.xyxy), count)
+
+
+def smallest(detections: sv.Detections, count: int = 1) -> sv.Detections:
+    return _first(detections, area(detections.xyxy), count)
+
+
+def leftmost(detections: sv.Detections, count: int = 1) -> sv.Detections:
+    """The ``count`` rows whose centres lie furthest left, leftmost first."""
+    return _first(detections, _centres(detections)[:, 0], count)
+
+
+def rightmost(detections: sv.Detections, count: int = 1) -> sv.Detections:
+    return _first(detections, -_centres(detections)[:, 0], count)
+
+
+def topmost(detections: sv.Detections, count: int = 1) -> sv.Detections:
+    return _first(detections, _centres(detections)[:, 1], count)
+
+
+def bottommost(detections: sv.Detections, count: int = 1) -> sv.Detections:
+    return _first(detections, -_centres(detections)[:, 1], count)
+
+
+def best(detections: sv.Detections, count: int = 1) -> sv.Detections:
+    """The ``count`` rows of the highest scores."""
+    return take(by_confidence(detections), slice(count))
+
+
+def nearest(detections: sv.Detections, x: float, y: float, count: int = 1) -> sv.Detections:
+    """The ``count`` rows whose boxes lie nearest to a point; a box holding it is at distance 0.
+
+    Of several that hold it the one whose centre is nearest comes first.
+    """
+    at = np.array([x, y])
+    outside = np.maximum(np.maximum(detections.xyxy[:, :2] - at, at - detections.xyxy[:, 2:]), 0)
+    distance = np.hypot(*outside.T)
+    to_centre = np.hypot(*(_centres(detections) - at).T)
+    order = np.lexsort((to_centre, distance))[:count]
+    return take(detections, order)
+
+
+def inside(detections: sv.Detections, box: Box, overlap: float = 0.5) -> sv.Detections:
+    """Rows with at least ``overlap`` of their area inside ``box``."""
+    shared = intersection(detections.xyxy, np.array([box.xyxy]))[:, 0]
+    return take(detections, shared >= overlap * np.maximum(area(detections.xyxy), 1e-9))
+
+
+def _centres(detections: sv.Detections) -> npt.NDArray[np.float64]:
+    return np.asarray((detections.xyxy[:, :2] + detections.xyxy[:, 2:]) / 2, dtype=np.float64)
+
+
+def _first(detections: sv.Detections, key: npt.NDArray[np.float64], count: int) -> sv.Detections:
+    return take(detections, np.argsort(key, kind="stable")[:count])
+
+
+# --- the same, as a person types it ---------------------------------------------------------------
+
+Counted = Callable[[sv.Detections, int], sv.Detections]
+
+ORDERS: dict[str, Counted] = {
+    "best": best,
+    "largest": largest,
+    "smallest": smallest,
+    "leftmost": leftmost,
+    "rightmost": rightmost,
+    "topmost": topmost,
+    "bottommost": bottommost,
+}
+"""Selections by order; each takes how many to keep."""
+
+SELECT_SYNTAX = (
+    f"{', '.join(ORDERS)} (each with :N for how many), nearest:x,y[:N], "
+    "inside:left,top,right,bottom, count:N"
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One ``--select``: ``largest``, ``leftmost:2``, ``nearest:350,400``, ``inside:0,0,90,90``."""
+
+    name: str
+    numbers: tuple[float, ...] = ()
+    count: int = 1
+
+    def __call__(self, detections: sv.Detections) -> sv.Detections:
+        """Applied to each prompt's rows apart, so that ``largest`` means the largest of each."""
+        if not len(detections) or detections.class_id is None:
+            return detections
+        groups = [
+            self._pick(take(detections, detections.class_id == k))
+            for k in np.unique(detections.class_id)
+        ]
+        return merge(groups)
+
+    def _pick(self, rows: sv.Detections) -> sv.Detections:
+        if self.name == "nearest":
+            return nearest(rows, self.numbers[0], self.numbers[1], self.count)
+        if self.name == "inside":
+            return inside(rows, Box(*self.numbers))
+        return ORDERS["best" if self.name == "count" else self.name](rows, self.count)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "numbers": list(self.numbers), "count": self.count}
+
+
+def parse_selection(text: str) -> Selection:
+    """A ``--select`` value as typed.
+
+    Raises:
+        PromptError: unknown name, wrong number of values, a count below 1.
+    """
+    name, *rest = text.strip().split(":")
+    try:
+        if name in ORDERS and len(rest) <= 1:
+            return Selection(name, count=_count(rest[0]) if rest else 1)
+        if name == "count" and len(rest) == 1:
+            return Selection(name, count=_count(rest[0]))
+        if name == "nearest" and len(rest) in (1, 2):
+            x, y = _floats(rest[0], 2)
+            count = _count(rest[1]) if len(rest) == 2 else 1
+            Point(x, y)  # refuses what is not finite
+            return Selection(name, (x, y), count)
+        if name == "inside" and len(rest) == 1:
+            return Selection(name, Box(*_floats(rest[0], 4)).xyxy)
+    except ValueError:
+        pass
+    raise PromptError(f"--select takes {SELECT_SYNTAX}; got {text!r}.")
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count
+
+
+def _floats(text: str, expected: int) -> list[float]:
+    values = [float(part) for part in text.split(",")]
+    if len(values) != expected:
+        raise ValueError(text)
+    return values
+
+
+# --- from boxes back to prompts -------------------------------------------------------------------
+
+
+def to_prompts(detections: sv.Detections, size_wh: tuple[int, int]) -> list[VisualPrompt]:
+    """Each row's box as a box prompt, clipped to the image and at least a pixel wide and high."""
+    width, height = size_wh
+    prompts = []
+    for x0, y0, x1, y1 in detections.xyxy.astype(float):
+        x0, y0 = min(max(x0, 0.0), width - 1.0), min(max(y0, 0.0), height - 1.0)
+        x1, y1 = min(max(x1, x0 + 1), float(width)), min(max(y1, y0 + 1), float(height))
+        prompts.append(VisualPrompt(box=Box(x0, y0, x1, y1)))
+    return prompts

@@ -163,6 +163,11 @@ class EditOptions(_Checked):
 class RedactOptions(_Checked):
     """How something is hidden."""
 
+    region: str | None = setting(
+        None,
+        "What is covered: the box, or the outline (default: the box where there is one).",
+        choices=("box", "outline"),
+    )
     style: str = setting("blur", "How it is hidden.", choices=("blur", "pixelate", "solid"))
     amount: float | None = setting(
         None,

@@ -117,6 +117,14 @@ class Inpainter(Model, Protocol):
     native_size: int | None
     """Side in pixels that the model was trained at; None: any."""
 
+    def resolve(self, options: InpaintOptions) -> InpaintOptions:
+        """Every field this model obeys filled in, the seed too: what a record must hold.
+
+        Raises:
+            OptionError: a field that was set and has no effect on this model.
+        """
+        ...
+
     def inpaint(
         self,
         image: Image,

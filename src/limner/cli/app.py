@@ -1,0 +1,103 @@
+"""The ``limner`` command: which module holds which verb, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from limner.errors import LimnerError, OutOfMemory
+from limner.version import __version__
+
+COMMANDS = {
+    "detect": ("limner.cli.find", "Boxes around what a phrase or an example image names."),
+    "segment": ("limner.cli.find", "Outline what you click on, box or name."),
+    "edit": ("limner.cli.change", "Replace what is found by what --paint says."),
+    "remove": ("limner.cli.change", "Take an object away and continue its surroundings."),
+    "cutout": ("limner.cli.change", "An object alone on transparency."),
+    "background": ("limner.cli.change", "Keep an object and change everything behind it."),
+    "redact": ("limner.cli.change", "Hide faces, plates or anything else, and check that it is."),
+    "models": ("limner.cli.models", "List, explain, fetch and locate models."),
+}
+"""Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""
+
+INTERRUPTED = 130
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="limner")
+def limner() -> None:
+    """Point at it, box it, show it or say it; limner outlines it, repaints it, and says how.
+
+    \b
+    limner segment photo.jpg --point 350,450
+    limner remove photo.jpg --box 530,180,780,600
+    limner redact street.jpg --text face
+
+    Coordinates are pixels of the upright image, x to the right, y down, or percentages (50%,40%).
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code and never raises.
+
+    0 done; 1 done, but the result was refused (nothing found with --fail-if-empty, still visible);
+    2 bad input or a model that can't answer; 70 a bug of ours; 130 interrupted.
+    """
+    try:
+        limner.main(list(sys.argv[1:] if argv is None else argv), standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2)
+    except LimnerError as error:
+        return _fail(str(error), error.exit_code)
+    except MemoryError:
+        advice = "Use a smaller image or model, or close other programs."
+        return _fail(f"Memory ran out. {advice}", OutOfMemory.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("Interrupted; finished results are kept, run again to go on.", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (`limner … | head`): not our error, nothing to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("LIMNER_DEBUG"):
+            raise
+        return _fail(
+            f"A bug in limner ({type(error).__name__}: {error}). Please report it; "
+            "LIMNER_DEBUG=1 shows where it happened.",
+            INTERNAL,
+        )
+    return 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    click.echo(f"limner: {sentence}", err=True)
+    return code

@@ -1,0 +1,243 @@
+"""The verbs that change a picture: parse, call, save, and check what was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from limner.cli.batch import Place, Settings, batch_options, check_free, run_batch
+from limner.cli.find import finding_of, finding_options, session_of
+from limner.cli.flags import flags, typed
+from limner.cli.objects import ObjectCommand, drafts, resolve
+from limner.cli.plan import print_plan
+from limner.errors import OptionError, OutputError, StillVisible
+from limner.options import EditOptions, InpaintOptions, RedactOptions
+
+if TYPE_CHECKING:
+    from limner.pipeline.backdrop import Backdrop
+    from limner.prompts import Text
+    from limner.protocols import OnStep
+    from limner.runs.record import Job
+    from limner.session import Run, Source
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+inpainter_option = click.option("--inpainter", help="Model that repaints: a name, or a folder.")
+LOSSLESS = (".png", ".webp", ".tif", ".tiff")
+
+
+@click.command(cls=ObjectCommand)
+@batch_options
+@flags(EditOptions)
+@flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
+@inpainter_option
+@click.option("--negative-prompt", default="", help="What must not be painted.")
+@click.option("--paint", required=True, help="What to paint there.")
+@finding_options
+@click.pass_context
+def edit(ctx: click.Context, **given: Any) -> None:
+    """Replace what is found by what --paint says.
+
+    \b
+    limner edit room.jpg --find "the sofa" --paint "a red leather sofa" --profile base
+    """
+    from limner.prompts import Text
+
+    paint = Text(given["paint"], given["negative_prompt"])
+    _change(
+        ctx,
+        "edit",
+        given,
+        paint=paint,
+        inpaint=typed(InpaintOptions, given),
+        edit=typed(EditOptions, given),
+    )
+
+
+@click.command(cls=ObjectCommand)
+@batch_options
+@flags(EditOptions)
+@flags(InpaintOptions)
+@inpainter_option
+@finding_options
+@click.pass_context
+def remove(ctx: click.Context, **given: Any) -> None:
+    """Take an object away and continue its surroundings."""
+    _change(
+        ctx,
+        "remove",
+        given,
+        inpaint=typed(InpaintOptions, given),
+        edit=typed(EditOptions, given),
+    )
+
+
+@click.command(cls=ObjectCommand)
+@batch_options
+@flags(EditOptions, leave_out=frozenset({"context"}))
+@finding_options
+@click.pass_context
+def cutout(ctx: click.Context, **given: Any) -> None:
+    """An object alone on transparency (RGBA, the image's size)."""
+    settings = {k: given[k] for k in ("dilate", "feather") if given[k] is not None}
+    _change(ctx, "cutout", given, edit=EditOptions(**{"dilate": 0, "feather": 1, **settings}))
+
+
+@click.command(cls=ObjectCommand)
+@batch_options
+@flags(EditOptions, leave_out=frozenset({"dilate"}))
+@flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
+@inpainter_option
+@click.option("--negative-prompt", default="", help="What must not be painted.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Put this picture behind it.")
+@click.option("--colour", "--color", help="One colour: a CSS name or #rrggbb.")
+@click.option("--blur", type=float, help="The same background out of focus, by this radius.")
+@click.option("--paint", help="Paint what these words say (a diffusion model).")
+@finding_options
+@click.pass_context
+def background(ctx: click.Context, **given: Any) -> None:
+    """Keep an object and change everything behind it.
+
+    \b
+    limner background cup.jpg --box 180,20,440,300 --blur 12
+    limner background cup.jpg --box 180,20,440,300 --colour white
+    limner background cup.jpg --text cup --paint "a beach at dusk" --profile base
+    """
+    inpaint = typed(InpaintOptions, given)
+    behind = _behind(given)
+    if given["paint"] is None and (inpaint != InpaintOptions() or given["negative_prompt"]):
+        raise OptionError("The settings of a diffusion model have no effect without --paint.")
+    _change(
+        ctx, "background", given, behind=behind, inpaint=inpaint, edit=typed(EditOptions, given)
+    )
+
+
+def _behind(given: dict[str, Any]) -> Text | Backdrop:
+    from limner import images
+    from limner.pipeline import backdrop
+    from limner.prompts import Text
+
+    chosen = [name for name in ("paint", "blur", "colour", "picture") if given[name] is not None]
+    if len(chosen) != 1:
+        raise OptionError(
+            "A background takes one of --paint, --blur, --colour and --picture; "
+            f"got {' and '.join('--' + name for name in chosen) or 'none'}."
+        )
+    if chosen == ["paint"]:
+        return Text(given["paint"], given["negative_prompt"])
+    if chosen == ["blur"]:
+        return backdrop.Blur(given["blur"])
+    if chosen == ["colour"]:
+        return backdrop.Colour(given["colour"])
+    opened = images.open_image(given["picture"])
+    return backdrop.Picture(opened.image, opened.digest)
+
+
+@click.command(cls=ObjectCommand)
+@batch_options
+@click.option(
+    "--verify",
+    multiple=True,
+    metavar="TEXT",
+    help="Also look for this on the result (what --text found is always looked for).",
+)
+@flags(RedactOptions)
+@finding_options
+@click.pass_context
+def redact(ctx: click.Context, **given: Any) -> None:
+    """Hide faces, plates or anything else, and check that it is hidden.
+
+    What a detector found is looked for again on the result; if it is still found the exit code is 1
+    and nothing is written.
+    """
+    from limner.prompts import Text, VisualPrompt
+
+    verify = tuple(VisualPrompt(text=Text(phrase)) for phrase in given["verify"])
+    _change(ctx, "redact", given, redact=typed(RedactOptions, given), verify=verify or None)
+
+
+def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) -> None:
+    """Run a changing verb over the inputs; ``asked`` are the session verb's own arguments."""
+    settings = Settings.of(verb, given)
+    objects = drafts(ctx)
+    if not objects:
+        raise OptionError(
+            "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
+            '--text "dog" or --exemplar dog.jpg.'
+        )
+    _check_format(settings, verb)
+    session = session_of(given)
+    asked = {"finding": finding_of(given), **asked}
+    if settings.dry_run:
+        print_plan(settings, session, objects, verb=verb, paints=_paints(verb, asked))
+        return
+    steps = verb in ("edit", "remove", "background")
+
+    def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
+        prompts = resolve(objects, source.image.size)
+        call = getattr(session, verb)
+        return session.job(verb, prompts, **asked), lambda opened, on_step: call(
+            opened,
+            prompts,
+            **{k: v for k, v in asked.items() if v is not None},
+            **({"on_step": on_step} if steps else {}),
+        )
+
+    def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
+        return write_changed(run, place, record, settings)
+
+    run_batch(settings, session, ask, write)
+
+
+def _paints(verb: str, asked: dict[str, Any]) -> bool:
+    from limner.prompts import Text
+
+    return verb in ("edit", "remove") or isinstance(asked.get("behind"), Text)
+
+
+def _check_format(settings: Settings, verb: str) -> None:
+    if verb == "cutout" and settings.out and settings.out.suffix.lower() in (".jpg", ".jpeg"):
+        raise OutputError(f"{settings.out} would be a JPEG, which has no transparency: use .png.")
+
+
+def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Settings) -> list[Path]:
+    """The picture or pictures; of several the main name comes last, so that it marks the end.
+
+    Raises:
+        StillVisible: a redaction that its check refused; nothing is written.
+    """
+    from limner.saving import save_image
+
+    if run.redaction and run.redaction.verified is False:
+        found = run.redaction.still_found
+        names = sorted(set(found.data["class_name"])) if found is not None else []
+        raise StillVisible(
+            f"{', '.join(names)} can still be found after redaction, so nothing was written: "
+            "use --style solid, a larger --amount or a larger --dilate."
+        )
+    pictures = [run.cutout] if run.cutout is not None else [edit.image for edit in run.edits]
+    paths = [place.main, *(place.beside(f"-{k}{place.suffix}") for k in range(1, len(pictures)))]
+    check_free(settings, paths, record["job"])
+    for path, picture in reversed(list(zip(paths, pictures, strict=True))):
+        save_image(picture, path, record=record, overwrite=True)
+    if run.edits and place.suffix.lower() in LOSSLESS:
+        _check_saved(run, paths)
+    return paths[::-1]
+
+
+def _check_saved(run: Run, paths: Sequence[Path]) -> None:
+    """Read a lossless result back: the proof is about the file, not about memory."""
+    from limner import images
+    from limner.pipeline.editing import changed_pixels
+
+    for edit, path in zip(run.edits, paths, strict=True):
+        saved = images.open_image(path).image
+        changed = changed_pixels(run.source.image, saved, ~edit.mask)
+        if changed:
+            raise OutputError(
+                f"{path} differs from the original in {changed} pixels outside the mask after "
+                "saving; please report this."
+            )

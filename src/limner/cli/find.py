@@ -1,0 +1,211 @@
+"""``limner detect`` and ``limner segment``: parse, call, write what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from limner.cli.batch import Place, Settings, batch_options, check_free, run_batch
+from limner.cli.flags import flags, typed
+from limner.cli.objects import ObjectCommand, drafts, object_options, resolve
+from limner.cli.plan import print_plan
+from limner.detections import SELECT_SYNTAX, parse_selection
+from limner.errors import OptionError
+from limner.options import DetectOptions, EverythingOptions, SegmentOptions
+
+if TYPE_CHECKING:
+    from limner.protocols import OnStep
+    from limner.runs.record import Job
+    from limner.session import Finding, Run, Session, Source
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def finding_options(command: Command) -> Command:
+    """Adds what every verb that looks for things takes."""
+    for decorate in (
+        flags(SegmentOptions),
+        click.option("--segmenter", help="Model that outlines: a name, or a folder (./my-sam)."),
+        detecting_options,
+        object_options,
+    ):
+        command = decorate(command)
+    return command
+
+
+def detecting_options(command: Command) -> Command:
+    """Adds what turns words and examples into boxes."""
+    for decorate in (
+        click.option(
+            "--select",
+            multiple=True,
+            metavar="WHICH",
+            help=f"Keep of each prompt's finds: {SELECT_SYNTAX}.",
+        ),
+        flags(DetectOptions),
+        click.option("--detector", help="Model that turns words into boxes: a name, or a folder."),
+    ):
+        command = decorate(command)
+    return command
+
+
+def finding_of(given: dict[str, Any]) -> Finding:
+    """The finding settings from a command's parameters."""
+    from limner.session import Finding
+
+    return Finding(
+        detect=typed(DetectOptions, given),
+        segment=typed(SegmentOptions, given),
+        select=tuple(parse_selection(text) for text in given["select"]),
+    )
+
+
+def session_of(given: dict[str, Any]) -> Session:
+    """A session with the models that were named."""
+    from limner.session import Session
+
+    named = {
+        "detect": given.get("detector"),
+        "segment": given.get("segmenter"),
+        "inpaint": given.get("inpainter"),
+    }
+    return Session(
+        profile=given["profile"],
+        models={task: name for task, name in named.items() if name},
+        commercial_safe=given["commercial_safe"],
+        device=given["device"],
+        dtype=given["dtype"],
+        say=lambda sentence: click.echo(f"limner: {sentence}", err=True),
+    )
+
+
+@click.command(cls=ObjectCommand)
+@batch_options
+@detecting_options
+@object_options
+@click.pass_context
+def detect(ctx: click.Context, **given: Any) -> None:
+    """Boxes around what a phrase or an example image names.
+
+    Writes a picture with the boxes and a COCO JSON file beside it.
+    """
+    _find(ctx, "detect", given, masks=False)
+
+
+@click.command(cls=ObjectCommand)
+@batch_options
+@click.option("--semantic", is_flag=True, help="Also write a semantic map.")
+@click.option("--panoptic", is_flag=True, help="Also write a COCO-panoptic PNG and JSON.")
+@flags(EverythingOptions)
+@click.option("--everything", is_flag=True, help="Outline everything, without a prompt (sam).")
+@finding_options
+@click.pass_context
+def segment(ctx: click.Context, **given: Any) -> None:
+    """Outline what you click on, box or name.
+
+    Writes a picture with the outlines, a COCO JSON file with the masks as RLE, and a folder with a
+    mask PNG for each object.
+    """
+    _find(ctx, "segment", given, masks=True)
+
+
+def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) -> None:
+    settings = Settings.of(verb, given)
+    objects = drafts(ctx)
+    everything = None
+    if given.get("everything"):
+        everything = typed(EverythingOptions, given)
+    elif typed(EverythingOptions, given) != EverythingOptions():
+        raise OptionError("Everything mode's settings have no effect without --everything.")
+    if bool(objects) == bool(everything):
+        raise OptionError(
+            "Give prompts or --everything, not both." if objects else _nothing_asked(verb)
+        )
+    finding, session = finding_of({"multimask_output": None, **given}), session_of(given)
+    if settings.dry_run:
+        print_plan(settings, session, objects, everything=bool(everything), verb=verb)
+        return
+
+    def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
+        prompts = resolve(objects, source.image.size)
+        asked: dict[str, Any] = {"finding": finding}
+        if verb == "detect":
+            return (
+                session.job(verb, prompts, **asked),
+                lambda opened, _: session.detect(opened, prompts, **asked),
+            )
+        asked["everything"] = everything
+        return (
+            session.job(verb, prompts, **asked),
+            lambda opened, on_step: session.segment(opened, prompts, **asked, on_step=on_step),
+        )
+
+    def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
+        return write_found(
+            run,
+            place,
+            record,
+            settings,
+            masks=masks,
+            semantic=bool(given.get("semantic")),
+            panoptic=bool(given.get("panoptic")),
+        )
+
+    run_batch(settings, session, ask, write, marker=".json")
+
+
+def _nothing_asked(verb: str) -> str:
+    if verb == "detect":
+        return 'Nothing was asked for: give --text "dog" or --exemplar dog.jpg@10,20,200,220.'
+    return (
+        "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
+        '--text "dog", --exemplar dog.jpg, or --everything.'
+    )
+
+
+def write_found(
+    run: Run,
+    place: Place,
+    record: dict[str, Any],
+    settings: Settings,
+    *,
+    masks: bool,
+    semantic: bool,
+    panoptic: bool,
+) -> list[Path]:
+    """Masks, maps, the overlay, and last the COCO JSON, which says that all is there."""
+    from PIL import Image
+
+    from limner import export
+    from limner.saving import save_image, write_atomic
+
+    found, size_wh = run.grounding.detections, run.source.image.size
+    pictures: dict[Path, Any] = {}
+    texts: dict[Path, str] = {}
+    if masks:
+        for name, mask in export.mask_pngs(found, stem="").items():
+            pictures[place.folder / f"{place.stem}-masks" / name] = mask
+    if semantic:
+        semantic_map, names = export.semantic_map(found, size_wh)
+        pictures[place.beside("-semantic.png")] = Image.fromarray(semantic_map)
+        record = {**record, "semantic": names}
+    if panoptic:
+        ids, segments = export.panoptic(found, size_wh)
+        pictures[place.beside("-panoptic.png")] = Image.fromarray(ids)
+        texts[place.beside("-panoptic.json")] = json.dumps(
+            {"info": {"limner": record}, "segments_info": segments}
+        )
+    pictures[place.main] = export.overlay(run.source.image, found, run.grounding.prompts)
+    coco = export.coco([(Path(str(run.source.path)).name, size_wh, found)])
+    coco["info"] = {**coco.get("info", {}), "limner": record}
+    texts[place.beside(".json")] = json.dumps(coco)
+    check_free(settings, [*pictures, *texts], record["job"])
+    for path, picture in pictures.items():
+        save_image(picture, path, record=record, overwrite=True)
+    for path, text in texts.items():
+        write_atomic(path, text, overwrite=True)
+    return [*texts, *pictures]

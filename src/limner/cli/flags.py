@@ -1,0 +1,71 @@
+"""Click options made from the option dataclasses, and values made back from what was typed."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from limner.options import field_type
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+OptionsT = TypeVar("OptionsT")
+
+
+def flag_name(field_name: str) -> str:
+    return "--" + field_name.replace("_", "-")
+
+
+def flags(
+    cls: type[Any], *, leave_out: frozenset[str] = frozenset()
+) -> Callable[[Command], Command]:
+    """A decorator that adds a flag for every field of an options dataclass.
+
+    Types are read from the fields; ranges are checked by the dataclass, so that Python and the
+    command line say the same sentence. A flag that wasn't typed stays the field's default.
+    """
+
+    def decorate(command: Command) -> Command:
+        hints = typing.get_type_hints(cls)
+        for spec in reversed(dataclasses.fields(cls)):
+            if spec.name in leave_out:
+                continue
+            kind, _ = field_type(hints[spec.name])
+            names = flag_name(spec.name)
+            if kind is bool:
+                names += f"/--no-{names[2:]}"
+            choices = spec.metadata["choices"]
+            command = click.option(
+                names,
+                spec.name,
+                type=click.Choice(choices) if choices else kind,
+                default=None,
+                help=_help(spec),
+            )(command)
+        return command
+
+    return decorate
+
+
+def _help(spec: dataclasses.Field[Any]) -> str:
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    text = str(spec.metadata["help"])
+    notes = []
+    if spec.default is not None and spec.default is not False:
+        notes.append(f"default {spec.default}")
+    if low is not None and high is not None and high < 1e6:
+        notes.append(f"{low:g}–{high:g}")
+    return f"{text} [{', '.join(notes)}]" if notes else text
+
+
+def typed(cls: type[OptionsT], values: Mapping[str, Any]) -> OptionsT:
+    """An options value from a command's parameters; those not typed keep their defaults.
+
+    Raises:
+        OptionError: out of range.
+    """
+    names = {spec.name for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return cls(**{k: v for k, v in values.items() if k in names and v is not None})

@@ -1,0 +1,206 @@
+"""What a person types becomes prompts: ``--point 350,450 --point 400,300:bg --object --box …``.
+
+Coordinates are pixels of the upright original, or percentages of its sides (``50%,40%``); these are
+resolved once, when the image's size is known. Several points make one object; ``--object`` starts
+the next. Syntax is checked before any image is opened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from limner.errors import PromptError
+from limner.prompts import Box, Exemplar, Mask, Point, Text, VisualPrompt
+
+PartT = TypeVar("PartT")
+
+SYNTAX = {
+    "point": "x,y or x,y:bg (pixels or percentages)",
+    "box": "left,top,right,bottom (pixels or percentages)",
+    "mask": "a picture of the image's size, bright where the object is",
+    "text": 'a phrase such as "dog"',
+    "not": "a phrase for what the object is not; follows a --text",
+    "exemplar": "an example picture, or picture@left,top,right,bottom",
+}
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(%?)")
+
+
+@dataclass(frozen=True)
+class Length:
+    """A coordinate as typed: pixels, or a percentage of the image's side."""
+
+    value: float
+    percent: bool = False
+
+    def resolve(self, side: int) -> float:
+        """Pixels. 100 % of a side is its end: the last pixel's far edge."""
+        return self.value * side / 100 if self.percent else self.value
+
+
+def parse_lengths(text: str, expected: int, syntax: str) -> tuple[Length, ...]:
+    """``"350,45%"`` as lengths.
+
+    Raises:
+        PromptError: another number of values, or something that is no finite number.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    found = [_NUMBER.fullmatch(part) for part in parts]
+    if len(parts) != expected or not all(found):
+        raise PromptError(f"Expected {syntax}; got {text!r}.")
+    return tuple(Length(float(part.rstrip("%")), part.endswith("%")) for part in parts)
+
+
+@dataclass(frozen=True)
+class PointDraft:
+    x: Length
+    y: Length
+    foreground: bool = True
+
+    def resolve(self, size_wh: tuple[int, int]) -> Point:
+        width, height = size_wh
+        x, y = self.x.resolve(width), self.y.resolve(height)
+        # 100 % means the edge itself, which belongs to the last pixel.
+        x = min(x, width - 1) if self.x.percent and x == width else x
+        y = min(y, height - 1) if self.y.percent and y == height else y
+        return Point(x, y, self.foreground)
+
+
+@dataclass(frozen=True)
+class BoxDraft:
+    sides: tuple[Length, ...]
+
+    def resolve(self, size_wh: tuple[int, int]) -> Box:
+        x0, y0, x1, y1 = (length.resolve(size_wh[k % 2]) for k, length in enumerate(self.sides))
+        return Box(x0, y0, x1, y1)
+
+
+def parse_point(text: str) -> PointDraft:
+    """``350,450``, ``400,300:bg``, ``50%,40%:fg``."""
+    place, _, label = text.partition(":")
+    if label not in ("", "fg", "bg") or text.endswith(":"):
+        raise PromptError(f"A point's label is :fg or :bg; got {text!r}.")
+    x, y = parse_lengths(place, 2, f"--point {SYNTAX['point']}")
+    return PointDraft(x, y, label != "bg")
+
+
+def parse_box(text: str) -> BoxDraft:
+    """``530,180,780,600`` or percentages; refused inside out where that can be seen already."""
+    draft = BoxDraft(parse_lengths(text, 4, f"--box {SYNTAX['box']}"))
+    x0, y0, x1, y1 = draft.sides
+    for low, high in ((x0, x1), (y0, y1)):
+        if low.percent == high.percent and low.value >= high.value:
+            Box(x0.value, y0.value, x1.value, y1.value)  # raises with the sentence for boxes
+    return draft
+
+
+def parse_exemplar(text: str) -> tuple[str, BoxDraft | None]:
+    """``dog.jpg`` or ``dog.jpg@10,20,200,220``; an ``@`` in the name itself is fine."""
+    path, at, box = text.rpartition("@")
+    if at and path and all(_NUMBER.fullmatch(part.strip()) for part in box.split(",")):
+        return path, parse_box(box)
+    if not text:
+        raise PromptError(f"--exemplar takes {SYNTAX['exemplar']}; got an empty value.")
+    return text, None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One object as typed, waiting for the image's size and for its files to be opened."""
+
+    text: Text | None = None
+    exemplar: tuple[str, BoxDraft | None] | None = None
+    points: tuple[PointDraft, ...] = ()
+    box: BoxDraft | None = None
+    mask: str | None = None
+
+    def resolve(
+        self,
+        size_wh: tuple[int, int],
+        open_mask: Callable[[str], Mask],
+        open_exemplar: Callable[[str, BoxDraft | None], Exemplar],
+    ) -> VisualPrompt:
+        """The prompt for an image of ``size_wh``; checked to lie within it."""
+        prompt = VisualPrompt(
+            text=self.text,
+            exemplar=open_exemplar(*self.exemplar) if self.exemplar else None,
+            points=tuple(point.resolve(size_wh) for point in self.points),
+            box=self.box.resolve(size_wh) if self.box else None,
+            mask=open_mask(self.mask) if self.mask else None,
+        )
+        prompt.check_within(size_wh)
+        return prompt
+
+
+@dataclass
+class _Parts:
+    """What has been said of the object being read."""
+
+    text: str | None = None
+    negative: str = ""
+    exemplar: tuple[str, BoxDraft | None] | None = None
+    points: list[PointDraft] = field(default_factory=list)
+    box: BoxDraft | None = None
+    mask: str | None = None
+
+    def add(self, name: str, value: str) -> None:
+        if name == "point":
+            self.points.append(parse_point(value))
+        elif name == "box":
+            self.box = self._once(name, self.box, parse_box(value))
+        elif name == "exemplar":
+            self.exemplar = self._once(name, self.exemplar, parse_exemplar(value))
+        elif name == "mask":
+            self.mask = self._once(name, self.mask, value)
+        elif name == "text":
+            self.text = self._once(name, self.text, Text(value).phrase)
+        elif name == "not":
+            if self.text is None:
+                raise PromptError("--not follows the --text that it narrows.")
+            self.negative = self._once(name, self.negative or None, Text(value).phrase)
+
+    @staticmethod
+    def _once(name: str, before: object, value: PartT) -> PartT:
+        if before is not None:
+            raise PromptError(
+                f"One object takes one --{name}, got a second: put --object between two objects."
+            )
+        return value
+
+    def draft(self) -> Draft:
+        text = Text(self.text, self.negative) if self.text is not None else None
+        made = Draft(text, self.exemplar, tuple(self.points), self.box, self.mask)
+        only_points = made == Draft(points=made.points)
+        if only_points and not any(point.foreground for point in made.points):
+            # Raises with the prompt's own sentence, before any image is opened.
+            VisualPrompt(points=tuple(Point(0, 0, foreground=False) for _ in made.points))
+        return made
+
+
+def parse_objects(said: Iterable[tuple[str, str]]) -> tuple[Draft, ...]:
+    """Options in the order they were typed, as ``(name, value)``; name ``object`` separates.
+
+    A second ``--text`` or ``--exemplar`` also starts the next object: each names its own thing.
+
+    Raises:
+        PromptError: syntax, a second box or mask for one object, an empty object.
+    """
+    objects: list[_Parts] = []
+    fresh = True
+    for name, value in said:
+        if name == "object":
+            if fresh:
+                raise PromptError("--object stands between two objects; one side of it is empty.")
+            fresh = True
+            continue
+        names_another = bool(objects) and getattr(objects[-1], name, None) is not None
+        if fresh or (name in ("text", "exemplar") and names_another):
+            objects.append(_Parts())
+            fresh = False
+        objects[-1].add(name, value)
+    if objects and fresh:
+        raise PromptError("--object stands between two objects; one side of it is empty.")
+    return tuple(parts.draft() for parts in objects)

@@ -1,0 +1,200 @@
+"""Models without weights: real answers on real photographs, on any machine.
+
+``grabcut`` outlines, ``opencv-inpaint`` fills, ``haar`` finds faces and plates. Each wraps a pure
+function of its own file in the protocols that the large models answer to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import supervision as sv
+from PIL import Image as pil
+
+from limner import detections as dets
+from limner import images, masks
+from limner.errors import ModelError, OptionError, PromptError
+from limner.models import fill
+from limner.models.grabcut import grabcut_candidates
+from limner.models.haar import KINDS, cascade_detect
+from limner.models.source import Runtime, Weights
+from limner.options import DetectOptions, InpaintOptions, SegmentOptions, check_honoured
+from limner.prompts import BoolMask, PromptKind, Text, VisualPrompt
+from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def load_grabcut(weights: Weights, runtime: Runtime) -> GrabCut:
+    return GrabCut(weights.ref)
+
+
+def load_opencv_inpaint(weights: Weights, runtime: Runtime) -> OpenCvInpaint:
+    return OpenCvInpaint(weights.ref)
+
+
+def load_haar(weights: Weights, runtime: Runtime) -> Haar:
+    return Haar(weights.ref)
+
+
+class GrabCut:
+    """Graph cuts over colour models (Rother, Kolmogorov, Blake 2004), from any spatial prompt."""
+
+    accepts = frozenset(
+        {PromptKind.POINT, PromptKind.BACKGROUND_POINT, PromptKind.BOX, PromptKind.MASK}
+    )
+
+    def __init__(self, ref: ModelRef) -> None:
+        self.ref = ref
+
+    def embed(self, image: Image) -> ImageEmbedding:
+        return ImageEmbedding(
+            images.digest(image), image.size, self.ref.name, np.asarray(image, dtype=np.uint8)
+        )
+
+    def segment(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[VisualPrompt],
+        options: SegmentOptions,
+        on_step: OnStep | None = None,
+    ) -> sv.Detections:
+        check_honoured(
+            options, frozenset({"iterations"}), self.ref.name, "it has no logits and no mask heads"
+        )
+        check_accepts(self, prompts)
+        if embedding.model != self.ref.name:
+            raise ModelError(f"{self.ref.name} can't use an embedding made by {embedding.model}.")
+        answers = []
+        for done, prompt in enumerate(prompts, start=1):
+            answers.append(_cut(embedding.data, prompt, options.iterations or 5))
+            if on_step:
+                on_step(done, len(prompts))
+        best = [candidates[0] for candidates in answers]
+        scores = [score for _, score in best]
+        found = dets.make(
+            np.array([masks.box_of(mask) or (0, 0, 0, 0) for mask, _ in best]).reshape(-1, 4),
+            scores,
+            np.arange(len(prompts)),
+            [_kind_name(prompt) for prompt in prompts],
+        )
+        return dets.with_masks(found, [mask for mask, _ in best], scores, candidates=answers)
+
+
+def _cut(
+    pixels: npt.NDArray[np.uint8], prompt: VisualPrompt, iterations: int
+) -> tuple[tuple[BoolMask, float], ...]:
+    points = prompt.points
+    return tuple(
+        grabcut_candidates(
+            pixels,
+            points=np.array([(p.x, p.y) for p in points]) if points else None,
+            point_labels=np.array([p.label for p in points]) if points else None,
+            box=np.array(prompt.box.xyxy) if prompt.box else None,
+            mask=prompt.mask.array if prompt.mask else None,
+            iterations=iterations,
+        )
+    )
+
+
+def _kind_name(prompt: VisualPrompt) -> str:
+    return next(
+        str(kind)
+        for kind in (PromptKind.BOX, PromptKind.POINT, PromptKind.MASK)
+        if kind in prompt.kinds
+    )
+
+
+class OpenCvInpaint:
+    """Continues a hole's surroundings; can't paint anything new."""
+
+    takes_text = False
+    grid = 1
+    native_size = None
+
+    def __init__(self, ref: ModelRef) -> None:
+        self.ref = ref
+
+    def resolve(self, options: InpaintOptions) -> InpaintOptions:
+        check_honoured(
+            options,
+            frozenset({"method", "radius", "seed"}),
+            self.ref.name,
+            "it continues the surroundings and denoises nothing",
+        )
+        settled = replace(
+            options,
+            method=options.method or fill.DEFAULT,
+            radius=options.radius or 5,
+            seed=options.seed or 0,
+        )
+        if settled.method not in fill.METHODS:
+            raise OptionError(
+                f"method is one of {', '.join(fill.METHODS)}; got {settled.method!r}."
+            )
+        return settled
+
+    def inpaint(
+        self,
+        image: Image,
+        mask: BoolMask,
+        paint: Text | None,
+        options: InpaintOptions,
+        on_step: OnStep | None = None,
+    ) -> list[Image]:
+        settled = self.resolve(options)
+        if paint is not None:
+            raise OptionError(f"{self.ref.name} can't follow words: it only removes.")
+        if mask.all():
+            raise PromptError("The mask covers the whole image: nothing is left to continue from.")
+        filled = fill.fill(
+            np.asarray(image),
+            mask,
+            method=settled.method or fill.DEFAULT,
+            radius=settled.radius or 5,
+            seed=settled.seed or 0,
+        )
+        return [pil.fromarray(filled)]
+
+
+class Haar:
+    """Faces, eyes, cats' faces, plates and bodies by boosted Haar cascades (Viola and Jones 2001).
+
+    Knows the phrases of ``haar.KINDS`` and no others; scores are not probabilities.
+    """
+
+    accepts = frozenset({PromptKind.TEXT})
+
+    def __init__(self, ref: ModelRef) -> None:
+        self.ref = ref
+
+    def detect(
+        self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
+    ) -> sv.Detections:
+        check_accepts(self, prompts)
+        pixels = np.asarray(image, dtype=np.uint8)
+        rows = []
+        for index, prompt in enumerate(prompts):
+            phrase = prompt.text.phrase if prompt.text else ""
+            kind = phrase.lower().removeprefix("a ").removeprefix("the ")
+            if kind not in KINDS:
+                raise PromptError(
+                    f"{self.ref.name} knows {', '.join(KINDS)}; got {phrase!r}. For any other "
+                    "phrase name a detector such as owlvit-base-patch32 (--detector)."
+                )
+            xyxy, scores = cascade_detect(pixels, kind)
+            keep = scores >= (options.threshold or 0.0)
+            rows.append(
+                dets.make(
+                    xyxy[keep], scores[keep], [index] * int(keep.sum()), [phrase] * int(keep.sum())
+                )
+            )
+        found = dets.merge(rows)
+        if len(found):
+            found = found.with_nms(options.nms_threshold, options.class_agnostic_nms)
+        return dets.take(dets.by_confidence(found), slice(options.max_detections))

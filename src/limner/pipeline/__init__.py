@@ -1,0 +1,28 @@
+"""The verbs as functions: detect -> segment -> edit. Models come in as arguments."""
+
+from limner.pipeline.editing import Edit, composite_background, cut_out, repaint
+from limner.pipeline.grounding import (
+    Grounding,
+    Stopwatch,
+    detect,
+    ground,
+    needs_detector,
+    segment_everything,
+)
+from limner.pipeline.redacting import BoxRegions, Redaction, redact
+
+__all__ = [
+    "BoxRegions",
+    "Edit",
+    "Grounding",
+    "Redaction",
+    "Stopwatch",
+    "composite_background",
+    "cut_out",
+    "detect",
+    "ground",
+    "needs_detector",
+    "redact",
+    "repaint",
+    "segment_everything",
+]

@@ -1,0 +1,301 @@
+"""From what was said to where it is: phrases and examples become boxes, boxes become masks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import supervision as sv
+
+from limner import detections as dets
+from limner.errors import UnsupportedPrompt
+from limner.options import DetectOptions, EverythingOptions, SegmentOptions
+from limner.prompts import PromptKind, Text, VisualPrompt
+from limner.protocols import (
+    Detector,
+    EverythingSegmenter,
+    ImageEmbedding,
+    OnStep,
+    Segmenter,
+    check_accepts,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Select = Callable[[sv.Detections], sv.Detections]
+Embed = Callable[[Segmenter, "Image"], ImageEmbedding]
+"""How a segmenter's embedding is had; a session puts its cache here."""
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """Where the things are in one image.
+
+    ``detections`` holds one row an object, with masks if a segmenter answered; ``class_id`` is the
+    index of the prompt. ``seconds`` are wall seconds by stage.
+    """
+
+    size_wh: tuple[int, int]
+    prompts: tuple[VisualPrompt, ...]
+    detections: sv.Detections
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(H, W) bool: the union of all objects; all False where nothing was found."""
+        union = np.zeros(self.size_wh[::-1], dtype=bool)
+        for row in range(len(self.detections)):
+            union |= dets.mask_of(self.detections, row)
+        return union
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One row asked of the segmenter: whose prompt it answers and what it will be called."""
+
+    index: int
+    prompt: VisualPrompt
+    name: str
+    confidence: float | None = None
+    """The detector's score; None where the segmenter's own will do."""
+
+
+class Stopwatch:
+    """Wall seconds by stage, added up over repeated stages."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + elapsed
+
+
+def detect(
+    image: Image,
+    prompts: Sequence[VisualPrompt],
+    detector: Detector,
+    options: DetectOptions | None = None,
+    selections: Sequence[Select] = (),
+) -> sv.Detections:
+    """Boxes for each prompt, with "not" subtracted and the selections applied.
+
+    A prompt that also says *where* (points, a box, a mask) keeps only the boxes that agree with it:
+    lying in the box, holding the foreground points and none of the background ones. A phrase's
+    negative is asked for as a phrase of its own and subtracted (``detections.subtract``), because
+    detectors box the negated thing itself.
+
+    Returns:
+        Detections whose ``class_id`` is the index into ``prompts``, best first.
+
+    Raises:
+        UnsupportedPrompt: the detector can't take one of the prompts.
+    """
+    options = options or DetectOptions()
+    positives = [_what(prompt) for prompt in prompts]
+    owners = [k for k, prompt in enumerate(prompts) if prompt.text and prompt.text.negative]
+    negatives = [
+        VisualPrompt(text=Text(text.negative))
+        for k in owners
+        if (text := prompts[k].text) is not None
+    ]
+    check_accepts(detector, positives + negatives)
+    found = detector.detect(image, positives + negatives, options)
+    groups = []
+    for k, prompt in enumerate(prompts):
+        rows = _of_prompt(found, k)
+        for n, owner in enumerate(owners):
+            if owner == k:
+                rows = dets.subtract(rows, _of_prompt(found, len(positives) + n))
+        groups.append(_agreeing(rows, prompt))
+    kept = dets.by_confidence(dets.merge(groups))
+    for select in selections:
+        kept = select(kept)
+    return kept
+
+
+def _what(prompt: VisualPrompt) -> VisualPrompt:
+    """The part a detector is asked: the phrase without its negative, or the example."""
+    if prompt.text is None and prompt.exemplar is None:
+        kinds = " and ".join(sorted(prompt.kinds))
+        raise UnsupportedPrompt(
+            f"A {kinds} prompt says where, not what: detect takes a phrase (--text) or an example "
+            "image (--exemplar); to outline what is there, use segment."
+        )
+    text = Text(prompt.text.phrase) if prompt.text else None
+    return VisualPrompt(text=text, exemplar=prompt.exemplar)
+
+
+def _of_prompt(found: sv.Detections, index: int) -> sv.Detections:
+    if found.class_id is None:
+        return found
+    return dets.take(found, found.class_id == index)
+
+
+def _agreeing(rows: sv.Detections, prompt: VisualPrompt) -> sv.Detections:
+    """Rows that agree with where the prompt says the thing is."""
+    if prompt.box is not None:
+        rows = dets.inside(rows, prompt.box)
+    for point in prompt.points:
+        x0, y0, x1, y1 = rows.xyxy.T
+        holds = (x0 <= point.x) & (point.x < x1) & (y0 <= point.y) & (point.y < y1)
+        rows = dets.take(rows, holds == point.foreground)
+    if prompt.mask is not None:
+        area = [prompt.mask.array[_slices(box, prompt.mask.size_wh)].any() for box in rows.xyxy]
+        rows = dets.take(rows, np.asarray(area, dtype=bool))
+    return rows
+
+
+def _slices(xyxy: np.ndarray, size_wh: tuple[int, int]) -> tuple[slice, slice]:
+    x0, y0 = np.clip(np.floor(xyxy[:2]).astype(int), 0, size_wh)
+    x1, y1 = np.clip(np.ceil(xyxy[2:]).astype(int), 0, size_wh)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def ground(
+    image: Image,
+    prompts: Sequence[VisualPrompt],
+    *,
+    segmenter: Segmenter,
+    detector: Detector | None = None,
+    detect_options: DetectOptions | None = None,
+    segment_options: SegmentOptions | None = None,
+    selections: Sequence[Select] = (),
+    embed: Embed | None = None,
+    on_step: OnStep | None = None,
+) -> Grounding:
+    """Outline what the prompts mean.
+
+    Text and example prompts go through ``detector`` and become box prompts; points, boxes and masks
+    skip it, and so does a phrase that the segmenter itself takes. The image is embedded once.
+
+    Raises:
+        PromptError: a prompt lies outside the image.
+        UnsupportedPrompt: a model can't take a prompt, or there is no detector for a phrase.
+    """
+    watch = Stopwatch()
+    prompts = tuple(prompts)
+    for prompt in prompts:
+        prompt.check_within(image.size)
+    direct = [k for k, prompt in enumerate(prompts) if not needs_detector(prompt, segmenter)]
+    asked = [k for k in range(len(prompts)) if k not in direct]
+    for k in direct:
+        check_accepts(segmenter, [prompts[k]])
+    sources = [Asked(k, prompts[k], _name(prompts[k])) for k in direct]
+    if asked:
+        if detector is None:
+            raise UnsupportedPrompt(
+                f"{segmenter.ref.name} can't take a phrase or an example image, and no detector "
+                "was given to turn it into a box."
+            )
+        with watch.stage("detect"):
+            found = detect(image, [prompts[k] for k in asked], detector, detect_options)
+        sources += _box_prompts(found, prompts, asked, segmenter, image.size)
+    sources.sort(key=lambda source: source.index)
+    outlined = dets.empty(with_mask_keys=True)
+    if sources:
+        with watch.stage("embed"):
+            embedding = embed(segmenter, image) if embed else segmenter.embed(image)
+        with watch.stage("segment"):
+            answer = segmenter.segment(
+                embedding,
+                [source.prompt for source in sources],
+                segment_options or SegmentOptions(),
+                on_step,
+            )
+        outlined = _relabel(answer, sources)
+    for select in selections:
+        outlined = select(outlined)
+    return Grounding(image.size, prompts, outlined, watch.seconds)
+
+
+def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:
+    """Whether a prompt says *what* in a way that this segmenter doesn't understand itself."""
+    what = prompt.kinds & {PromptKind.TEXT, PromptKind.EXEMPLAR}
+    negated = prompt.text is not None and bool(prompt.text.negative)
+    return bool(what) and (negated or not what <= segmenter.accepts)
+
+
+def _name(prompt: VisualPrompt) -> str:
+    """What an object is called in results: its phrase, or how it was pointed out."""
+    if prompt.text is not None:
+        return prompt.text.phrase
+    for kind in (PromptKind.BOX, PromptKind.POINT, PromptKind.MASK):
+        if kind in prompt.kinds:
+            return str(kind)
+    return "example"
+
+
+def _box_prompts(
+    found: sv.Detections,
+    prompts: Sequence[VisualPrompt],
+    asked: Sequence[int],
+    segmenter: Segmenter,
+    size_wh: tuple[int, int],
+) -> list[Asked]:
+    """Each found box as a prompt for the segmenter, with the points that came with its phrase."""
+    sources = []
+    boxes = dets.to_prompts(found, size_wh)
+    for row, box_prompt in enumerate(boxes):
+        index = asked[int(found.data["prompt_index"][row])]
+        combined = replace(box_prompt, points=prompts[index].points)
+        if not combined.kinds <= segmenter.accepts:
+            combined = box_prompt
+        confidence = None if found.confidence is None else float(found.confidence[row])
+        sources.append(Asked(index, combined, str(found.data["class_name"][row]), confidence))
+    check_accepts(segmenter, [source.prompt for source in sources])
+    return sources
+
+
+def _relabel(answer: sv.Detections, sources: Sequence[Asked]) -> sv.Detections:
+    """The segmenter's rows under the person's own prompts: their index, score and name."""
+    made = dets.copy(answer)
+    index = np.array([source.index for source in sources], dtype=np.int64)
+    scores = [
+        source.confidence if source.confidence is not None else float(score)
+        for source, score in zip(sources, answer.data["mask_score"], strict=True)
+    ]
+    made.class_id = index
+    made.confidence = np.array(scores, dtype=np.float32)
+    made.data["prompt_index"] = index.copy()
+    made.data["class_name"] = np.array([source.name for source in sources], dtype=str)
+    return made
+
+
+def segment_everything(
+    image: Image,
+    segmenter: Segmenter,
+    options: EverythingOptions | None = None,
+    *,
+    embed: Embed | None = None,
+    on_step: OnStep | None = None,
+) -> Grounding:
+    """Every object the segmenter is sure of, without a prompt.
+
+    Raises:
+        UnsupportedPrompt: this segmenter has no everything mode.
+    """
+    if not isinstance(segmenter, EverythingSegmenter):
+        raise UnsupportedPrompt(
+            f"{segmenter.ref.name} has no everything mode: it needs a point, box or mask. "
+            "The sam family has one."
+        )
+    watch = Stopwatch()
+    with watch.stage("embed"):
+        embedding = embed(segmenter, image) if embed else segmenter.embed(image)
+    with watch.stage("segment"):
+        found = segmenter.segment_everything(embedding, options or EverythingOptions(), on_step)
+    return Grounding(image.size, (), found, watch.seconds)

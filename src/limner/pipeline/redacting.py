@@ -1,0 +1,137 @@
+"""Hide something, then look whether it can still be found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import supervision as sv
+from PIL import Image as pil
+
+from limner import detections as dets
+from limner import masks, redaction
+from limner.options import DetectOptions, RedactOptions, SegmentOptions
+from limner.pipeline.editing import Edit, check_mask, make_edit
+from limner.pipeline.grounding import detect
+from limner.prompts import BoolMask, PromptKind, VisualPrompt
+from limner.protocols import Detector, ImageEmbedding, ModelRef, OnStep, check_accepts
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class BoxRegions:
+    """A segmenter whose answer to a box is the box itself: what redaction covers by default.
+
+    An outline would leave a face's shape and hair to be recognised by.
+    """
+
+    ref = ModelRef("box", "geometry", "Apache-2.0")
+    accepts = frozenset({PromptKind.BOX})
+
+    def embed(self, image: Image) -> ImageEmbedding:
+        return ImageEmbedding("", image.size, self.ref.name, None)
+
+    def segment(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[VisualPrompt],
+        options: SegmentOptions,
+        on_step: OnStep | None = None,
+    ) -> sv.Detections:
+        check_accepts(self, prompts)
+        width, height = embedding.size_wh
+        boxes = [prompt.box for prompt in prompts if prompt.box]
+        covered = []
+        for box in boxes:
+            mask = np.zeros((height, width), dtype=bool)
+            left, top = math.floor(box.x0), math.floor(box.y0)
+            mask[top : math.ceil(box.y1), left : math.ceil(box.x1)] = True
+            covered.append(mask)
+        ones = np.ones(len(boxes), dtype=np.float32)
+        found = dets.make(
+            np.array([box.xyxy for box in boxes]), ones, np.arange(len(boxes)), ["box"] * len(boxes)
+        )
+        return dets.with_masks(found, covered, ones, candidates=[()] * len(boxes))
+
+
+STILL_THERE = 0.3
+"""A detection on the result counts as "still found" when at least this part of it was hidden: a new
+box elsewhere is another thing, a face seen again under its blur is not."""
+
+
+@dataclass(frozen=True)
+class Redaction:
+    """The redacted picture and what a second look found.
+
+    ``still_found`` holds the boxes that the detector sees again where something was hidden; None
+    when nothing could look again, because the things were pointed at and no detector took part.
+    """
+
+    edit: Edit
+    still_found: sv.Detections | None
+
+    @property
+    def verified(self) -> bool | None:
+        """True: looked again, found nothing. False: found it. None: nothing looked again."""
+        return None if self.still_found is None else not len(self.still_found)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.edit.to_dict(), "verified": self.verified}
+
+
+def redact(
+    image: Image,
+    mask: BoolMask,
+    options: RedactOptions | None = None,
+    *,
+    verify_with: Detector | None = None,
+    prompts: Sequence[VisualPrompt] = (),
+    detect_options: DetectOptions | None = None,
+) -> Redaction:
+    """Hide ``mask``, then ask the detector for ``prompts`` again on the result.
+
+    Args:
+        mask: (H, W) bool; grown by ``options.dilate`` so that no rim is left.
+        verify_with: the detector that looks again; None leaves the result unverified.
+        prompts: what it looks for: the phrases and examples that found the things.
+    """
+    options = options or RedactOptions()
+    check_mask(mask, image.size)
+    grown = masks.dilate(mask, _dilation(mask, options))
+    hidden = redaction.hide(np.asarray(image), grown, style=options.style, amount=options.amount)
+    edit = make_edit(
+        image,
+        pil.fromarray(hidden),
+        grown,
+        crop_xyxy=(0, 0, *image.size),
+        working_wh=image.size,
+        feather=0,
+    )
+    if verify_with is None or not prompts:
+        return Redaction(edit, None)
+    again = detect(edit.image, prompts, verify_with, detect_options)
+    return Redaction(edit, dets.take(again, _hidden_part(again, grown) >= STILL_THERE))
+
+
+def _dilation(mask: BoolMask, options: RedactOptions) -> int:
+    if options.dilate is not None:
+        return options.dilate
+    x0, y0, x1, y1 = masks.box_of(mask) or (0, 0, 0, 0)
+    return round(0.08 * max(x1 - x0, y1 - y0))
+
+
+def _hidden_part(found: sv.Detections, mask: BoolMask) -> np.ndarray:
+    """(N,) part of each box's area that lies in the mask."""
+    height, width = mask.shape
+    parts = []
+    for x0, y0, x1, y1 in found.xyxy:
+        inner = mask[
+            int(np.clip(y0, 0, height)) : int(np.ceil(np.clip(y1, 0, height))),
+            int(np.clip(x0, 0, width)) : int(np.ceil(np.clip(x1, 0, width))),
+        ]
+        parts.append(float(inner.mean()) if inner.size else 0.0)
+    return np.asarray(parts)

@@ -1,0 +1,455 @@
+"""Verbs that open an image, pick models, run the pipeline and write down how it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner import images, pipeline
+from limner.detections import Selection
+from limner.errors import OptionError, UnsupportedPrompt
+from limner.options import (
+    DetectOptions,
+    EditOptions,
+    EverythingOptions,
+    InpaintOptions,
+    RedactOptions,
+    SegmentOptions,
+)
+from limner.pipeline import backdrop
+from limner.prompts import Text, VisualPrompt
+from limner.protocols import Detector, Inpainter, OnStep, Segmenter
+from limner.runs.record import Job, RunRecord, describe
+from limner.session.models import Models, Say
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened input: the picture, and where it came from."""
+
+    image: Image
+    digest: str
+    path: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls, image: Source | Image | str | Path, *, max_pixels: int = images.MAX_PIXELS
+    ) -> Source:
+        """From a path (digest of the file), or a picture in memory (digest of its pixels).
+
+        Raises:
+            ImageError: no usable image.
+        """
+        if isinstance(image, Source):
+            return image
+        if isinstance(image, str | Path):
+            opened = images.open_image(image, max_pixels=max_pixels)
+            return cls(opened.image, opened.digest, str(image), opened.notes)
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        return cls(rgb, images.digest(rgb))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How things are found: the settings that every verb shares."""
+
+    detect: DetectOptions = field(default_factory=DetectOptions)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    select: tuple[Selection, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "detect": asdict(self.detect),
+            "segment": asdict(self.segment),
+            "select": [selection.to_dict() for selection in self.select],
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
+
+    ``source`` is the input as opened, ``grounding`` what was found in it.
+    """
+
+    record: RunRecord
+    source: Source
+    grounding: pipeline.Grounding
+    edits: tuple[pipeline.Edit, ...] = ()
+    cutout: Image | None = None
+    redaction: pipeline.Redaction | None = None
+
+
+class Session:
+    """Models by name, loaded on first use and kept under a memory budget.
+
+    Args:
+        profile: a row of the catalog's profiles, naming a model for each task.
+        models: task ("detect", "segment", "inpaint") -> model name or local folder; overrides the
+            profile.
+        commercial_safe: refuse models whose licence bars commercial use.
+        device, dtype: see ``models.runtime.choose``; None chooses.
+        memory_budget: bytes of live models; None is half of the machine's memory.
+        say: gets sentences that a person should read, such as that a deleted repository's successor
+            was used.
+
+    Every verb takes an image (a path or a picture) and prompts, and returns a ``Run``. That nothing
+    was found is a result, not an error.
+    """
+
+    def __init__(
+        self,
+        *,
+        profile: str = "classical",
+        models: Mapping[str, str] | None = None,
+        commercial_safe: bool = False,
+        device: str | None = None,
+        dtype: str | None = None,
+        memory_budget: int | None = None,
+        say: Say | None = None,
+    ) -> None:
+        self.models = Models(
+            profile,
+            models or {},
+            commercial_safe=commercial_safe,
+            device=device,
+            dtype=dtype,
+            memory_budget=memory_budget,
+            say=say or (lambda sentence: None),
+        )
+
+    # --- finding ----------------------------------------------------------------------------------
+
+    def detect(
+        self,
+        image: Source | Image | str | Path,
+        prompts: Sequence[VisualPrompt],
+        *,
+        finding: Finding | None = None,
+    ) -> Run:
+        """Boxes of what the phrases and example images name."""
+        finding = finding or Finding()
+        source = Source.open(image)
+        watch = pipeline.Stopwatch()
+        detector = self.models.detector
+        with watch.stage("detect"):
+            found = pipeline.detect(source.image, prompts, detector, finding.detect, finding.select)
+        grounding = pipeline.Grounding(source.image.size, tuple(prompts), found, watch.seconds)
+        job = self.job("detect", prompts, finding=finding)
+        return self._run(job, source, grounding, tasks=("detect",))
+
+    def segment(
+        self,
+        image: Source | Image | str | Path,
+        prompts: Sequence[VisualPrompt],
+        *,
+        finding: Finding | None = None,
+        everything: EverythingOptions | None = None,
+        on_step: OnStep | None = None,
+    ) -> Run:
+        """Masks of what the prompts mean; ``everything`` instead of prompts outlines it all."""
+        source = Source.open(image)
+        job = self.job("segment", prompts, finding=finding, everything=everything)
+        if everything is not None:
+            if prompts:
+                raise OptionError("Everything mode takes no prompts: give one or the other.")
+            grounding = pipeline.segment_everything(
+                source.image,
+                self.models.segmenter,
+                everything,
+                embed=self.models.embed,
+                on_step=on_step,
+            )
+            return self._run(job, source, grounding, tasks=("segment",))
+        grounding, tasks = self._ground(source, prompts, finding, on_step)
+        return self._run(job, source, grounding, tasks=tasks)
+
+    def _ground(
+        self,
+        source: Source,
+        prompts: Sequence[VisualPrompt],
+        finding: Finding | None,
+        on_step: OnStep | None = None,
+        segmenter: Segmenter | None = None,
+    ) -> tuple[pipeline.Grounding, tuple[str, ...]]:
+        """Where the things are, and the tasks whose models took part."""
+        finding = finding or Finding()
+        if not prompts:
+            raise OptionError(
+                "Nothing was asked for: give a point, box, mask, phrase or example image."
+            )
+        tasks = () if segmenter else ("segment",)
+        segmenter = segmenter or self.models.segmenter
+        by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
+        grounding = pipeline.ground(
+            source.image,
+            prompts,
+            segmenter=segmenter,
+            detector=self.models.detector if by_words else None,
+            detect_options=finding.detect,
+            segment_options=finding.segment,
+            selections=finding.select,
+            embed=self.models.embed,
+            on_step=on_step,
+        )
+        return grounding, ("detect", *tasks) if by_words else tasks
+
+    # --- editing ----------------------------------------------------------------------------------
+
+    def edit(
+        self,
+        image: Source | Image | str | Path,
+        find: Sequence[VisualPrompt],
+        paint: Text,
+        *,
+        finding: Finding | None = None,
+        inpaint: InpaintOptions | None = None,
+        edit: EditOptions | None = None,
+        on_step: OnStep | None = None,
+    ) -> Run:
+        """Replace what is found by what ``paint`` says."""
+        inpainter = self.models.inpainter
+        if not inpainter.takes_text:
+            raise UnsupportedPrompt(
+                f"{inpainter.ref.name} continues what surrounds a hole and can't follow words: "
+                "to paint something new name a diffusion model such as sd15-inpaint, "
+                "or use remove to take the object away."
+            )
+        return self._repaint("edit", image, find, paint, finding, inpaint, edit, on_step)
+
+    def remove(
+        self,
+        image: Source | Image | str | Path,
+        find: Sequence[VisualPrompt],
+        *,
+        finding: Finding | None = None,
+        inpaint: InpaintOptions | None = None,
+        edit: EditOptions | None = None,
+        on_step: OnStep | None = None,
+    ) -> Run:
+        """Take what is found away and continue its surroundings."""
+        return self._repaint("remove", image, find, None, finding, inpaint, edit, on_step)
+
+    def _repaint(
+        self,
+        verb: str,
+        image: Source | Image | str | Path,
+        find: Sequence[VisualPrompt],
+        paint: Text | None,
+        finding: Finding | None,
+        inpaint: InpaintOptions | None,
+        edit: EditOptions | None,
+        on_step: OnStep | None,
+    ) -> Run:
+        source = Source.open(image)
+        job = self.job(verb, find, finding=finding, inpaint=inpaint, edit=edit, paint=paint)
+        inpainter = self.models.inpainter
+        # Settled first: a setting without effect is refused before anything is computed.
+        settled = inpainter.resolve(inpaint or InpaintOptions())
+        grounding, tasks = self._ground(source, find, finding)
+        edits: list[pipeline.Edit] = []
+        if grounding.mask.any():
+            edits = pipeline.repaint(
+                source.image, grounding.mask, inpainter, paint, settled, edit, on_step
+            )
+        return self._run(
+            job,
+            source,
+            grounding,
+            tasks=(*tasks, "inpaint"),
+            edits=tuple(edits),
+            result={"settings": asdict(settled)},
+        )
+
+    def cutout(
+        self,
+        image: Source | Image | str | Path,
+        find: Sequence[VisualPrompt],
+        *,
+        finding: Finding | None = None,
+        edit: EditOptions | None = None,
+    ) -> Run:
+        """What is found, alone on transparency (RGBA of the image's size)."""
+        source = Source.open(image)
+        job = self.job("cutout", find, finding=finding, edit=edit)
+        grounding, tasks = self._ground(source, find, finding)
+        picture = None
+        if grounding.mask.any():
+            picture = pipeline.cut_out(source.image, grounding.mask, edit)
+        return self._run(job, source, grounding, tasks=tasks, cutout=picture)
+
+    def background(
+        self,
+        image: Source | Image | str | Path,
+        keep: Sequence[VisualPrompt],
+        behind: Text | backdrop.Backdrop,
+        *,
+        finding: Finding | None = None,
+        inpaint: InpaintOptions | None = None,
+        edit: EditOptions | None = None,
+        on_step: OnStep | None = None,
+    ) -> Run:
+        """Keep what is found; ``behind`` replaces the rest: words, a blur, a colour, a picture."""
+        source = Source.open(image)
+        job = self.job(
+            "background", keep, finding=finding, inpaint=inpaint, edit=edit, behind=behind
+        )
+        painter = self._painter(behind)
+        settled = painter.resolve(inpaint or InpaintOptions()) if painter else None
+        grounding, tasks = self._ground(source, keep, finding)
+        edits: list[pipeline.Edit] = []
+        subject = grounding.mask
+        if subject.any() and isinstance(behind, Text) and painter and settled:
+            tasks = (*tasks, "inpaint")
+            untouched = replace(edit or EditOptions(), dilate=0)  # growing the background would eat the subject
+            edits = pipeline.repaint(
+                source.image, ~subject, painter, behind, settled, untouched, on_step
+            )
+        elif subject.any() and not isinstance(behind, Text):
+            scene = behind.render(source.image, subject)
+            edits = [pipeline.composite_background(source.image, subject, scene, edit)]
+        return self._run(
+            job,
+            source,
+            grounding,
+            tasks=tasks,
+            edits=tuple(edits),
+            result={"settings": asdict(settled)} if settled else {},
+        )
+
+    def _painter(self, behind: Text | backdrop.Backdrop) -> Inpainter | None:
+        if not isinstance(behind, Text):
+            return None
+        painter = self.models.inpainter
+        if not painter.takes_text:
+            raise UnsupportedPrompt(
+                f"{painter.ref.name} can't follow words: to paint a background name a diffusion "
+                "model such as sd15-inpaint, or give a blur, a colour or a picture instead."
+            )
+        return painter
+
+    def redact(
+        self,
+        image: Source | Image | str | Path,
+        find: Sequence[VisualPrompt],
+        *,
+        finding: Finding | None = None,
+        redact: RedactOptions | None = None,
+        verify: Sequence[VisualPrompt] = (),
+    ) -> Run:
+        """Hide what is found, then look again.
+
+        The phrases and examples that found the things are looked for on the result, and so is what
+        ``verify`` names. Whether that is a failure is for the caller: see ``redaction.verified``.
+        """
+        source = Source.open(image)
+        job = self.job("redact", find, finding=finding, redact=redact, verify=tuple(verify) or None)
+        redact, finding = redact or RedactOptions(), finding or Finding()
+        words = [prompt for prompt in (*find, *verify) if prompt.text or prompt.exemplar]
+        detector: Detector | None = self.models.detector if words else None
+        grounding, tasks = self._regions(source, find, finding, redact)
+        hidden = None
+        if grounding.mask.any():
+            hidden = pipeline.redact(
+                source.image,
+                grounding.mask,
+                redact,
+                verify_with=detector,
+                prompts=words,
+                detect_options=finding.detect,
+            )
+        return self._run(
+            job,
+            source,
+            grounding,
+            tasks=tuple(dict.fromkeys((*tasks, *(("detect",) if words else ())))),
+            edits=(hidden.edit,) if hidden else (),
+            redaction=hidden,
+        )
+
+    def _regions(
+        self,
+        source: Source,
+        find: Sequence[VisualPrompt],
+        finding: Finding,
+        redact: RedactOptions,
+    ) -> tuple[pipeline.Grounding, tuple[str, ...]]:
+        """What to cover: the boxes, where every prompt has or finds one; outlines otherwise."""
+        has_boxes = all(prompt.box or prompt.text or prompt.exemplar for prompt in find)
+        region = redact.region or ("box" if find and has_boxes else "outline")
+        if region == "outline":
+            return self._ground(source, find, finding)
+        if not has_boxes:
+            raise OptionError(
+                "region box needs a box, a phrase or an example image for each object; "
+                "points and masks are covered by their outline."
+            )
+        return self._ground(source, find, finding, segmenter=pipeline.BoxRegions())
+
+    # --- records ----------------------------------------------------------------------------------
+
+    def job(
+        self,
+        verb: str,
+        prompts: Sequence[VisualPrompt],
+        *,
+        finding: Finding | None = None,
+        **settings: Any,
+    ) -> Job:
+        """What is asked, in the form that decides whether a result on disk already answers it.
+
+        ``settings`` are the verb's own keyword arguments; those that are None don't count.
+        """
+        options = {"finding": (finding or Finding()).to_dict()}
+        options |= {name: _plain(value) for name, value in settings.items() if value is not None}
+        return Job(verb, tuple(describe(p) for p in prompts), options, dict(self.models.names))
+
+    def _run(
+        self,
+        job: Job,
+        source: Source,
+        grounding: pipeline.Grounding,
+        *,
+        tasks: tuple[str, ...],
+        result: Mapping[str, Any] | None = None,
+        **made: Any,
+    ) -> Run:
+        edits: tuple[pipeline.Edit, ...] = made.get("edits", ())
+        redaction: pipeline.Redaction | None = made.get("redaction")
+        numbers: dict[str, Any] = {"objects": len(grounding), **(result or {})}
+        if edits:
+            numbers["edits"] = [edit.to_dict() for edit in edits]
+        if redaction:
+            numbers["verified"] = redaction.verified
+        record = RunRecord(
+            job=job,
+            input={
+                "path": source.path,
+                "digest": source.digest,
+                "size_wh": list(source.image.size),
+            },
+            models=[self.models.answered[task].to_dict() for task in tasks],
+            result=numbers,
+            seconds={**grounding.seconds, **(edits[0].seconds if edits else {})},
+            notes=source.notes,
+        )
+        return Run(record, source, grounding, **made)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON: options by their fields, prompts by their description."""
+    if isinstance(value, VisualPrompt):
+        return describe(value)
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
