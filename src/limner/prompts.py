@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.errors import PromptError
+from limner.rle import BoolMask, from_rle, to_rle
 
-BoolMask = npt.NDArray[np.bool_]
 RgbArray = npt.NDArray[np.uint8]
 
 
@@ -134,11 +134,8 @@ class Mask:
         return hash(self.digest)
 
     def to_dict(self) -> dict[str, Any]:
-        """COCO's compressed RLE, ``size`` as (H, W)."""
-        from pycocotools import mask as coco
-
-        rle = coco.encode(np.asfortranarray(self.array, dtype=np.uint8))
-        return {"rle": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}}
+        """COCO's compressed run lengths."""
+        return {"rle": to_rle(self.array)}
 
 
 @dataclass(frozen=True)
@@ -327,10 +324,7 @@ def _box_from_dict(data: Mapping[str, Any]) -> Box:
 
 
 def _mask_from_dict(data: Mapping[str, Any]) -> Mask:
-    from pycocotools import mask as coco
-
-    rle = data["rle"]
-    return Mask(coco.decode({"size": rle["size"], "counts": rle["counts"].encode("ascii")}))
+    return Mask(from_rle(data["rle"]))
 
 
 def _exemplar_from_dict(data: Mapping[str, Any]) -> Exemplar:

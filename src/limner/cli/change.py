@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.batch import Place, Settings, batch_options, check_free, run_batch
-from limner.cli.find import finding_of, finding_options, session_of
+from limner.cli.find import finding_of, finding_options, session_of, tasks_for
 from limner.cli.flags import flags, typed
 from limner.cli.objects import ObjectCommand, drafts, resolve
 from limner.cli.plan import print_plan
@@ -17,6 +17,7 @@ from limner.errors import OptionError, OutputError, StillVisible
 from limner.options import EditOptions, InpaintOptions, RedactOptions
 
 if TYPE_CHECKING:
+    from limner.grammar import Draft
     from limner.pipeline.backdrop import Backdrop
     from limner.prompts import Text
     from limner.protocols import OnStep
@@ -38,7 +39,7 @@ LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 @click.option("--paint", required=True, help="What to paint there.")
 @finding_options
 @click.pass_context
-def edit(ctx: click.Context, **given: Any) -> None:
+def edit(ctx: click.Context, /, **given: Any) -> None:
     """Replace what is found by what --paint says.
 
     \b
@@ -64,7 +65,7 @@ def edit(ctx: click.Context, **given: Any) -> None:
 @inpainter_option
 @finding_options
 @click.pass_context
-def remove(ctx: click.Context, **given: Any) -> None:
+def remove(ctx: click.Context, /, **given: Any) -> None:
     """Take an object away and continue its surroundings."""
     _change(
         ctx,
@@ -80,7 +81,7 @@ def remove(ctx: click.Context, **given: Any) -> None:
 @flags(EditOptions, leave_out=frozenset({"context"}))
 @finding_options
 @click.pass_context
-def cutout(ctx: click.Context, **given: Any) -> None:
+def cutout(ctx: click.Context, /, **given: Any) -> None:
     """An object alone on transparency (RGBA, the image's size)."""
     settings = {k: given[k] for k in ("dilate", "feather") if given[k] is not None}
     _change(ctx, "cutout", given, edit=EditOptions(**{"dilate": 0, "feather": 1, **settings}))
@@ -98,7 +99,7 @@ def cutout(ctx: click.Context, **given: Any) -> None:
 @click.option("--paint", help="Paint what these words say (a diffusion model).")
 @finding_options
 @click.pass_context
-def background(ctx: click.Context, **given: Any) -> None:
+def background(ctx: click.Context, /, **given: Any) -> None:
     """Keep an object and change everything behind it.
 
     \b
@@ -147,7 +148,7 @@ def _behind(given: dict[str, Any]) -> Text | Backdrop:
 @flags(RedactOptions)
 @finding_options
 @click.pass_context
-def redact(ctx: click.Context, **given: Any) -> None:
+def redact(ctx: click.Context, /, **given: Any) -> None:
     """Hide faces, plates or anything else, and check that it is hidden.
 
     What a detector found is looked for again on the result; if it is still found the exit code is 1
@@ -172,7 +173,16 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
     session = session_of(given)
     asked = {"finding": finding_of(given), **asked}
     if settings.dry_run:
-        print_plan(settings, session, objects, verb=verb, paints=_paints(verb, asked))
+        inpaint = asked.get("inpaint") or InpaintOptions()
+        print_plan(
+            settings,
+            session,
+            objects,
+            tasks=_tasks(verb, objects, asked),
+            prompts=len(objects),
+            steps=inpaint.num_inference_steps,
+            pictures=inpaint.num_images_per_prompt or 1,
+        )
         return
     steps = verb in ("edit", "remove", "background")
 
@@ -192,10 +202,17 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
     run_batch(settings, session, ask, write)
 
 
-def _paints(verb: str, asked: dict[str, Any]) -> bool:
+def _tasks(verb: str, objects: Sequence[Draft], asked: dict[str, Any]) -> tuple[str, ...]:
+    """The tasks whose models take part in a changing verb."""
     from limner.prompts import Text
 
-    return verb in ("edit", "remove") or isinstance(asked.get("behind"), Text)
+    tasks = tasks_for(objects)
+    if verb == "redact":
+        if asked["redact"].region != "outline" and "detect" in tasks:
+            tasks = ("detect",)
+        return tasks if "detect" in tasks or not asked["verify"] else (*tasks, "detect")
+    paints = verb in ("edit", "remove") or isinstance(asked.get("behind"), Text)
+    return (*tasks, "inpaint") if paints else tasks
 
 
 def _check_format(settings: Settings, verb: str) -> None:

@@ -18,6 +18,7 @@ from limner.errors import OptionError
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
 
 if TYPE_CHECKING:
+    from limner.grammar import Draft
     from limner.protocols import OnStep
     from limner.runs.record import Job
     from limner.session import Finding, Run, Session, Source
@@ -88,7 +89,7 @@ def session_of(given: dict[str, Any]) -> Session:
 @detecting_options
 @object_options
 @click.pass_context
-def detect(ctx: click.Context, **given: Any) -> None:
+def detect(ctx: click.Context, /, **given: Any) -> None:
     """Boxes around what a phrase or an example image names.
 
     Writes a picture with the boxes and a COCO JSON file beside it.
@@ -104,7 +105,7 @@ def detect(ctx: click.Context, **given: Any) -> None:
 @click.option("--everything", is_flag=True, help="Outline everything, without a prompt (sam).")
 @finding_options
 @click.pass_context
-def segment(ctx: click.Context, **given: Any) -> None:
+def segment(ctx: click.Context, /, **given: Any) -> None:
     """Outline what you click on, box or name.
 
     Writes a picture with the outlines, a COCO JSON file with the masks as RLE, and a folder with a
@@ -127,7 +128,11 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         )
     finding, session = finding_of({"multimask_output": None, **given}), session_of(given)
     if settings.dry_run:
-        print_plan(settings, session, objects, everything=bool(everything), verb=verb)
+        tasks = ("detect",) if verb == "detect" else tasks_for(objects)
+        points = typed(EverythingOptions, given).points_per_side ** 2
+        print_plan(
+            settings, session, objects, tasks=tasks, prompts=points if everything else len(objects)
+        )
         return
 
     def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
@@ -158,6 +163,12 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
     run_batch(settings, session, ask, write, marker=".json")
 
 
+def tasks_for(objects: Sequence[Draft]) -> tuple[str, ...]:
+    """The tasks whose models take part in outlining these objects."""
+    by_words = any(draft.text or draft.exemplar for draft in objects)
+    return ("detect", "segment") if by_words else ("segment",)
+
+
 def _nothing_asked(verb: str) -> str:
     if verb == "detect":
         return 'Nothing was asked for: give --text "dog" or --exemplar dog.jpg@10,20,200,220.'
@@ -181,14 +192,15 @@ def write_found(
     from PIL import Image
 
     from limner import export
+    from limner.overlay import overlay
     from limner.saving import save_image, write_atomic
 
     found, size_wh = run.grounding.detections, run.source.image.size
     pictures: dict[Path, Any] = {}
     texts: dict[Path, str] = {}
     if masks:
-        for name, mask in export.mask_pngs(found, stem="").items():
-            pictures[place.folder / f"{place.stem}-masks" / name] = mask
+        folder = place.folder / f"{place.stem}-masks"
+        pictures |= {folder / name: mask for name, mask in export.mask_pngs(found, place.stem)}
     if semantic:
         semantic_map, names = export.semantic_map(found, size_wh)
         pictures[place.beside("-semantic.png")] = Image.fromarray(semantic_map)
@@ -199,7 +211,7 @@ def write_found(
         texts[place.beside("-panoptic.json")] = json.dumps(
             {"info": {"limner": record}, "segments_info": segments}
         )
-    pictures[place.main] = export.overlay(run.source.image, found, run.grounding.prompts)
+    pictures[place.main] = overlay(run.source.image, found, run.grounding.prompts)
     coco = export.coco([(Path(str(run.source.path)).name, size_wh, found)])
     coco["info"] = {**coco.get("info", {}), "limner": record}
     texts[place.beside(".json")] = json.dumps(coco)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,14 +12,90 @@ if TYPE_CHECKING:
     from limner.grammar import Draft
     from limner.session import Session
 
+STEPS = 50
+"""Denoising steps when none were given: the default of diffusers' inpaint pipelines."""
+
 
 def print_plan(
     settings: Settings,
     session: Session,
     objects: tuple[Draft, ...],
     *,
-    verb: str,
-    everything: bool = False,
-    paints: bool = False,
+    tasks: tuple[str, ...],
+    prompts: int = 1,
+    steps: int | None = None,
+    pictures: int = 1,
 ) -> None:
-    raise NotImplementedError
+    """Say what the command would do.
+
+    Args:
+        tasks: "detect", "segment", "inpaint": those whose models would answer.
+        prompts: asked of the segmenter for each image.
+        steps: denoising steps, if given.
+        pictures: painted for each image.
+    """
+    from limner.cli.batch import places
+    from limner.models.costs import COSTS, machine_speed
+
+    inputs = places(settings)
+    speed = machine_speed()
+    rows: list[dict[str, Any]] = []
+    for task in tasks:
+        row = _row(session, task)
+        cost = COSTS.get(row["model"])
+        if cost:
+            count = prompts if task == "segment" else max(len(objects), 1)
+            seconds = cost.seconds(count, (steps or STEPS) if task == "inpaint" else 0)
+            if task == "inpaint":
+                seconds *= pictures
+            row |= {
+                "memory_gb": cost.memory_gb,
+                "seconds_per_image": round(seconds / speed, 1),
+                "estimated": not cost.measured,
+            }
+        rows.append(row)
+    if settings.as_json:
+        click.echo(json.dumps({"verb": settings.verb, "images": len(inputs), "models": rows}))
+        return
+    click.echo(f"{settings.verb}: {len(inputs)} image{'s' if len(inputs) > 1 else ''}")
+    for row in rows:
+        click.echo("  " + _line(row))
+    total = sum(row.get("seconds_per_image", 0.0) for row in rows) * len(inputs)
+    memory = max((row.get("memory_gb", 0.0) for row in rows), default=0.0)
+    click.echo(f"  in all about {_duration(total)} and {memory:g} GB on this machine's CPU")
+    click.echo(f"  first result: {inputs[0][1].main}")
+
+
+def _row(session: Session, task: str) -> dict[str, Any]:
+    from limner.models import store
+
+    entry = session.models.entry(task)
+    if entry is None:
+        return {"task": task, "model": session.models.names[task], "here": True}
+    return {
+        "task": task,
+        "model": entry.name,
+        "licence": entry.licence,
+        "download": entry.size,
+        "here": entry.weightless or store.is_here(entry),
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    parts = [f"{row['task']}: {row['model']}"]
+    if "licence" in row:
+        parts.append(str(row["licence"]))
+    if "memory_gb" in row:
+        about = "estimated " if row["estimated"] else ""
+        parts.append(f"{row['memory_gb']:g} GB, {about}{_duration(row['seconds_per_image'])}")
+    if not row["here"]:
+        parts.append(f"not here ({row['download']}): limner models pull {row['model']}")
+    return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

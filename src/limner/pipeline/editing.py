@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as pil
 
-from limner import images, masks
+from limner import export, images, masks
 from limner.errors import PromptError
 from limner.options import EditOptions, InpaintOptions
 from limner.pipeline.grounding import Stopwatch
@@ -97,11 +97,10 @@ def repaint(
     )
     with watch.stage("inpaint"):
         painted = inpainter.inpaint(seen, hole, paint, options, on_step)
-    crop_wh = (crop[2] - crop[0], crop[3] - crop[1])
     return [
         make_edit(
             image,
-            images.composite(image, picture.resize(crop_wh, pil.Resampling.LANCZOS), alpha, crop),
+            images.composite(image, picture, alpha, crop),
             grown,
             crop_xyxy=crop,
             working_wh=working_wh,
@@ -143,10 +142,7 @@ def cut_out(image: Image, mask: BoolMask, edit: EditOptions | None = None) -> Im
     edit = edit or EditOptions(feather=1)
     check_mask(mask, image.size)
     grown = masks.dilate(mask, edit.dilate or 0)
-    alpha = np.rint(masks.feather(grown, edit.feather) * 255).astype(np.uint8)
-    rgba = image.convert("RGBA")
-    rgba.putalpha(pil.fromarray(alpha))
-    return rgba
+    return export.cutout(image, masks.feather(grown, edit.feather))
 
 
 def make_edit(
@@ -221,7 +217,9 @@ def seam(image: Image, mask: BoolMask, step: int) -> float:
         across.append(contrast[mask[first] != mask[second]])
         outside = ~mask[first] & ~mask[second] & near[first] & near[second]
         beside.append(contrast[outside])
-    straddling, surroundings = np.concatenate(across or [[]]), np.concatenate(beside or [[]])
+    if not across:
+        return 0.0
+    straddling, surroundings = np.concatenate(across), np.concatenate(beside)
     if not straddling.size:
         return 0.0
     expected = float(surroundings.mean()) if surroundings.size else 0.0

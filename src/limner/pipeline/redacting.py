@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import supervision as sv
@@ -102,7 +102,8 @@ def redact(
     options = options or RedactOptions()
     check_mask(mask, image.size)
     grown = masks.dilate(mask, _dilation(mask, options))
-    hidden = redaction.hide(np.asarray(image), grown, style=options.style, amount=options.amount)
+    style = cast(redaction.Style, options.style)  # its choices are the field's
+    hidden = redaction.redact(np.asarray(image), grown, style=style, amount=options.amount)
     edit = make_edit(
         image,
         pil.fromarray(hidden),

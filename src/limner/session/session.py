@@ -307,7 +307,8 @@ class Session:
         subject = grounding.mask
         if subject.any() and isinstance(behind, Text) and painter and settled:
             tasks = (*tasks, "inpaint")
-            untouched = replace(edit or EditOptions(), dilate=0)  # growing the background would eat the subject
+            # Growing the background would eat the subject.
+            untouched = replace(edit or EditOptions(), dilate=0)
             edits = pipeline.repaint(
                 source.image, ~subject, painter, behind, settled, untouched, on_step
             )

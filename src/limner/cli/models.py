@@ -1,0 +1,202 @@
+"""``limner models``: which models there are, what they cost and allow, and how to get them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from limner.models.catalog import Entry
+    from limner.protocols import OnStep
+
+TASKS = ("segment", "detect", "inpaint")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def models() -> None:
+    """List, explain, fetch and locate models."""
+
+
+@models.command("list")
+@click.option("--task", type=click.Choice(TASKS), help="Only models that do this.")
+@click.option("--commercial-safe", is_flag=True, help="Only licences that limit no commercial use.")
+@click.option("--json", "as_json", is_flag=True, help="All that is known of each, as JSON.")
+def list_models(task: str | None, commercial_safe: bool, as_json: bool) -> None:
+    """Show the models: task, size, licence, whether it is here."""
+    from limner.models import catalog
+
+    entries = [
+        entry
+        for entry in catalog.catalog().values()
+        if task in (None, entry.task) and (not commercial_safe or entry.commercial == "yes")
+    ]
+    if as_json:
+        _print_json([_facts(entry) for entry in entries])
+    else:
+        _print_table(entries)
+
+
+@models.command("info")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--verify", is_flag=True, help="Read every file and hold its hash against the lock.")
+def info(name: str, as_json: bool, verify: bool) -> None:
+    """Explain one model: licence and limits, prompts it takes, where it is, its files."""
+    from limner.models import store
+
+    entry = _resolved(name)
+    if verify:
+        store.verify(entry)
+    facts = _facts(entry) | ({"verified": True} if verify else {})
+    if as_json:
+        _print_json(facts)
+        return
+    for label, value in _explained(entry, facts):
+        click.echo(f"{label:<12}{value}")
+
+
+@models.command("pull")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--revision", help="A commit, branch, tag or refs/pr/N of the repository.")
+@click.option("--commercial-safe", is_flag=True, help="Refuse licences that limit commercial use.")
+@click.option("--yes", is_flag=True, help="Don't ask before fetching.")
+def pull(names: tuple[str, ...], revision: str | None, commercial_safe: bool, yes: bool) -> None:
+    """Fetch models from the hub. Prints the folder of each."""
+    from limner.models import catalog, store
+
+    entries = list(dict.fromkeys(_resolved(name).name for name in names))
+    chosen = [catalog.catalog()[name] for name in entries]
+    for entry in chosen:
+        if commercial_safe:
+            catalog.require_commercial(entry)
+        limits = f": {entry.limits}" if entry.limits else ""
+        _say(f"{entry.name}: {entry.size}, {entry.licence}{limits}")
+    fetching = any(not store.is_here(entry) or revision for entry in chosen)
+    if fetching and not yes and sys.stdin.isatty():
+        click.confirm("Fetch?", default=True, abort=True, err=True)
+    for entry in chosen:
+        with _progress(entry.name) as on_progress:
+            weights = store.pull(entry, revision=revision, on_progress=on_progress, say=_say)
+        if weights.path is None:
+            _say(f"{entry.name} needs no download.")
+        else:
+            click.echo(weights.path)
+
+
+@models.command("where")
+@click.argument("name", required=False)
+def where(name: str | None) -> None:
+    """Print the folder of a model, or of all models."""
+    from limner.models import store
+
+    if name is None:
+        click.echo(store.home())
+        return
+    entry = _resolved(name)
+    if entry.weightless:
+        _say(f"{entry.name} has no files: it works as it is.")
+        return
+    if not store.is_here(entry):
+        _say(f"{entry.name} is not there yet: limner models pull {entry.name}")
+    click.echo(store.where(entry))
+
+
+def _resolved(name: str) -> Entry:
+    from limner.models import catalog
+
+    entry, said = catalog.resolve(name)
+    if said:
+        _say(said)
+    return entry
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    """All that is known of a model, as JSON values."""
+    from limner.models import catalog, store
+
+    locked = None if entry.weightless else store.locked(entry)
+    facts = entry.to_dict()
+    facts["approximate"] = not entry.weightless
+    facts["accepts"] = sorted(catalog.families()[entry.family].accepts)
+    facts["here"] = store.is_here(entry)
+    facts["path"] = None if entry.weightless else str(store.where(entry))
+    facts["commit"] = locked.commit if locked else None
+    facts["pulled_at"] = locked.pulled_at if locked else None
+    facts["files"] = {p: m.sha256 for p, m in locked.files.items()} if locked else {}
+    if entry.family == "opencv_inpaint":
+        from limner.models.fill import METHODS
+
+        facts["methods"] = dict(METHODS)
+    return facts
+
+
+def _explained(entry: Entry, facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The facts as lines for people; what a model doesn't have gets no line."""
+    yield "name", entry.name
+    yield "what", entry.description
+    yield "task", entry.task
+    if facts["accepts"]:
+        yield "takes", ", ".join(facts["accepts"])
+    yield "licence", entry.licence
+    yield "commercial", entry.commercial + (f": {entry.limits}" if entry.limits else "")
+    yield "size", entry.size + ("" if entry.weightless else f" ({entry.size_from})")
+    if entry.repo:
+        was = f" (was {', '.join(entry.former)})" if entry.former else ""
+        yield "repository", entry.repo + was + (" (gated)" if entry.gated else "")
+    if entry.defaults:
+        yield "defaults", ", ".join(f"{key} {value}" for key, value in entry.defaults.items())
+    for method, meaning in facts.get("methods", {}).items():
+        yield "method", f"{method}: {meaning}"
+    if not facts["here"]:
+        yield "here", f"no: limner models pull {entry.name}"
+    elif entry.repo:
+        yield "here", facts["path"]
+    if facts["pulled_at"]:
+        yield "commit", f"{facts['commit'] or 'not known (copied here)'}, {facts['pulled_at']}"
+        yield "files", f"{len(facts['files'])}{', all as recorded' if 'verified' in facts else ''}"
+
+
+def _print_table(entries: list[Entry]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from limner.models import store
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("name", "task", "size", "licence", "commercial", "here"):
+        table.add_column(column, no_wrap=column != "licence")
+    for entry in entries:
+        here = "yes" if store.is_here(entry) else ""
+        row = (entry.name, entry.task, entry.size, entry.licence, entry.commercial, here)
+        table.add_row(*row)
+    # In a pipe nobody sees a width, and rich would cut the names to fit 80 columns.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@contextlib.contextmanager
+def _progress(name: str) -> Iterator[OnStep | None]:
+    """A bar on stderr, if somebody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)

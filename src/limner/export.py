@@ -1,0 +1,185 @@
+"""Detections in the formats that other programs read, and as a picture that a person looks at.
+
+Detections are ``sv.Detections`` with the keys of :mod:`limner.detections`; masks may be dense or
+compact, and may be missing where a format needs none. No rows are welcome everywhere. Nothing here
+writes a file: :mod:`limner.saving` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from limner import masks
+from limner.detections import mask_of
+from limner.errors import ImageError, OutputError
+from limner.prompts import RgbArray
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+UNNAMED = "object"
+"""The class of rows without ``class_name``."""
+
+
+def class_names(detections: sv.Detections) -> list[str]:
+    """One a row."""
+    names = detections.data.get("class_name")
+    return [UNNAMED] * len(detections) if names is None else [str(name) for name in names]
+
+
+def category_ids(names: Iterable[str]) -> dict[str, int]:
+    """Class names, sorted, numbered from 1: 0 stays free for "nothing"."""
+    return {name: number for number, name in enumerate(sorted(set(names)), start=1)}
+
+
+def coco(items: Sequence[tuple[str, tuple[int, int], sv.Detections]]) -> dict[str, Any]:
+    """COCO's instances JSON, for ``json.dump``; pycocotools reads it.
+
+    Rows without a mask get an empty ``segmentation`` and their box's area.
+
+    Args:
+        items: (file name, size_wh, detections) of each image.
+    """
+    ids = category_ids(name for _, _, detections in items for name in class_names(detections))
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (file_name, (width, height), detections) in enumerate(items, start=1):
+        images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
+        for row, name in enumerate(class_names(detections)):
+            annotation = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append(annotation | _coco_row(detections, row) | {"category_id": ids[name]})
+    return {
+        "info": {"description": "Made with limner"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": i, "name": name, "supercategory": ""} for name, i in ids.items()],
+    }
+
+
+def _coco_row(detections: sv.Detections, row: int) -> dict[str, Any]:
+    x0, y0, x1, y1 = (float(side) for side in detections.xyxy[row])
+    made: dict[str, Any] = {
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": (x1 - x0) * (y1 - y0),
+        "segmentation": [],
+        "iscrowd": 0,
+    }
+    if detections.mask is not None:
+        mask = mask_of(detections, row)
+        made |= {"area": int(mask.sum()), "segmentation": masks.to_rle(mask)}
+    if detections.confidence is not None:
+        made["score"] = float(detections.confidence[row])
+    return made
+
+
+def mask_pngs(detections: sv.Detections, stem: str) -> Iterator[tuple[str, Image.Image]]:
+    """For each row a file name and an 8-bit picture, 255 = the object, 0 = the rest.
+
+    Args:
+        stem: what the names begin with; they go on ``-<row>-<class>.png``.
+
+    Raises:
+        OutputError: there are boxes only.
+    """
+    _need_masks(detections)
+    digits = len(str(max(len(detections) - 1, 0)))
+    for row, name in enumerate(class_names(detections)):
+        file_name = f"{PurePath(stem).name}-{row:0{digits}}-{_file_safe(name)}.png"
+        yield file_name, Image.fromarray(mask_of(detections, row).astype(np.uint8) * 255)
+
+
+def _file_safe(name: str) -> str:
+    """Letters and digits of any script, the rest as single hyphens; short enough for any disk."""
+    return re.sub(r"[\W_]+", "-", name).strip("-")[:40].strip("-") or UNNAMED
+
+
+def semantic_map(
+    detections: sv.Detections, size_wh: tuple[int, int]
+) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], dict[int, str]]:
+    """(H, W) class numbers and what they mean; 0 = nothing. The better score wins an overlap.
+
+    uint8 up to 255 classes, uint16 beyond: both can be saved as PNG.
+    """
+    ids = category_ids(class_names(detections))
+    numbers = np.array([0] + [ids[name] for name in class_names(detections)])
+    painted = numbers[_owners(detections, size_wh)]
+    small = painted.astype(np.uint8) if len(ids) < 256 else painted.astype(np.uint16)
+    return small, {number: name for name, number in ids.items()}
+
+
+def panoptic(
+    detections: sv.Detections,
+    size_wh: tuple[int, int],
+    categories: Mapping[str, int] | None = None,
+) -> tuple[RgbArray, list[dict[str, Any]]]:
+    """COCO's panoptic format: a picture of segment ids, ``R + 256 G + 256² B``, and their list.
+
+    Segments don't overlap: the better score wins. One that is hidden wholly is left out. Id 0 is
+    "nothing", row k has the id k + 1.
+
+    Args:
+        categories: class name to category id, to number many images alike (``category_ids``).
+    """
+    names = class_names(detections)
+    numbers = category_ids(names) if categories is None else categories
+    owners = _owners(detections, size_wh)
+    segments = []
+    for row, name in enumerate(names):
+        visible = owners == row + 1
+        if (box := masks.box_of(visible)) is None:
+            continue
+        segments.append(
+            {
+                "id": row + 1,
+                "category_id": numbers[name],
+                "area": int(visible.sum()),
+                "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
+                "iscrowd": 0,
+            }
+        )
+    encoded = np.stack([owners % 256, owners // 256 % 256, owners // 65536], axis=-1)
+    return encoded.astype(np.uint8), segments
+
+
+def cutout(image: Image.Image, alpha: npt.NDArray[Any]) -> Image.Image:
+    """RGBA: the image's pixels, as opaque as ``alpha`` (H, W) says: bool, or float in 0–1."""
+    if alpha.shape != (image.height, image.width):
+        raise ImageError(
+            f"Expected an alpha of shape {(image.height, image.width)}, got {alpha.shape}."
+        )
+    opacity = np.floor(np.clip(alpha.astype(np.float32), 0, 1) * 255 + 0.5).astype(np.uint8)
+    made = image.convert("RGB")
+    made.putalpha(Image.fromarray(opacity))
+    return made
+
+
+def _need_masks(detections: sv.Detections) -> None:
+    if len(detections) and detections.mask is None:
+        raise OutputError("There are boxes only, no masks to write: segment them first.")
+
+
+def _owners(detections: sv.Detections, size_wh: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """(H, W): 1 + the row that each pixel belongs to, the best scored of those over it; 0: none."""
+    _need_masks(detections)
+    scores = detections.data.get("mask_score", np.ones(len(detections)))
+    if detections.confidence is not None:
+        scores = detections.confidence
+    owners = np.zeros(size_wh[::-1], dtype=np.int64)
+    worst_first = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")[::-1]
+    for row in worst_first.tolist():
+        mask = mask_of(detections, row)
+        if mask.shape != owners.shape:
+            raise OutputError(
+                f"The masks are {mask.shape[1]}x{mask.shape[0]} pixels and the image "
+                f"{size_wh[0]}x{size_wh[1]}: they belong to another image."
+            )
+        owners[mask] = row + 1
+    return owners

@@ -1,0 +1,55 @@
+"""One small model of every family, made as a user's would be: a folder on disk, loaded by catalog.
+
+A new family adds a row here and gets every contract test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.models import catalog, store
+from limner.models.runtime import ModelPool
+from limner.models.source import Runtime
+from tests.models.test_sam import save_tiny_sam
+from tests.models.tiny_owlvit import save_tiny_owlvit
+from tests.models.tiny_sd import save_tiny_sd
+
+
+@dataclass(frozen=True)
+class Family:
+    """``save`` writes a tiny real-class model; None for families without weights."""
+
+    name: str
+    task: str
+    weightless: str = ""
+    save: Callable[[Path], Any] | None = None
+
+    def __str__(self) -> str:
+        return self.weightless or self.name
+
+
+FAMILIES = (
+    Family("grabcut", "segment", weightless="grabcut"),
+    Family("haar", "detect", weightless="haar"),
+    Family("opencv_inpaint", "inpaint", weightless="opencv-inpaint"),
+    Family("sam", "segment", save=save_tiny_sam),
+    Family("owlvit", "detect", save=save_tiny_owlvit),
+    Family("stable_diffusion", "inpaint", save=save_tiny_sd),
+)
+
+
+def of(task: str) -> list[Family]:
+    return [family for family in FAMILIES if family.task == task]
+
+
+def load(family: Family, folder: Path) -> Any:
+    """The model, through the store and the pool as a session would have it."""
+    if family.save is None:
+        weights = store.find(catalog.resolve(family.weightless)[0].name)
+    else:
+        family.save(folder)
+        weights = store.from_folder(folder)
+    return ModelPool().get(weights, Runtime())
