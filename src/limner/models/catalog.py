@@ -1,0 +1,248 @@
+"""The table of checkpoints (``catalog.toml``): names, licences, sizes, and which family loads them.
+
+Reading it imports no model code: what a family accepts is data, so "which model can take a box?"
+is answered without torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from limner.errors import LicenceRefused, ModelError, UnknownModel
+from limner.prompts import PromptKind
+
+TASKS = ("segment", "detect", "inpaint")
+COMMERCIAL = ("yes", "no", "restricted")
+
+FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "sam": "limner.models.sam:load",
+        "owlvit": "limner.models.owlvit:load",
+        "stable_diffusion": "limner.models.stable_diffusion:load",
+        "grabcut": "limner.models.classical:load_grabcut",
+        "opencv_inpaint": "limner.models.classical:load_opencv_inpaint",
+        "haar": "limner.models.classical:load_haar",
+    }
+)
+"""``module:function`` of each family's ``load(weights, runtime)``; imported only when used."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What all checkpoints of one architecture share."""
+
+    name: str
+    accepts: frozenset[PromptKind]
+    types: tuple[str, ...] = ()
+    """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family."""
+    allow: tuple[str, ...] = ()
+    """Patterns of the files that a checkpoint needs."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One checkpoint. The fields are explained at the head of ``catalog.toml``."""
+
+    name: str
+    description: str
+    task: str
+    family: str
+    licence: str
+    commercial: str
+    size_mb: float
+    size_from: str
+    repo: str | None = None
+    limits: str = ""
+    gated: bool = False
+    former: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
+
+    @property
+    def weightless(self) -> bool:
+        """Works with nothing downloaded."""
+        return self.repo is None
+
+    @property
+    def size(self) -> str:
+        """The approximate download, for people."""
+        if self.weightless:
+            return "no download"
+        return (
+            f"≈ {self.size_mb:.0f} MB" if self.size_mb < 1000 else f"≈ {self.size_mb / 1e3:.1f} GB"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        data = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+        data |= {key: list(value) for key, value in data.items() if isinstance(value, tuple)}
+        return data | {"defaults": dict(self.defaults)}
+
+
+@dataclass(frozen=True)
+class _Tables:
+    models: Mapping[str, Entry]
+    families: Mapping[str, Family]
+    profiles: Mapping[str, Mapping[str, str]]
+
+
+def parse(text: str) -> _Tables:
+    """The tables in a catalog's text.
+
+    Raises:
+        ModelError: a key, task, family or model that isn't known.
+    """
+    data = tomllib.loads(text)
+    _known("the catalog", data, {"models", "families", "profiles"})
+    families = {name: _family(name, table) for name, table in data["families"].items()}
+    models = {name: _model(name, table, families) for name, table in data["models"].items()}
+    for name, chosen in data["profiles"].items():
+        _known(f"profile {name}", chosen, set(TASKS))
+        _known(f"profile {name}", chosen.values(), set(models))
+    return _Tables(
+        MappingProxyType(models),
+        MappingProxyType(families),
+        MappingProxyType({k: MappingProxyType(v) for k, v in data["profiles"].items()}),
+    )
+
+
+def _family(name: str, table: dict[str, Any]) -> Family:
+    _known("the families", {name}, set(FAMILIES))
+    _known(f"family {name}", table, {spec.name for spec in dataclasses.fields(Family)} - {"name"})
+    accepts = frozenset(PromptKind(kind) for kind in table["accepts"])
+    return Family(name, accepts, tuple(table.get("types", ())), tuple(table.get("allow", ())))
+
+
+def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> Entry:
+    specs = {spec.name: spec for spec in dataclasses.fields(Entry)}
+    _known(f"model {name}", table, set(specs) - {"name"})
+    needed = {"description", "task", "family", "licence", "commercial", "size_mb", "size_from"}
+    if missing := sorted(needed - set(table)):
+        raise ModelError(f"The catalog's model {name} lacks {', '.join(missing)}.")
+    _known(f"the task of {name}", {table["task"]}, set(TASKS))
+    _known(f"the family of {name}", {table["family"]}, set(families))
+    _known(f"commercial of {name}", {table["commercial"]}, set(COMMERCIAL))
+    values: dict[str, Any] = {"allow": families[table["family"]].allow, **table}
+    values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    values["defaults"] = MappingProxyType(table.get("defaults", {}))
+    return Entry(name=name, **values)
+
+
+def _known(where: str, keys: Any, known: set[str]) -> None:
+    if unknown := sorted(set(keys) - known):
+        raise ModelError(
+            f"In catalog.toml, {where} has {', '.join(unknown)}; "
+            f"known are {', '.join(sorted(known))}."
+        )
+
+
+@cache
+def _tables() -> _Tables:
+    return parse(resources.files("limner.models").joinpath("catalog.toml").read_text("utf-8"))
+
+
+def catalog() -> Mapping[str, Entry]:
+    """Every checkpoint by name, in the table's order."""
+    return _tables().models
+
+
+def families() -> Mapping[str, Family]:
+    """Every family by name."""
+    return _tables().families
+
+
+def profiles() -> Mapping[str, Mapping[str, str]]:
+    """Every profile: task -> model name."""
+    return _tables().profiles
+
+
+def profile(name: str) -> Mapping[str, str]:
+    """The models of a profile by task.
+
+    Raises:
+        UnknownModel: no such profile.
+    """
+    if name not in profiles():
+        raise UnknownModel(f"There is no profile {name!r}; there are {', '.join(profiles())}.")
+    return profiles()[name]
+
+
+def resolve(name: str) -> tuple[Entry, str | None]:
+    """The model meant by a name, a hub id, or an id that has died; and what to tell the user.
+
+    Returns:
+        ``(entry, said)``: ``said`` is None when the name was the model's own.
+
+    Raises:
+        UnknownModel: with the nearest names.
+    """
+    wanted = name.strip().removeprefix("https://huggingface.co/").strip("/").lower()
+    for entry in catalog().values():
+        if wanted in (entry.name, (entry.repo or "").lower()):
+            return entry, None
+        if wanted in map(str.lower, entry.fallbacks):
+            return entry, f"{name} holds the weights of {entry.name}; limner fetches {entry.repo}."
+        if wanted in map(str.lower, entry.former):
+            return (
+                entry,
+                f"{name} is gone from the hub; its successor is {entry.repo} ({entry.name}).",
+            )
+    raise UnknownModel(f"There is no model {name!r}. {_nearest(wanted)}")
+
+
+def _nearest(wanted: str) -> str:
+    """A sentence with the names most like ``wanted``: whole ids are compared with ids."""
+    names: dict[str, str] = {}
+    for entry in catalog().values():
+        for known in (entry.name, entry.repo, *entry.former):
+            if known:
+                names[known.lower()] = entry.name
+    close = difflib.get_close_matches(wanted, names, n=6, cutoff=0.5)
+    close += [known for known in names if wanted and wanted in known]
+    if nearest := list(dict.fromkeys(names[known] for known in close))[:3]:
+        return f"Did you mean {' or '.join(nearest)}? (limner models list shows all.)"
+    return "`limner models list` shows the names; a folder is written with a slash: ./my-model."
+
+
+def able(kind: PromptKind | None = None, *, task: str | None = None) -> tuple[str, ...]:
+    """Names of the models that take this kind of prompt, or do this task, or both."""
+    return tuple(
+        entry.name
+        for entry in catalog().values()
+        if (task is None or entry.task == task)
+        and (kind is None or kind in families()[entry.family].accepts)
+    )
+
+
+def names(task: str) -> tuple[str, ...]:
+    """Names of the models that do this task."""
+    return able(task=task)
+
+
+def weightless(task: str) -> tuple[str, ...]:
+    """Names of the models that do this task with nothing downloaded."""
+    return tuple(e.name for e in catalog().values() if e.task == task and e.weightless)
+
+
+def require_commercial(entry: Entry) -> None:
+    """Refuse a model whose licence limits commercial use (``--commercial-safe``).
+
+    Raises:
+        LicenceRefused: with the models of the same task that may be used.
+    """
+    if entry.commercial == "yes":
+        return
+    free = [e.name for e in catalog().values() if e.task == entry.task and e.commercial == "yes"]
+    reason = entry.limits or "commercial use is not allowed"
+    raise LicenceRefused(
+        f"--commercial-safe refuses {entry.name} ({entry.licence}): {reason}. "
+        f"To {entry.task} without such limits: {', '.join(free) or 'no model in the catalog'}."
+    )

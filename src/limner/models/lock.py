@@ -1,0 +1,157 @@
+"""What the model folder holds, written down: ``models.lock.json``, with a hash for every file.
+
+A hash is only ever recorded from the file itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from limner.errors import ModelError
+
+LOCK = "models.lock.json"
+RECORD = "limner.json"
+"""A model's lock entry, kept in its own folder too, so that a copied folder can be checked."""
+
+
+@dataclass(frozen=True)
+class FileMark:
+    """What a file was when it was recorded."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A model's entry in the lock."""
+
+    repo: str | None
+    commit: str | None
+    """None: the files were copied here by hand and say nothing of their commit."""
+    pulled_at: str
+    files: Mapping[str, FileMark]
+    """By path in the model's folder, with forward slashes."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {path: mark.bytes for path, mark in self.files.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "repo": self.repo,
+            "commit": self.commit,
+            "pulled_at": self.pulled_at,
+            "files": {
+                path: {"sha256": mark.sha256, "bytes": mark.bytes}
+                for path, mark in sorted(self.files.items())
+            },
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any], source: Path) -> Locked:
+        """The entry in parsed JSON; ``source`` is the file that a complaint names."""
+        try:
+            files = {path: FileMark(m["sha256"], m["bytes"]) for path, m in data["files"].items()}
+            return Locked(data["repo"], data["commit"], data["pulled_at"], files)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{source} was not written by limner; move it away.") from error
+
+
+def home() -> Path:
+    """The folder of all that limner keeps: ``LIMNER_HOME``, else the user's cache folder."""
+    if named := os.environ.get("LIMNER_HOME"):
+        return Path(named).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("limner", appauthor=False)
+
+
+def read(name: str) -> Locked | None:
+    """A model's entry in the lock."""
+    data = _read_all().get(name)
+    return None if data is None else Locked.from_dict(data, home() / LOCK)
+
+
+def write(name: str, entry: Locked) -> None:
+    """Add or replace one entry; other threads and processes lose none of theirs."""
+    path = home() / LOCK
+    with exclusive(path.with_name(f"{LOCK}.lock")):
+        models = _read_all() | {name: entry.to_dict()}
+        text = json.dumps({"version": 1, "models": dict(sorted(models.items()))}, indent=2)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{LOCK}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+def _read_all() -> dict[str, Any]:
+    data = read_json(home() / LOCK) or {"version": 1, "models": {}}
+    if data.get("version") != 1 or not isinstance(data.get("models"), dict):
+        raise ModelError(f"{home() / LOCK} was not written by this limner; move it away.")
+    return dict(data["models"])
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file; another process or thread waits."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file that makes up a model, by its path in the folder."""
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in _paths(folder)}
+
+
+def marks(folder: Path) -> dict[str, FileMark]:
+    """Hash and size of each file that makes up a model. Reads all of them."""
+    found = {}
+    for path in _paths(folder):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path.relative_to(folder).as_posix()] = FileMark(digest, path.stat().st_size)
+    return found
+
+
+def _paths(folder: Path) -> Iterator[Path]:
+    """All files but our record and what is hidden."""
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if path.is_file() and not hidden and inside.as_posix() != RECORD:
+            yield path
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None when there is no such file."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read as JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path} should hold a JSON object.")
+    return data
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,314 @@
+"""Where models compute, and which of them are kept in memory.
+
+``choose`` picks device and number format once; ``ModelPool`` loads models and lets go of those not
+used lately. torch is imported inside functions: importing this module costs nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import platform
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from limner.errors import LimnerError, MissingExtra, ModelError, OptionError, OutOfMemory
+from limner.models.catalog import FAMILIES
+from limner.models.source import Runtime, Weights
+from limner.models.store import family_of
+from limner.protocols import Model
+
+DTYPES: Mapping[str, str] = {
+    "float32": "float32",
+    "fp32": "float32",
+    "bfloat16": "bfloat16",
+    "bf16": "bfloat16",
+    "float16": "float16",
+    "fp16": "float16",
+    "half": "float16",
+}
+"""Every accepted name of a number format -> torch's."""
+
+
+# ---- device and number format
+
+
+def choose(device: str | None = None, dtype: str | None = None) -> Runtime:
+    """The device and number format to compute with.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", "mps"; None: the first GPU, else the CPU.
+        dtype: a name in ``DTYPES``; None: the quickest that is safe there. bfloat16 where the
+            hardware multiplies it (SAM's encoder 1.6 times as fast as in float32 on a Zen 4 CPU,
+            outputs within 1.1 %), float16 on older CUDA, else float32.
+
+    Raises:
+        OptionError: no such device here, or no such format.
+    """
+    here = devices()
+    if device is None:
+        device = next((name for name in here if name != "cpu"), "cpu")
+    elif device == "cuda" and "cuda:0" in here:
+        device = "cuda:0"
+    if device not in here:
+        raise OptionError(f"There is no device {device!r} here; there is {', '.join(here)}.")
+    if dtype is None:
+        return Runtime(device, _quickest(device))
+    if dtype not in DTYPES:
+        raise OptionError(f"dtype is one of {', '.join(DTYPES)}; got {dtype!r}.")
+    return Runtime(device, DTYPES[dtype])
+
+
+def devices() -> tuple[str, ...]:
+    """Names of the devices on this machine, best first; "cpu" is the last."""
+    import torch
+
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = [f"cuda:{index}" for index in range(cuda)]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return (*found, "cpu")
+
+
+def _quickest(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    if device == "cpu" and _cpu_multiplies_bfloat16():
+        return "bfloat16"
+    return "float32"
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    import torch
+
+    # Without these, torch emulates bfloat16, more slowly than it computes float32.
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+# ---- the allocator
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
+
+
+def tune_allocator() -> bool:
+    """Let glibc keep freed memory instead of returning it after each layer.
+
+    By default every large tensor is mapped anew, and zeroed page by page, each time it is made. Six
+    64-channel convolutions at 384 x 384 took 1.7 to 2 times as long that way (1.7 M page faults
+    against 20 k), SAM's encoder 1.1 to 1.3 times. Resident memory stays higher in exchange. For a
+    process about to load a heavy model; never done on import.
+
+    Returns:
+        Whether it was done: only with glibc, and when no ``MALLOC_*_`` variable says otherwise.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(
+        name in os.environ
+        for name in ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+    ):
+        return False
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, 256 * 2**20))
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+# ---- memory
+
+
+def memory_limit() -> int:
+    """Bytes of memory this process may use: the machine's, or its container's if that is less."""
+    try:
+        limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # Windows
+        limit = importlib.import_module("psutil").virtual_memory().total
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limit = min(limit, int(Path(path).read_text()))
+        except (OSError, ValueError):  # no such controller, or "max"
+            continue
+    return limit
+
+
+def weight_bytes(weights: Weights) -> int:
+    """Size of a model's weight files: about what it takes in memory at the files' precision."""
+    if weights.path is None:
+        return 0
+    return sum(path.stat().st_size for path in weights.path.rglob("*.safetensors"))
+
+
+class ModelPool:
+    """Live models, the most recently used of them, under a budget of memory.
+
+    Safe to use from several threads: a model is loaded once, and one at a time; asking for a live
+    one waits for nothing. A model that was let go of lives on while somebody still holds it.
+
+    Args:
+        memory_budget: bytes for all models together, by ``weight_bytes``; None: half of the
+            machine's memory. A model larger than that is kept alone.
+        families: ``module:function`` by family; for tests.
+    """
+
+    def __init__(
+        self, memory_budget: int | None = None, families: Mapping[str, str] = FAMILIES
+    ) -> None:
+        if memory_budget is not None and memory_budget <= 0:
+            raise OptionError(f"The memory budget is a number of bytes, got {memory_budget}.")
+        self.memory_budget = memory_limit() // 2 if memory_budget is None else memory_budget
+        self._families = families
+        self._live: OrderedDict[object, tuple[Model, int]] = OrderedDict()
+        """Least recently used first; ``(model, bytes)``."""
+        self._table = threading.Lock()
+        self._loading = threading.Lock()
+
+    def get(self, weights: Weights, runtime: Runtime) -> Model:
+        """The model, live or loaded now.
+
+        Raises:
+            ModelError: the files are damaged or of another architecture, memory ran out, or a
+                package is missing.
+        """
+        key = (weights.ref, weights.path, repr(sorted(weights.defaults.items())), runtime)
+        if (model := self._touch(key)) is not None:
+            return model
+        with self._loading:
+            if (model := self._touch(key)) is not None:  # another thread was quicker
+                return model
+            size = weight_bytes(weights)
+            self._make_room(size)
+            model = load(weights, runtime, self._families)
+            with self._table:
+                self._live[key] = (model, size)
+            return model
+
+    def names(self) -> tuple[str, ...]:
+        """The live models, least recently used first."""
+        with self._table:
+            return tuple(model.ref.name for model, _ in self._live.values())
+
+    def clear(self) -> None:
+        """Let go of all models."""
+        with self._table:
+            self._live.clear()
+        _return_memory()
+
+    def _touch(self, key: object) -> Model | None:
+        with self._table:
+            if key not in self._live:
+                return None
+            self._live.move_to_end(key)
+            return self._live[key][0]
+
+    def _make_room(self, size: int) -> None:
+        evicted = False
+        with self._table:
+            while self._live and sum(s for _, s in self._live.values()) + size > self.memory_budget:
+                if size == 0:  # a model without weights displaces none
+                    break
+                self._live.popitem(last=False)
+                evicted = True
+        if evicted:
+            _return_memory()
+
+
+def _return_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+# ---- loading
+
+
+def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMILIES) -> Model:
+    """Load a model through its family; what goes wrong is said as a limner error.
+
+    Raises:
+        ModelError: naming the damaged or missing file, or why the family can't read the folder.
+        MissingExtra: a package that the family needs isn't installed.
+        OutOfMemory: with what to lower.
+    """
+    name = weights.ref.name
+    if weights.path is not None and (found := family_of(weights.path)) != weights.ref.family:
+        raise ModelError(f"{weights.path} holds a {found} model; {name} is {weights.ref.family}.")
+    try:
+        model: Model = _loader(weights.ref.family, families)(weights, runtime)
+    except LimnerError:
+        raise
+    except Exception as error:
+        raise _explained(error, weights, runtime) from error
+    return model
+
+
+def _loader(family: str, families: Mapping[str, str]) -> Callable[[Weights, Runtime], Any]:
+    if family not in families:
+        raise ModelError(f"No code loads the family {family!r}; known are {', '.join(families)}.")
+    module, _, function = families[family].partition(":")
+    loader: Callable[[Weights, Runtime], Any] = getattr(importlib.import_module(module), function)
+    return loader
+
+
+def _explained(error: Exception, weights: Weights, runtime: Runtime) -> LimnerError:
+    """What a family's ``load`` raised, as the error a user can act on."""
+    name = weights.ref.name
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return MissingExtra(f"{name} needs the package {package}: pip install {package}.")
+    if isinstance(error, ImportError):
+        return MissingExtra(f"{name} needs a package that isn't installed: {_first_line(error)}")
+    if _ran_out(error):
+        size = weight_bytes(weights) / 1e9
+        return OutOfMemory(
+            f"{name} ({size:.1f} GB of weights) does not fit in the memory of {runtime.device}. "
+            "Take a smaller model (--profile small), --dtype bfloat16, or --device cpu."
+        )
+    if (broken := _first_broken(weights.path)) is not None:
+        path, reason = broken
+        return ModelError(
+            f"{path} is damaged ({reason}). Delete {weights.path} and run "
+            f"`limner models pull {name}`, or copy it anew."
+        )
+    return ModelError(
+        f"{name} could not be loaded from {weights.path}: {type(error).__name__}: "
+        f"{_first_line(error)} (`limner models info {name} --verify` checks its files.)"
+    )
+
+
+def _ran_out(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    from limner.models.memory import SIGNS
+
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
+
+
+def _first_broken(folder: Path | None) -> tuple[Path, str] | None:
+    """The first weight file that safetensors can't open, and why."""
+    if folder is None:
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    for path in sorted(folder.rglob("*.safetensors")):
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            return path, _first_line(error)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,323 @@
+"""The models on this machine: fetch them once, know what they are, find them with no network.
+
+::
+
+    $LIMNER_HOME (else the user's cache folder)
+    ├── models.lock.json          per model: repo, commit, when, and each file's sha256 and size
+    └── models/
+        ├── sam-vit-base/         as ``from_pretrained`` reads it, and limner.json: its lock entry
+        └── .pulling/             unfinished downloads; their finished files aren't fetched twice
+
+A folder under ``models/`` is complete, for it is renamed into place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from limner.errors import OutputError, UnknownModel, UnsafeWeights, WeightsMissing
+from limner.models import catalog, hub, lock
+from limner.models.catalog import Entry
+from limner.models.hub import PICKLES, Say
+from limner.models.lock import LOCK, RECORD, FileMark, Locked, home
+from limner.models.source import Weights
+from limner.protocols import ModelRef, OnStep
+
+__all__ = [
+    "check_weights",
+    "family_of",
+    "find",
+    "from_folder",
+    "home",
+    "is_here",
+    "locked",
+    "missing",
+    "pull",
+    "verify",
+    "where",
+]
+
+
+def where(model: str | Entry) -> Path:
+    """The folder where a model is, or would be."""
+    return home() / "models" / _entry(model).name
+
+
+def is_here(model: str | Entry) -> bool:
+    """Whether a model can be used with nothing more downloaded."""
+    entry = _entry(model)
+    return entry.weightless or where(entry).is_dir()
+
+
+def locked(model: str | Entry) -> Locked | None:
+    """A model's entry in the lock."""
+    return lock.read(_entry(model).name)
+
+
+def _entry(model: str | Entry) -> Entry:
+    return model if isinstance(model, Entry) else catalog.resolve(model)[0]
+
+
+# ---- finding
+
+
+def find(model: str | Entry) -> Weights:
+    """A model's files on this machine; never touches the network.
+
+    The sizes of all files are held against the lock. A folder that was copied here is checked
+    against the record inside it, then entered in the lock.
+
+    Raises:
+        WeightsMissing: with how to get them, and what works without.
+        UnsafeWeights: the files are not those that were recorded, or are pickles.
+    """
+    entry = _entry(model)
+    if entry.weightless:
+        ref = ModelRef(entry.name, entry.family, entry.licence)
+        return Weights(ref, None, dict(entry.defaults))
+    found = _checked_by_size(entry)
+    files = _weight_files(found.files)
+    ref = ModelRef(entry.name, entry.family, entry.licence, found.commit, files)
+    return Weights(ref, where(entry), dict(entry.defaults))
+
+
+def verify(model: str | Entry) -> Locked | None:
+    """Read every file of a model and hold its hash against the lock.
+
+    Returns:
+        The lock's entry; None for a model without weights.
+
+    Raises:
+        WeightsMissing: nothing here to verify.
+        UnsafeWeights: a file differs, is missing, or is not in the lock.
+    """
+    entry = _entry(model)
+    if entry.weightless:
+        return None
+    found = _checked_by_size(entry)
+    _same(entry, found.files, lock.marks(where(entry)), lambda mark: mark)
+    return found
+
+
+def missing(entry: Entry) -> str:
+    """The message for weights that aren't here."""
+    now = ", ".join(catalog.weightless(entry.task)) or "nothing"
+    return (
+        f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}). "
+        f"With a network: `limner models pull {entry.name}`. Without: pull on another machine and "
+        f"copy the folder that `limner models where {entry.name}` prints there to {where(entry)}. "
+        f"To {entry.task} now, with no weights: {now}."
+    )
+
+
+def _checked_by_size(entry: Entry) -> Locked:
+    folder = where(entry)
+    if not folder.is_dir():
+        raise WeightsMissing(missing(entry))
+    found = locked(entry)
+    if found is None:
+        return _adopt(entry, folder)
+    _same(entry, found.files, lock.sizes(folder), lambda mark: mark.bytes)
+    return found
+
+
+def _adopt(entry: Entry, folder: Path) -> Locked:
+    """Enter a folder that was copied here in the lock."""
+    check_weights(folder)
+    marks = lock.marks(folder)
+    record = lock.read_json(folder / RECORD)
+    if record is None:
+        adopted = Locked(entry.repo, None, lock.now(), marks)
+    else:
+        adopted = Locked.from_dict(record, folder / RECORD)
+        _same(entry, adopted.files, marks, lambda mark: mark)
+    lock.write(entry.name, adopted)
+    return adopted
+
+
+def _same(
+    entry: Entry,
+    recorded: Mapping[str, FileMark],
+    found: Mapping[str, Any],
+    expected: Callable[[FileMark], Any],
+) -> None:
+    """Refuse files that are not the recorded ones."""
+    differ = [path for path, mark in recorded.items() if found.get(path) != expected(mark)]
+    differ += [path for path in found if path not in recorded]
+    if differ:
+        shown = ", ".join(sorted(differ)[:3]) + (" and others" if len(differ) > 3 else "")
+        raise UnsafeWeights(
+            f"{entry.name} is not what {home() / LOCK} recorded: {shown} changed, went missing or "
+            f"came new. Delete {where(entry)} and run `limner models pull {entry.name}`."
+        )
+
+
+def _weight_files(marks: Mapping[str, FileMark]) -> tuple[tuple[str, str], ...]:
+    return tuple((p, m.sha256) for p, m in sorted(marks.items()) if p.endswith(".safetensors"))
+
+
+# ---- any folder of the user's
+
+
+def from_folder(path: str | os.PathLike[str]) -> Weights:
+    """A model in a folder of the user's own (``--model ./my-model``).
+
+    Raises:
+        WeightsMissing: no such folder, or no weights in it.
+        UnknownModel: not a model of a family that limner knows.
+        UnsafeWeights: its weights are pickles.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise WeightsMissing(f"There is no folder {folder}.")
+    family = family_of(folder)
+    check_weights(folder)
+    files = _weight_files(lock.marks(folder))
+    return Weights(ModelRef(folder.name, family, "unknown (local folder)", None, files), folder)
+
+
+def family_of(folder: Path) -> str:
+    """The family that loads a folder, from its ``model_index.json`` or ``config.json``.
+
+    Raises:
+        UnknownModel: with the types that are known.
+    """
+    pipeline = lock.read_json(folder / "model_index.json")
+    config = lock.read_json(folder / "config.json")
+    if pipeline is None and config is None:
+        raise UnknownModel(
+            f"{folder} is no model's folder: it has neither config.json nor model_index.json."
+        )
+    kind = pipeline.get("_class_name") if pipeline else (config or {}).get("model_type")
+    for family in catalog.families().values():
+        if kind in family.types:
+            return family.name
+    known = sorted(kind for family in catalog.families().values() for kind in family.types)
+    raise UnknownModel(f"{folder} holds a model of type {kind}; limner loads {', '.join(known)}.")
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse a folder with a part whose weights are missing or only pickled.
+
+    Raises:
+        UnsafeWeights: only pickles, which can run code when they are opened.
+        WeightsMissing: no weights at all.
+    """
+    parts: dict[Path, set[str]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".safetensors", *PICKLES):
+            parts.setdefault(path.parent, set()).add(path.suffix)
+    for part, suffixes in parts.items():
+        if ".safetensors" not in suffixes:
+            raise UnsafeWeights(
+                f"The weights in {part} are pickles, which can run code when they are opened; "
+                "limner reads only safetensors. Save the model again with safe_serialization=True."
+            )
+    if not parts:
+        raise WeightsMissing(f"There are no weights (*.safetensors) in {folder}.")
+
+
+# ---- pulling
+
+
+def pull(
+    entry: Entry,
+    *,
+    revision: str | None = None,
+    on_progress: OnStep | None = None,
+    say: Say | None = None,
+) -> Weights:
+    """Fetch a model from the hub, unless it is here, and enter it in the lock.
+
+    Args:
+        revision: a commit, branch, tag or ``refs/pr/N``. None: what is here, else the lock's
+            commit, else the newest.
+        on_progress: gets ``(bytes done, bytes in all)``.
+        say: hears what the user must be told: a fallback taken, half precision taken.
+
+    Raises:
+        WeightsMissing: no network, no such repository any more, or no access to it.
+        UnknownModel: no such revision.
+        UnsafeWeights: the repository has only pickles, or what came isn't what was promised.
+        OutputError: no room, or no permission to write.
+    """
+    if entry.weightless:
+        return find(entry)
+    staging = home() / "models" / ".pulling" / entry.name
+    with _writable(entry):
+        staging.mkdir(parents=True, exist_ok=True)
+        with lock.exclusive(staging.with_name(f"{entry.name}.lock")):
+            _pull(entry, staging, revision, on_progress, say or (lambda sentence: None))
+    return find(entry)
+
+
+def _pull(
+    entry: Entry, staging: Path, revision: str | None, on_progress: OnStep | None, say: Say
+) -> None:
+    folder = where(entry)
+    before = locked(entry)
+    if before is None and folder.is_dir():
+        before = _adopt(entry, folder)
+    intact = before is not None and folder.is_dir() and lock.sizes(folder) == before.sizes
+    if before and intact and revision in (None, before.commit):
+        return
+    pinned = before.commit if before else None
+    try:
+        snapshot = hub.look_up(entry, revision or pinned, say)
+        known = before if before and (before.repo, before.commit) == _version(snapshot) else None
+        if known and intact:
+            return
+        plan = hub.plan(entry, snapshot, say)
+        staging.mkdir(exist_ok=True)  # whoever held the lock before may have moved it into place
+        _offer_old_files(folder, staging)
+        marks = hub.fetch(snapshot, plan, staging, on_progress)
+    except WeightsMissing as error:
+        raise WeightsMissing(f"{error} {missing(entry)}") from error
+    if known:
+        _same(entry, known.files, marks, lambda mark: mark)
+    now = Locked(snapshot.repo, snapshot.commit, lock.now(), marks)
+    (staging / RECORD).write_text(json.dumps(now.to_dict(), indent=2) + "\n", "utf-8")
+    _move_into_place(staging, folder)
+    lock.write(entry.name, now)
+
+
+def _version(snapshot: hub.Snapshot) -> tuple[str, str]:
+    return (snapshot.repo, snapshot.commit)
+
+
+def _offer_old_files(folder: Path, staging: Path) -> None:
+    """Link an earlier commit's weights: the hub's client takes those whose hash is still right."""
+    for path in lock.sizes(folder) if folder.is_dir() else ():
+        old, new = folder / path, staging / path
+        if old.suffix == ".safetensors" and not new.exists():
+            new.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(old, new)
+            except OSError:
+                shutil.copyfile(old, new)
+
+
+def _move_into_place(staging: Path, folder: Path) -> None:
+    old = staging.with_name(f"{staging.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    staging.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writable(entry: Entry) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"Can't write {entry.name} under {home()}: {error.strerror or error}. "
+            "LIMNER_HOME moves it elsewhere."
+        ) from error

@@ -1,0 +1,231 @@
+import dataclasses
+import importlib
+import re
+
+import pytest
+
+from limner.errors import LicenceRefused, ModelError, UnknownModel
+from limner.models import catalog
+from limner.options import DetectOptions, InpaintOptions, SegmentOptions
+from limner.prompts import PromptKind
+
+ENTRIES = list(catalog.catalog().values())
+OPTIONS = {"segment": SegmentOptions, "detect": DetectOptions, "inpaint": InpaintOptions}
+
+
+def test_every_checkpoint_of_the_first_issue_is_there() -> None:
+    assert len(ENTRIES) == 16
+    assert {task: len(catalog.names(task)) for task in catalog.TASKS} == {
+        "segment": 6,
+        "detect": 6,
+        "inpaint": 4,
+    }
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_an_entry_says_what_it_costs_and_allows(entry: catalog.Entry) -> None:
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", entry.name), "it becomes a folder's name"
+    assert entry.description
+    assert entry.licence
+    assert entry.size_from
+    assert entry.commercial == "yes" or entry.limits, "a limit must be explained"
+    assert entry.weightless == (entry.size_mb == 0)
+    assert set(entry.defaults) <= {f.name for f in dataclasses.fields(OPTIONS[entry.task])}
+    if not entry.weightless:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repo or "")
+        assert any(pattern.endswith(".safetensors") for pattern in entry.allow)
+        assert not [p for p in entry.allow if p.endswith((".bin", ".ckpt", ".pt", ".onnx"))]
+
+
+def test_no_dead_or_doubled_id_is_fetched() -> None:
+    live = [entry.repo for entry in ENTRIES if entry.repo]
+    live += [repo for entry in ENTRIES for repo in entry.fallbacks]
+    dead = [repo for entry in ENTRIES for repo in entry.former]
+    assert len(set(live)) == len(live)
+    assert not set(live) & set(dead)
+    assert not [repo for repo in live if repo.startswith(("runwayml/", "stabilityai/stable-diff"))]
+
+
+def test_every_family_has_code_and_facts() -> None:
+    assert set(catalog.families()) == set(catalog.FAMILIES)
+    assert {entry.family for entry in ENTRIES} == set(catalog.FAMILIES)
+    for place in catalog.FAMILIES.values():
+        assert re.fullmatch(r"limner\.models\.\w+:load\w*", place)
+    types = [kind for family in catalog.families().values() for kind in family.types]
+    assert len(types) == len(set(types)), "a folder's type names one family"
+
+
+def test_the_table_says_what_the_adapters_say() -> None:
+    from limner.models import classical, owlvit, sam, stable_diffusion, stable_diffusion_folder
+
+    adapters = {
+        "sam": sam.Sam,
+        "owlvit": owlvit.OwlViT,
+        "grabcut": classical.GrabCut,
+        "haar": classical.Haar,
+    }
+    families = catalog.families()
+    assert {name: families[name].accepts for name in adapters} == {
+        name: adapter.accepts for name, adapter in adapters.items()
+    }
+    painters = {
+        "stable_diffusion": stable_diffusion.StableDiffusion,
+        "opencv_inpaint": classical.OpenCvInpaint,
+    }
+    for name, painter in painters.items():
+        assert (PromptKind.TEXT in families[name].accepts) is painter.takes_text
+    assert set(adapters) | set(painters) == set(families)
+    assert set(families["stable_diffusion"].types) == set(stable_diffusion_folder.PIPELINES)
+
+
+def test_every_family_loads_by_its_name() -> None:
+    for place in catalog.FAMILIES.values():
+        module, _, function = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_profiles_name_a_model_for_every_task() -> None:
+    assert set(catalog.profiles()) == {"classical", "small", "base", "large"}
+    for name in catalog.profiles():
+        chosen = catalog.profile(name)
+        assert set(chosen) == set(catalog.TASKS)
+        assert {catalog.catalog()[model].task: model for model in chosen.values()} == dict(chosen)
+    assert all(catalog.catalog()[m].weightless for m in catalog.profile("classical").values())
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownModel, match="classical, small, base, large"):
+        catalog.profile("tiny")
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "said"),
+    [
+        ("slimsam-77", "slimsam-77", None),
+        ("SlimSAM-77", "slimsam-77", None),
+        ("facebook/sam-vit-base", "sam-vit-base", None),
+        ("https://huggingface.co/facebook/sam-vit-base", "sam-vit-base", None),
+        ("zigeng/slimsam-uniform-50", "slimsam-50", None),
+        (
+            "runwayml/stable-diffusion-inpainting",
+            "sd15-inpaint",
+            "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        ),
+        (
+            "stabilityai/stable-diffusion-2-inpainting",
+            "sd2-inpaint",
+            "sd2-community/stable-diffusion-2-inpainting",
+        ),
+    ],
+)
+def test_resolve(typed: str, name: str, said: str | None) -> None:
+    entry, sentence = catalog.resolve(typed)
+    assert entry.name == name
+    if said is None:
+        assert sentence is None
+    else:
+        assert sentence is not None
+        assert "gone" in sentence
+        assert typed in sentence
+        assert said in sentence
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        ("sam-vit-bse", "sam-vit-base"),
+        ("slimsam", "slimsam-"),
+        ("owlv2", "owlv2-base-patch16-ensemble"),
+        ("google/owlvit-base-patch-32", "owlvit-base-patch32"),
+        ("xyzzy", "limner models list"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(typed: str, nearest: str) -> None:
+    with pytest.raises(UnknownModel, match=re.escape(typed)) as caught:
+        catalog.resolve(typed)
+    assert nearest in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "among", "not_among"),
+    [
+        (PromptKind.BOX, "segment", "grabcut", "haar"),
+        (PromptKind.TEXT, "detect", "haar", "sd15-inpaint"),
+        (PromptKind.EXEMPLAR, "detect", "owlvit-base-patch32", "haar"),
+        (PromptKind.TEXT, "inpaint", "sd15-inpaint", "opencv-inpaint"),
+        (None, "inpaint", "opencv-inpaint", "haar"),
+        (PromptKind.POINT, None, "slimsam-77", "haar"),
+    ],
+)
+def test_able(kind: PromptKind | None, task: str | None, among: str, not_among: str) -> None:
+    names = catalog.able(kind, task=task)
+    assert among in names
+    assert not_among not in names
+
+
+def test_weightless_models_do_every_task() -> None:
+    assert catalog.weightless("segment") == ("grabcut",)
+    assert catalog.weightless("detect") == ("haar",)
+    assert catalog.weightless("inpaint") == ("opencv-inpaint",)
+
+
+def test_commercial_safe_refuses_and_names_what_may_be_used() -> None:
+    refused = 0
+    for entry in ENTRIES:
+        if entry.commercial == "yes":
+            catalog.require_commercial(entry)
+            continue
+        refused += 1
+        with pytest.raises(LicenceRefused) as caught:
+            catalog.require_commercial(entry)
+        assert entry.licence in str(caught.value)
+        assert "opencv-inpaint" in str(caught.value)
+    assert refused == 3
+
+
+TINY = """
+[profiles.p]
+segment = "m"
+[families.sam]
+accepts = ["box"]
+allow = ["config.json", "model.safetensors"]
+[models.m]
+description = "d"
+task = "segment"
+family = "sam"
+repo = "a/b"
+licence = "MIT"
+commercial = "yes"
+size_mb = 1
+size_from = "s"
+"""
+
+
+def test_parse_gives_a_model_its_familys_files() -> None:
+    assert catalog.parse(TINY).models["m"].allow == ("config.json", "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('licence = "MIT"', 'license = "MIT"', "license"),
+        ('licence = "MIT"\n', "", "lacks licence"),
+        ('task = "segment"', 'task = "segmnt"', "segmnt"),
+        ('commercial = "yes"', 'commercial = "maybe"', "maybe"),
+        ('family = "sam"', 'family = "smm"', "smm"),
+        ("[families.sam]", "[families.mas]", "mas"),
+        ('segment = "m"', 'segment = "n"', "has n"),
+        ("[profiles.p]", "[profile.p]", "profile"),
+    ],
+)
+def test_a_mistake_in_the_table_is_an_error(old: str, new: str, complaint: str) -> None:
+    assert old in TINY
+    with pytest.raises(ModelError, match=complaint):
+        catalog.parse(TINY.replace(old, new, 1))
+
+
+def test_the_catalog_can_not_be_changed() -> None:
+    with pytest.raises(TypeError):
+        catalog.catalog()["sam-vit-base"] = ENTRIES[0]  # type: ignore[index]
+    with pytest.raises(TypeError):
+        ENTRIES[0].defaults["mask_threshold"] = 1.0  # type: ignore[index]
