@@ -23,8 +23,14 @@ FACE = "150,40,300,240"
 SHUTTLE = "395,0,490,160"
 
 
+def opened(path: Path | str) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
 def pixels(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("RGB"))
+    return np.asarray(opened(path).convert("RGB"))
 
 
 def box_mask(box: str, grow: int = 0) -> np.ndarray:
@@ -44,13 +50,13 @@ def test_segment_writes_an_overlay_masks_and_coco_json(limner: Command, astronau
     assert masks.iou(by_box, box_mask(FACE)) > 0.3
     assert not (by_box & ~box_mask(FACE, grow=8)).any(), "the outline stays by its box"
     assert len(list(Path("out-masks").glob("*.png"))) == 2
-    assert Image.open("out.png").size == (512, 512)
+    assert opened("out.png").size == (512, 512)
 
 
 def test_segment_maps_on_request(limner: Command, astronaut: Path) -> None:
     limner("segment", astronaut, "--box", FACE, "--semantic", "--panoptic", "-o", "out.png")
-    assert np.asarray(Image.open("out-semantic.png")).max() == 1
-    ids = np.asarray(Image.open("out-panoptic.png")).astype(int)
+    assert np.asarray(opened("out-semantic.png")).max() == 1
+    ids = np.asarray(opened("out-panoptic.png")).astype(int)
     segments = json.loads(Path("out-panoptic.json").read_text())["segments_info"]
     values = set(np.unique(ids @ [1, 256, 65536])) - {0}
     assert values == {segment["id"] for segment in segments}
@@ -78,7 +84,7 @@ def test_remove_changes_nothing_outside(limner: Command, astronaut: Path) -> Non
 
 def test_cutout_keeps_the_objects_own_pixels(limner: Command, astronaut: Path) -> None:
     limner("cutout", astronaut, "--box", FACE, "-o", "out.png")
-    rgba = np.asarray(Image.open("out.png"))
+    rgba = np.asarray(opened("out.png"))
     opaque = rgba[..., 3] == 255
     assert opaque.sum() > 3000
     assert np.array_equal(rgba[opaque][:, :3], pixels(astronaut)[opaque])
@@ -164,11 +170,11 @@ def test_a_folder_is_done_and_done_once(limner: Command, astronaut: Path) -> Non
     """Running it again does nothing; a new picture alone is done; other settings are refused."""
     Path("in").mkdir()
     for name in ("a.png", "b.png"):
-        Image.open(astronaut).crop((350, 0, 512, 200)).save(Path("in") / name)
+        opened(astronaut).crop((350, 0, 512, 200)).save(Path("in") / name)
     remove = ("remove", "in", "--box", "40,0,130,150", "-o", "out")
     assert "2 done" in limner(*remove).stdout
     stamps = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
-    Image.open(astronaut).crop((300, 0, 500, 200)).save("in/c.png")
+    opened(astronaut).crop((300, 0, 500, 200)).save("in/c.png")
     assert "1 done, 2 done already" in limner(*remove).stdout
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     assert len(list(Path("out").iterdir())) == 3
@@ -179,7 +185,7 @@ def test_a_folder_is_done_and_done_once(limner: Command, astronaut: Path) -> Non
 
 def test_one_broken_picture_does_not_stop_the_folder(limner: Command, astronaut: Path) -> None:
     Path("in").mkdir()
-    Image.open(astronaut).crop((350, 0, 512, 200)).save("in/a.png")
+    opened(astronaut).crop((350, 0, 512, 200)).save("in/a.png")
     Path("in/broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
     answer = limner.run("remove", "in", "--box", "40,0,130,150", "-o", "out")
     assert answer.code == 2

@@ -68,9 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     2 bad input or a model that can't answer; 70 a bug of ours; 130 interrupted.
     """
     try:
-        limner.main(list(sys.argv[1:] if argv is None else argv), standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        words = list(sys.argv[1:] if argv is None else argv)
+        code = limner.main(words, standalone_mode=False)  # an exit code where a command set one
+        return code if isinstance(code, int) else 0
     except click.UsageError as error:
         error.show()
         return error.exit_code
@@ -95,7 +95,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             "LIMNER_DEBUG=1 shows where it happened.",
             INTERNAL,
         )
-    return 0
 
 
 def _fail(sentence: str, code: int) -> int:

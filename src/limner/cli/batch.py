@@ -122,10 +122,14 @@ def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]
         ImageError: no such file, or a folder without images.
         OutputError: one picture's name for a whole folder, or the input folder itself.
     """
-    from limner.images import find_images
+    from limner.images import SUFFIXES, find_images
 
     image, out, verb = settings.image, settings.out, settings.verb
     is_picture = out is not None and out.suffix.lower() in PICTURES and not out.is_dir()
+    if out is not None and not is_picture and out.suffix.lower() in SUFFIXES:
+        raise OutputError(
+            f"{out} ends in {out.suffix}: pictures are saved as {', '.join(PICTURES)}."
+        )
     if not image.is_dir():
         if not image.exists():
             raise ImageError(f"There is no {image}: expected an image file or a folder of images.")

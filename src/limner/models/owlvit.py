@@ -1,0 +1,378 @@
+"""OWL-ViT and OWLv2: boxes for phrases and for example images (arXiv 2205.06230, 2306.09683).
+
+Both put one candidate box on every patch of the image and score it against a *query*: the embedding
+of a phrase, or of one patch of an example image. Image, phrases and examples are embedded apart, so
+each is embedded once and kept; only the two small heads run for a new combination.
+
+Answers are those of transformers, a phrase's of ``post_process_grounded_object_detection`` and an
+example's of ``image_guided_detection`` with ``post_process_image_guided_detection``, followed by
+what these leave out: suppression (phrases), clipping to the image, a limit on the number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import supervision as sv
+import torch
+from PIL import Image
+from transformers import (
+    CLIPTokenizer,
+    Owlv2ForObjectDetection,
+    Owlv2ImageProcessorPil,
+    OwlViTForObjectDetection,
+    OwlViTImageProcessorPil,
+)
+
+from limner import frames, images
+from limner.conventions import CONVENTIONS
+from limner.errors import ModelError, PromptError, UnsupportedPrompt, WeightsMissing
+from limner.models.candidates import answers, patch_for, suppress
+from limner.models.memory import guard_memory
+from limner.models.source import Runtime, Weights
+from limner.options import DetectOptions
+from limner.prompts import Exemplar, PromptKind, VisualPrompt
+from limner.protocols import ModelRef, check_accepts
+
+Floats = npt.NDArray[np.floating[Any]]
+Indices = npt.NDArray[np.int64]
+ValueT = TypeVar("ValueT")
+
+IMAGES_KEPT = 4
+"""Embeddings of images kept: 11 MB each for OWLv2 base, 21 MB for OWLv2 large."""
+QUERIES_KEPT = 4096
+"""Embeddings of phrases kept, and as many of examples: 2 to 3 KB each."""
+PHRASES_AT_ONCE = 256
+"""Phrases in one pass of the text encoder, so that a thousand classes fit in memory."""
+ADVICE = "take a smaller detector, such as owlvit-base-patch32, or load it in bfloat16"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What differs between the two versions."""
+
+    model: Any
+    processor: Any
+    frame: Callable[[frames.Size, int], frames.Frame]
+    """Of an image's size and the side of the square the model sees."""
+    merit: Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]
+    """Model, (1, P, D) features, (1, P, E) class embeddings -> (P,): how likely a patch is to hold
+    the good embedding of an object, among patches whose boxes agree."""
+
+
+def _squashed(size_wh: frames.Size, side: int) -> frames.Frame:
+    return frames.resize(size_wh, (side, side))
+
+
+def _padded(size_wh: frames.Size, side: int) -> frames.Frame:
+    square = frames.pad_to_square(size_wh)
+    return square.then(frames.resize(square.target_wh, (side, side)))
+
+
+def _unlike_the_rest(model: Any, features: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
+    """Of the patches of one object, matching in training makes one "good" and the others
+    background; the good one is the least like the mean (scenic, owl_vit/notebooks/inference.py)."""
+    return -(embeds[0] @ embeds[0].mean(dim=0))
+
+
+def _objectness(model: Any, features: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
+    return model.objectness_predictor(features)[0]
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "owlvit": Architecture(
+        OwlViTForObjectDetection, OwlViTImageProcessorPil, _squashed, _unlike_the_rest
+    ),
+    "owlv2": Architecture(Owlv2ForObjectDetection, Owlv2ImageProcessorPil, _padded, _objectness),
+}
+"""By the ``model_type`` of a checkpoint's config.json."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeenImage:
+    """An image as the heads need it. P patches, row by row."""
+
+    feature_map: torch.Tensor
+    """(1, rows, columns, D) float32."""
+    xyxy: Floats
+    """(P, 4) a candidate box a patch, in pixels of the image; may reach out of it."""
+
+    @property
+    def features(self) -> torch.Tensor:
+        """(1, P, D)."""
+        return self.feature_map.flatten(1, 2)
+
+
+class Recent(Generic[ValueT]):
+    """The ``size`` values used last, by key. Threads may share it."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[str, ValueT] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: str) -> ValueT | None:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: str, value: ValueT) -> ValueT:
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)
+        return value
+
+
+def load(weights: Weights, runtime: Runtime) -> OwlViT:
+    """Read a folder made by ``save_pretrained``: weights, image processor and tokenizer.
+
+    Raises:
+        WeightsMissing: no folder, or a file or tensors of the model are not in it.
+        ModelError: the folder holds another kind of model, or files of two.
+    """
+    name, path = weights.ref.name, weights.path
+    if path is None:
+        raise WeightsMissing(f"{name} needs a folder of weights, and none was given.")
+    try:
+        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
+        if kind not in ARCHITECTURES:
+            known = " and ".join(ARCHITECTURES)
+            raise ModelError(f"{path} holds a {kind} model; this family reads {known}.")
+        return _read(weights, path, ARCHITECTURES[kind], runtime)
+    except OSError as error:
+        raise WeightsMissing(f"{name} can't be read from {path}: {error}") from error
+
+
+def _read(weights: Weights, path: Path, architecture: Architecture, runtime: Runtime) -> OwlViT:
+    model, info = architecture.model.from_pretrained(
+        path,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    if lacking := sorted(info["missing_keys"]):
+        # transformers would fill them with random numbers
+        raise WeightsMissing(
+            f"The weights in {path} lack {len(lacking)} of {weights.ref.name}'s tensors, "
+            f"such as {lacking[0]}: get them again."
+        )
+    # The heads stay in float32: they take 3 % of the time, and bfloat16 writes a box near the right
+    # edge in steps of 1/256 of the image (B/32 at 600 x 400, random weights: 0.74 px off instead of
+    # 0.93 in the median).
+    dtype = getattr(torch, runtime.dtype)
+    model.base_model.to(dtype)
+    model.layer_norm.to(dtype)
+    processor = architecture.processor.from_pretrained(path, local_files_only=True)
+    side = model.config.vision_config.image_size
+    if (made := (processor.size["width"], processor.size["height"])) != (side, side):
+        raise ModelError(
+            f"{path} holds a model for images of {side} pixels and an image processor that makes "
+            f"them {made[0]} x {made[1]}: get the files of one model."
+        )
+    return OwlViT(
+        ref=weights.ref,
+        architecture=architecture,
+        model=model.eval().requires_grad_(False).to(runtime.device),
+        processor=processor,
+        tokenizer=CLIPTokenizer.from_pretrained(
+            path,
+            local_files_only=True,
+            model_max_length=model.config.text_config.max_position_embeddings,
+        ),
+        defaults=weights.defaults,
+    )
+
+
+class OwlViT:
+    """A ``Detector``. Phrases and examples can be asked together, one a prompt."""
+
+    accepts = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR})
+
+    def __init__(
+        self,
+        ref: ModelRef,
+        architecture: Architecture,
+        model: Any,
+        processor: Any,
+        tokenizer: Any,
+        defaults: Mapping[str, Any],
+    ) -> None:
+        """``defaults``: ``threshold`` and, for examples, ``exemplar_threshold``."""
+        self.ref = ref
+        self._architecture = architecture
+        self._model = model
+        self._processor = processor
+        self._tokenizer = tokenizer
+        self._defaults = defaults
+        self._images: Recent[SeenImage] = Recent(IMAGES_KEPT)
+        self._phrases: Recent[torch.Tensor] = Recent(QUERIES_KEPT)
+        self._examples: Recent[torch.Tensor] = Recent(QUERIES_KEPT)
+
+    def detect(
+        self, image: Image.Image, prompts: Sequence[VisualPrompt], options: DetectOptions
+    ) -> sv.Detections:
+        """Boxes for each prompt, best first.
+
+        A candidate box answers one phrase, the one it fits best of those whose threshold it
+        reaches, so phrases asked together compete; an example competes with nothing.
+
+        A phrase's confidence is a probability. An example's is relative, as in transformers: 1 for
+        the image's best match whatever that is worth, 0 for a tenth of it. The threshold cuts the
+        absolute score of both.
+
+        Raises:
+            UnsupportedPrompt: another kind of prompt, a negative, or phrase and example in one.
+            PromptError: a phrase longer than the text encoder holds, or an example's box in which
+                the model sees nothing.
+            OutOfMemory: with what to lower.
+        """
+        check_accepts(self, prompts)
+        for prompt in prompts:
+            _check_one_way(prompt, self.ref.name)
+        if not prompts:
+            return _detections([], np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
+        # A prompt given twice is asked once and answered twice: it mustn't compete with itself.
+        index = {prompt: n for n, prompt in enumerate(dict.fromkeys(prompts))}
+        questions = list(index)
+        with torch.inference_mode(), guard_memory(ADVICE):
+            queries = self._queries(questions)
+            seen = self._see(image)  # last, so that examples don't push it out of the cache
+            scores = self._scores(seen, queries)
+        rows, asked, confidence = answers(
+            scores,
+            competes=np.array([question.text is not None for question in questions]),
+            thresholds=self._thresholds(questions, options),
+        )
+        kept = suppress(  # before clipping, as transformers does
+            seen.xyxy[rows],
+            confidence,
+            asked,
+            threshold=options.nms_threshold,
+            class_agnostic=options.class_agnostic_nms,
+        )
+        xyxy = np.clip(seen.xyxy[rows], 0, [*image.size, *image.size])
+        # OWLv2 may answer with a box that lies in the padding: there is nothing of it to show.
+        kept = kept[(xyxy[kept, 2:] > xyxy[kept, :2]).all(axis=1)]
+        place, prompt_index = np.nonzero(asked[kept, None] == [index[prompt] for prompt in prompts])
+        best = kept[place[: options.max_detections]]
+        names = [prompt.text.phrase if prompt.text else "example" for prompt in prompts]
+        return _detections(names, xyxy[best], confidence[best], prompt_index[: len(best)])
+
+    def _thresholds(self, prompts: Sequence[VisualPrompt], options: DetectOptions) -> Floats:
+        """(N,) least score for each prompt."""
+        phrase = self._defaults.get("threshold", 0.1)
+        example = self._defaults.get("exemplar_threshold", phrase)
+        own = [phrase if prompt.text is not None else example for prompt in prompts]
+        return np.array(own if options.threshold is None else [options.threshold] * len(prompts))
+
+    def _queries(self, prompts: Sequence[VisualPrompt]) -> torch.Tensor:
+        """(1, N, E) float32."""
+        phrases = self._embed_phrases([p.text.phrase for p in prompts if p.text is not None])
+        queries = []
+        for prompt in prompts:
+            if prompt.text is not None:
+                queries.append(phrases[prompt.text.phrase])
+            if prompt.exemplar is not None:
+                queries.append(self._embed_example(prompt.exemplar))
+        return torch.stack(queries)[None]
+
+    def _embed_phrases(self, phrases: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Phrase -> (E,) float32 unit vector. The words are used as they are, with no template."""
+        known = {phrase: self._phrases.get(phrase) for phrase in phrases}
+        done = {phrase: embed for phrase, embed in known.items() if embed is not None}
+        new = [phrase for phrase in known if phrase not in done]
+        for tokens, batch in self._tokenize(new):
+            pooled = self._model.base_model.get_text_features(**tokens).pooler_output.float()
+            unit = pooled / pooled.norm(dim=-1, keepdim=True)
+            for phrase, row in zip(batch, unit, strict=True):
+                done[phrase] = self._phrases.put(phrase, row)
+        return done
+
+    def _tokenize(self, phrases: Sequence[str]) -> Iterator[tuple[Any, Sequence[str]]]:
+        """Batches of phrases with their tokens; all are measured before the first is given."""
+        holds = self._tokenizer.model_max_length
+        for phrase in phrases:
+            has = len(self._tokenizer(phrase, verbose=False).input_ids)
+            if has > holds:
+                raise PromptError(
+                    f'The phrase "{phrase}" has {has} tokens, counting the two that mark its ends, '
+                    f"and {self.ref.name} holds {holds}: shorten it."
+                )
+        for start in range(0, len(phrases), PHRASES_AT_ONCE):
+            batch = phrases[start : start + PHRASES_AT_ONCE]
+            tokens = self._tokenizer(list(batch), padding="max_length", return_tensors="pt")
+            yield tokens.to(self._model.device), batch
+
+    def _embed_example(self, exemplar: Exemplar) -> torch.Tensor:
+        """(E,) float32: the class embedding of the patch that stands for the example."""
+        kept = self._examples.get(exemplar.digest)
+        if kept is not None:
+            return kept
+        seen = self._see(Image.fromarray(exemplar.image))
+        if exemplar.box is None:
+            # OWL-ViT: near the box of the whole image; OWLv2: the highest objectness of all.
+            query = self._model.embed_image_query(seen.features, seen.feature_map)[0][0, 0]
+        else:
+            _, embeds = self._model.class_predictor(seen.features)
+            merit = self._architecture.merit(self._model, seen.features, embeds)
+            query = embeds[0, patch_for(exemplar.box, seen.xyxy, merit.cpu().numpy())]
+        return self._examples.put(exemplar.digest, query)
+
+    def _see(self, image: Image.Image) -> SeenImage:
+        digest = images.digest(image)
+        seen = self._images.get(digest)
+        return self._images.put(digest, self._encode(image)) if seen is None else seen
+
+    def _encode(self, image: Image.Image) -> SeenImage:
+        pixels = self._processor(images=image, return_tensors="pt").pixel_values
+        feature_map = self._model.image_embedder(pixels.to(self._model.device))[0].float()
+        boxes = self._model.box_predictor(feature_map.flatten(1, 2), feature_map)[0]
+        frame = self._architecture.frame(image.size, self._model.config.vision_config.image_size)
+        in_square = CONVENTIONS["cxcywh_norm"].decode(boxes.cpu().numpy(), frame.target_wh)
+        return SeenImage(feature_map, frames.inverse_boxes(frame, in_square, clip=False))
+
+    def _scores(self, seen: SeenImage, queries: torch.Tensor) -> Floats:
+        """(P, N) float32 in 0..1: every candidate box against every query."""
+        logits, _ = self._model.class_predictor(seen.features, queries)
+        scores: Floats = logits[0].sigmoid().cpu().numpy()
+        return scores
+
+
+def _check_one_way(prompt: VisualPrompt, model: str) -> None:
+    """Refuse what can't be asked of this family in one question."""
+    if prompt.text is not None and prompt.exemplar is not None:
+        raise UnsupportedPrompt(
+            f"{model} can't join a phrase and an example image in one prompt: give two prompts."
+        )
+    if prompt.text is not None and prompt.text.negative:
+        raise UnsupportedPrompt(
+            f'{model} has no negatives ("{prompt.text.negative}"): ask for that as a prompt of its '
+            "own and take its boxes away, as limner's grounding does."
+        )
+
+
+def _detections(
+    names: Sequence[str], xyxy: Floats, confidence: Floats, asked: Indices
+) -> sv.Detections:
+    """``names``: of every prompt; ``asked``: (K,) index of the prompt that each row answers."""
+    return sv.Detections(
+        xyxy=xyxy.astype(np.float32),
+        confidence=confidence.astype(np.float32),
+        class_id=asked.copy(),
+        data={
+            "class_name": np.array([names[i] for i in asked], dtype=str),
+            "prompt_index": asked.copy(),
+        },
+    )
