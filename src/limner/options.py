@@ -46,6 +46,8 @@ class _Checked:
 
 def field_type(hint: Any) -> tuple[type, bool]:
     """``(type, may be None)`` of a field annotated ``T`` or ``T | None``."""
+    if typing.get_origin(hint) is tuple:
+        return tuple, False
     if isinstance(hint, types.UnionType):
         (kind,) = (t for t in typing.get_args(hint) if t is not type(None))
         return kind, True
@@ -78,6 +80,9 @@ class DetectOptions(_Checked):
     """How phrases and example images become boxes."""
 
     threshold: float | None = setting(None, "Least score of a box that is kept.", low=0.0, high=1.0)
+    phrase_thresholds: tuple[tuple[str, float], ...] = setting(
+        (), "(phrase, least score) pairs that override threshold for their phrase."
+    )
     nms_threshold: float = setting(
         0.5, "Of boxes whose IoU is above this, the best one stays.", low=0.0, high=1.0
     )
@@ -85,6 +90,25 @@ class DetectOptions(_Checked):
         False, "Let boxes of different phrases suppress each other too."
     )
     max_detections: int = setting(100, "At most this many boxes, best first.", low=1)
+
+    def __post_init__(self) -> None:
+        try:
+            pairs = tuple((str(phrase), float(least)) for phrase, least in self.phrase_thresholds)
+        except (TypeError, ValueError):
+            pairs = (("", math.nan),)
+        if not all(0 <= least <= 1 for _, least in pairs):
+            raise OptionError(
+                "phrase_thresholds are (phrase, score) pairs with scores between 0 and 1, "
+                f"got {self.phrase_thresholds!r}."
+            )
+        object.__setattr__(self, "phrase_thresholds", pairs)
+        super().__post_init__()
+
+    def least_score(self, phrase: str, default: float) -> float:
+        """What a box must reach: the phrase's own threshold, else the common one, else default."""
+        own = dict(self.phrase_thresholds).get(phrase)
+        common = default if self.threshold is None else self.threshold
+        return common if own is None else own
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.errors import PromptError
-from limner.rle import BoolMask, from_rle, to_rle
+from limner.rle import BoolMask as BoolMask
+from limner.rle import from_rle, to_rle
 
 RgbArray = npt.NDArray[np.uint8]
 

@@ -47,7 +47,13 @@ def detecting_options(command: Command) -> Command:
             metavar="WHICH",
             help=f"Keep of each prompt's finds: {SELECT_SYNTAX}.",
         ),
-        flags(DetectOptions),
+        click.option(
+            "--threshold-for",
+            multiple=True,
+            metavar="PHRASE=SCORE",
+            help="Least score for one phrase's boxes, such as dog=0.3.",
+        ),
+        flags(DetectOptions, leave_out=frozenset({"phrase_thresholds"})),
         click.option("--detector", help="Model that turns words into boxes: a name, or a folder."),
     ):
         command = decorate(command)
@@ -59,10 +65,26 @@ def finding_of(given: dict[str, Any]) -> Finding:
     from limner.session import Finding
 
     return Finding(
-        detect=typed(DetectOptions, given),
+        detect=typed(
+            DetectOptions,
+            {**given, "phrase_thresholds": tuple(map(_threshold_for, given["threshold_for"]))},
+        ),
         segment=typed(SegmentOptions, given),
         select=tuple(parse_selection(text) for text in given["select"]),
     )
+
+
+def _threshold_for(text: str) -> tuple[str, float]:
+    """``dog=0.3`` as a pair.
+
+    Raises:
+        OptionError: not of that form.
+    """
+    phrase, _, score = text.rpartition("=")
+    try:
+        return " ".join(phrase.split()), float(score)
+    except ValueError:
+        raise OptionError(f"--threshold-for takes PHRASE=SCORE; got {text!r}.") from None
 
 
 def session_of(given: dict[str, Any]) -> Session:

@@ -191,7 +191,7 @@ class Haar:
                     "phrase name a detector such as owlvit-base-patch32 (--detector)."
                 )
             xyxy, scores = cascade_detect(pixels, kind)
-            keep = scores >= (options.threshold or 0.0)
+            keep = scores >= options.least_score(phrase, 0.0)
             rows.append(
                 dets.make(
                     xyxy[keep], scores[keep], [index] * int(keep.sum()), [phrase] * int(keep.sum())

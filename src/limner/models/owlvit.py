@@ -274,8 +274,14 @@ class OwlViT:
         """(N,) least score for each prompt."""
         phrase = self._defaults.get("threshold", 0.1)
         example = self._defaults.get("exemplar_threshold", phrase)
-        own = [phrase if prompt.text is not None else example for prompt in prompts]
-        return np.array(own if options.threshold is None else [options.threshold] * len(prompts))
+        return np.array(
+            [
+                options.least_score(prompt.text.phrase, phrase)
+                if prompt.text is not None
+                else options.least_score("", example)
+                for prompt in prompts
+            ]
+        )
 
     def _queries(self, prompts: Sequence[VisualPrompt]) -> torch.Tensor:
         """(1, N, E) float32."""
