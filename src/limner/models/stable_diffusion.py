@@ -1,0 +1,322 @@
+"""Stable Diffusion 1.5, 2 and XL repaint what a mask covers, from words, through diffusers.
+
+For the same numbers a picture is that of diffusers' own pipeline, bit for bit, with these choices:
+
+- Pictures are painted one at a time, each with its own generator. In a batch diffusers encodes the
+  picture once, with the first generator, so all later ones differ from what their seed alone gives.
+- No NSFW filter, even where the folder has one: it blacks out harmless photographs (CompVis
+  #239, #331), costs 1.2 GB, and guards a public service, not one's own machine. No watermark
+  either: whether diffusers adds one depends on which packages happen to be installed.
+- A U-Net of 4 input channels, made for text to image, works too: at each step diffusers puts
+  the noised original back around the mask. Such a model doesn't see the surroundings while it
+  paints; one made for inpainting (9 channels) does, and joins better.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+import secrets
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image as pil
+
+from limner import options as settings
+from limner.errors import (
+    ImageError,
+    ModelError,
+    OptionError,
+    PromptError,
+    ResultError,
+)
+from limner.models.memory import guard_memory
+from limner.models.source import Runtime, Weights
+from limner.models.stable_diffusion_folder import open_pipeline
+from limner.options import InpaintOptions
+from limner.prompts import Text
+from limner.protocols import ModelRef, OnStep
+from limner.rle import BoolMask
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+HONOURED = frozenset(
+    {
+        "num_inference_steps",
+        "guidance_scale",
+        "strength",
+        "scheduler",
+        "num_images_per_prompt",
+        "seed",
+    }
+)
+
+UNFIT: Mapping[str, str] = {
+    "DPMSolverSDEScheduler": "it draws its noise from torchsde, not from the seed",
+    "EDMEulerScheduler": "it is made for EDM models, and tells this one the wrong timesteps",
+}
+"""Schedulers that diffusers calls compatible, and why they aren't."""
+
+ADVICE = "paint a smaller picture, or take a smaller model"
+
+
+def load(weights: Weights, runtime: Runtime) -> StableDiffusion:
+    """Open a folder in diffusers' format; raises as ``open_pipeline`` does."""
+    return StableDiffusion(weights.ref, open_pipeline(weights, runtime), weights.defaults)
+
+
+class StableDiffusion:
+    """Repaints from words. The pipeline is read, never changed: calls leave nothing behind."""
+
+    takes_text = True
+
+    def __init__(self, ref: ModelRef, pipe: Any, defaults: Mapping[str, Any]) -> None:
+        """
+        Args:
+            pipe: an inpaint pipeline from ``open_pipeline``.
+            defaults: the checkpoint's own settings; what they don't name is as in diffusers.
+        """
+        self.ref = ref
+        self.grid: int = pipe.vae_scale_factor
+        """Latent pixels. The U-Net halves them with padding and doubles them with a crop, so
+        that any number of them is aligned, not only multiples of its own factor of 8."""
+        self.native_size: int | None = pipe.unet.config.sample_size * pipe.vae_scale_factor
+        self._pipe = pipe
+        self._schedulers = _schedulers(pipe.scheduler)
+        self._defaults = _defaults(pipe, defaults)
+
+    def resolve(self, options: InpaintOptions) -> InpaintOptions:
+        """Fill in what was left to the model, and the seed; refuse what can't be done.
+
+        What comes back holds all that decides the picture, and resolves to itself.
+
+        Raises:
+            OptionError: a setting with no effect, no such scheduler, or no step to do.
+        """
+        settings.check_honoured(
+            options, HONOURED, self.ref.name, "it paints by diffusion, not by a classical fill"
+        )
+        given = settings.changed(options)
+        settled = replace(self._defaults, **({"seed": secrets.randbelow(2**32)} | given))
+        self._check_steps(settled)
+        return settled
+
+    def inpaint(
+        self,
+        image: Image,
+        mask: BoolMask,
+        paint: Text | None,
+        options: InpaintOptions,
+        on_step: OnStep | None = None,
+    ) -> list[Image]:
+        """``num_images_per_prompt`` pictures; picture ``k`` is the one of seed ``seed + k`` alone.
+
+        Raises:
+            ModelError: no words were given.
+            PromptError: more words than the text encoder holds, or a mask too thin to paint.
+            OptionError: a setting with no effect, or a size off the grid.
+            ResultError: the numbers overflowed.
+        """
+        if paint is None:
+            raise ModelError(
+                f"{self.ref.name} repaints from words, and none were given: say what is to be "
+                "there, or take a model that removes, such as opencv-inpaint."
+            )
+        self._check_picture(image, mask)
+        self._check_words(paint)
+        settled = self.resolve(options)
+        self._check_guided(paint, settled)
+        count, seed = settled.num_images_per_prompt or 1, settled.seed or 0
+        white = pil.fromarray(mask).convert("L")  # white is repainted
+        pictures = []
+        for k in range(count):
+            report = _nth(on_step, k, count)
+            pictures.append(self._paint(image, white, paint, settled, seed + k, report))
+        return pictures
+
+    def _paint(
+        self,
+        image: Image,
+        mask: Image,
+        paint: Text,
+        settled: InpaintOptions,
+        seed: int,
+        report: OnStep,
+    ) -> Image:
+        # A shallow copy, for a call keeps its guidance and its scheduler's state in the pipeline.
+        # Not ``from_pipe``: that casts the shared weights to float32.
+        pipe = copy.copy(self._pipe)
+        pipe.scheduler = self._scheduler(settled)
+
+        def after_step(
+            pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]
+        ) -> dict[str, Any]:
+            self._check_finite(
+                tensors["latents"], f"after step {index + 1} of {pipe.num_timesteps}"
+            )
+            report(index + 1, pipe.num_timesteps)
+            return {}
+
+        with guard_memory(ADVICE), self._intact(), _own_deprecations_unheard():
+            pixels = pipe(
+                prompt=paint.phrase,
+                # SDXL tells "no negative" from an empty one.
+                negative_prompt=paint.negative or None,
+                image=image,
+                mask_image=mask,
+                width=image.width,
+                height=image.height,
+                strength=settled.strength,
+                num_inference_steps=settled.num_inference_steps,
+                guidance_scale=settled.guidance_scale,
+                generator=torch.Generator("cpu").manual_seed(seed),  # the same on every device
+                output_type="pt",
+                callback_on_step_end=after_step,
+            ).images
+        self._check_finite(pixels, "in the autoencoder")
+        array = pipe.image_processor.pt_to_numpy(pixels)
+        picture: Image = pipe.image_processor.numpy_to_pil(array)[0]
+        return picture
+
+    @contextmanager
+    def _intact(self) -> Iterator[None]:
+        """SDXL in float16 upcasts its autoencoder for a while; stopped then, it would stay so."""
+        vae = self._pipe.vae
+        dtype = vae.dtype
+        try:
+            yield
+        finally:
+            if vae.dtype != dtype:
+                vae.to(dtype)
+
+    def _scheduler(self, settled: InpaintOptions) -> Any:
+        """A new scheduler with the checkpoint's own noise schedule."""
+        known, name = self._schedulers, str(settled.scheduler)
+        if name in known:
+            with _own_deprecations_unheard():
+                return known[name].from_config(self._pipe.scheduler.config)
+        if name in UNFIT:
+            raise OptionError(f"{name} can't paint with {self.ref.name}: {UNFIT[name]}.")
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
+        raise OptionError(f"{self.ref.name} has no scheduler {name!r}; nearest: {', '.join(near)}.")
+
+    def _check_steps(self, settled: InpaintOptions) -> None:
+        steps, strength = settled.num_inference_steps or 0, settled.strength or 0.0
+        if int(steps * strength) < 1:  # as in the pipeline's get_timesteps
+            raise OptionError(
+                f"num_inference_steps {steps} x strength {strength:g} is less than one step, so "
+                f"nothing would be painted: give at least {_least_steps(strength)} steps."
+            )
+        scheduler = self._scheduler(settled)
+        try:
+            with _own_deprecations_unheard():
+                scheduler.set_timesteps(steps)
+        except ValueError as error:
+            raise OptionError(f"{settled.scheduler} can't do {steps} steps: {error}") from error
+        trained = scheduler.config.num_train_timesteps
+        if scheduler.timesteps.max() >= trained:  # its steps start at 1, and one too many are asked
+            raise OptionError(
+                f"{settled.scheduler} can't do {steps} steps: the model knows {trained} levels of "
+                "noise, counted from 0. Ask for fewer."
+            )
+
+    def _check_finite(self, numbers: torch.Tensor, where: str) -> None:
+        if not bool(torch.isfinite(numbers).all()):
+            dtype = str(numbers.dtype).removeprefix("torch.")
+            raise ResultError(
+                f"{self.ref.name} overflowed in {dtype} {where}, and the picture would be black. "
+                "Use bfloat16 or float32."
+            )
+
+    def _check_picture(self, image: Image, mask: BoolMask) -> None:
+        width, height = image.size
+        if image.mode != "RGB":
+            raise ImageError(f"{self.ref.name} repaints RGB images, got mode {image.mode}.")
+        if mask.shape != (height, width):
+            raise PromptError(
+                f"The mask is {mask.shape[1]}x{mask.shape[0]} pixels and the image "
+                f"{width}x{height}: a mask covers the whole image, pixel for pixel."
+            )
+        if width % self.grid or height % self.grid:
+            raise OptionError(
+                f"{self.ref.name} paints sizes that are multiples of {self.grid}, got "
+                f"{width}x{height}: resize the image first."
+            )
+        if not mask[:: self.grid, :: self.grid].any():  # where diffusers looks, to shrink the mask
+            raise PromptError(
+                f"The mask is empty or too thin: {self.ref.name} sees one pixel in {self.grid}, "
+                "and none of those is marked. Grow the mask (dilate)."
+            )
+
+    def _check_words(self, paint: Text) -> None:
+        for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):
+            for tokenizer in filter(None, map(self._part, ("tokenizer", "tokenizer_2"))):
+                room: int = tokenizer.model_max_length
+                edges: int = tokenizer.num_special_tokens_to_add()
+                tokens = len(tokenizer.tokenize(words))
+                if tokens + edges > room:
+                    raise PromptError(
+                        f"The {what} has {tokens} tokens and {self.ref.name} reads {room - edges}: "
+                        "the rest would be cut off. Say it in fewer words."
+                    )
+
+    def _check_guided(self, paint: Text, settled: InpaintOptions) -> None:
+        """A negative phrase enters through classifier-free guidance, or not at all."""
+        if not paint.negative:
+            return
+        if self._pipe.unet.config.time_cond_proj_dim is not None:
+            raise OptionError(
+                f"negative_prompt has no effect on {self.ref.name}: it was distilled to paint "
+                "without classifier-free guidance."
+            )
+        if (settled.guidance_scale or 0.0) <= 1.0:
+            raise OptionError(
+                f"negative_prompt has no effect with guidance_scale {settled.guidance_scale:g}: "
+                "1 or less turns classifier-free guidance off. Raise guidance_scale above 1."
+            )
+
+    def _part(self, name: str) -> Any:
+        return getattr(self._pipe, name, None)
+
+
+@contextmanager
+def _own_deprecations_unheard() -> Iterator[None]:
+    """Of diffusers' code towards numpy and itself: nothing a caller could mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array", DeprecationWarning)  # tensors as numpy arrays
+        warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")
+        yield
+
+
+def _schedulers(own: Any) -> dict[str, Any]:
+    """The scheduler classes that can stand in for a checkpoint's own, and its own, by name."""
+    compatible = {one.__name__: one for one in own.compatibles if one.__name__ not in UNFIT}
+    return compatible | {type(own).__name__: type(own)}
+
+
+def _defaults(pipe: Any, checkpoint: Mapping[str, Any]) -> InpaintOptions:
+    call = inspect.signature(type(pipe).__call__).parameters
+    names = ("num_inference_steps", "guidance_scale", "strength", "num_images_per_prompt")
+    own = {name: call[name].default for name in names}
+    own["scheduler"] = type(pipe.scheduler).__name__
+    return settings.from_dict(InpaintOptions, own | dict(checkpoint))
+
+
+def _least_steps(strength: float) -> int:
+    return next(steps for steps in range(1, 1001) if int(steps * strength) >= 1)
+
+
+def _nth(on_step: OnStep | None, k: int, count: int) -> OnStep:
+    """Progress of picture ``k`` of ``count`` as progress of all."""
+
+    def report(done: int, total: int) -> None:
+        if on_step:
+            on_step(k * total + done, count * total)
+
+    return report
