@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test check format docs clean
 
 install: $(VENV)/.ready
 
@@ -25,6 +25,9 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install
+	$(BIN)/python docs/build.py
 
 format: install
 	$(BIN)/ruff format .

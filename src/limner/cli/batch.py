@@ -316,7 +316,8 @@ def _say(
     if run.edits:
         edit = run.edits[0]
         facts.append(f"{edit.outside_changed_pixels} pixels changed outside the mask")
-        facts.append(f"seam {edit.seam:.3f}")
+        if settings.verb in ("edit", "remove"):  # elsewhere a border is wanted
+            facts.append(f"seam {edit.seam:.3f}")
     if run.redaction and run.redaction.verified is not None:
         facts.append("not found again" if run.redaction.verified else "STILL FOUND")
     facts.append(f"{seconds:.1f} s")
