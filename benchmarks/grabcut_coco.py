@@ -1,9 +1,11 @@
 """Interactive segmentation without weights on COCO objects, against plain `cv2.grabCut`.
 
 Each object of `objects.csv` is asked for by its box (the rival and ours, one after the other, so
-that a busy machine slows both) and by 1 to 5 simulated clicks (ours). One thread.
+that a busy machine slows both) and by 1 to 5 clicks (ours), each where the answer before it is most
+wrong (`limner.evaluation.clicks`). Seconds are given on the clock and of the processor: on a shared
+machine only the second compare. One thread.
 
-    python benchmarks/grabcut_coco.py --every 4 --json /tmp/grabcut.json
+    OMP_NUM_THREADS=1 python benchmarks/grabcut_coco.py --every 4 --with-mask --json grabcut.json
 """
 
 from __future__ import annotations
@@ -13,16 +15,29 @@ import contextlib
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from limner import masks
+from limner.evaluation import simulate
 from limner.models.grabcut import grabcut
+from limner.prompts import BoolMask, Point
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_mval_cc"
 CLICKS = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How good one mask was, and what it cost."""
+
+    iou: float
+    wall_s: float
+    cpu_s: float
 
 
 def main() -> None:
@@ -30,7 +45,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="folder with objects.csv")
     parser.add_argument("--every", type=int, default=1, help="take every N-th object")
     parser.add_argument("--start", type=int, default=0, help="index of the first object")
-    parser.add_argument("--with-mask", action="store_true", help="give the previous mask as well")
+    parser.add_argument(
+        "--with-mask", action="store_true", help="click a second time, giving the mask before too"
+    )
     parser.add_argument("--json", type=Path, help="write the numbers here")
     options = parser.parse_args()
     if not (options.data / "objects.csv").is_file():
@@ -41,63 +58,76 @@ def main() -> None:
         measure(image, truth, options.with_mask)
         for image, truth in objects(options.data, options.start, options.every)
     ]
-    summary = summarise(rows)
-    print("\n".join(f"{name:28} {value:.3f}" for name, value in summary.items()))
+    print(table(rows))
     if options.json:
-        options.json.write_text(json.dumps({"summary": summary, "objects": rows}, indent=1))
+        asked = [{name: asdict(answer) for name, answer in row.items()} for row in rows]
+        options.json.write_text(json.dumps(asked, indent=1))
 
 
-def objects(data: Path, start: int, every: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def objects(data: Path, start: int, every: int) -> Iterator[tuple[np.ndarray, BoolMask]]:
     """(H, W, 3) uint8 RGB and the (H, W) bool mask of its object, in the table's order."""
-    with (data / "objects.csv").open() as table:
-        for row in list(csv.DictReader(table))[start::every]:
+    with (data / "objects.csv").open() as lines:
+        for row in list(csv.DictReader(lines))[start::every]:
             image = np.asarray(cv2.imread(str(data / "images" / row["image"])))
             truth = cv2.imread(str(data / "masks" / row["mask"]), cv2.IMREAD_GRAYSCALE)
             yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), np.asarray(truth) > 127
 
 
-def measure(image: np.ndarray, truth: np.ndarray, with_mask: bool) -> dict[str, float]:
-    """IoU and seconds of each prompt for one object."""
-    box = box_of(truth)
-    row: dict[str, float] = {}
+def measure(image: np.ndarray, truth: BoolMask, with_mask: bool) -> dict[str, Answer]:
+    """The answer to each prompt for one object."""
+    box = np.array(masks.box_of(truth), float)
+    answers: dict[str, Answer] = {}
     for name, segment in (
         ("plain box", lambda: plain_grabcut(image, box)),
-        ("ours box", lambda: grabcut(image, box=box)[0]),
+        ("box", lambda: grabcut(image, box=box)[0]),
     ):
-        mask, row[f"{name} s"] = timed(segment)
-        row[f"{name} iou"] = iou(mask, truth)
-    clicks, previous = [(first_click(truth), 1)], None
-    for count in range(1, CLICKS + 1):
-        points = np.array([at for at, _ in clicks])
-        labels = np.array([label for _, label in clicks])
-        mask, row[f"ours {count} click s"] = timed(
-            lambda: grabcut(image, points=points, point_labels=labels, mask=previous)[0]  # noqa: B023
+        mask, *seconds = timed(segment)
+        answers[name] = Answer(masks.iou(mask, truth), *seconds)
+    answers |= clicked(image, truth, "", use_mask=False)
+    if with_mask:
+        answers |= clicked(image, truth, " + mask", use_mask=True)
+    return answers
+
+
+def clicked(image: np.ndarray, truth: BoolMask, suffix: str, use_mask: bool) -> dict[str, Answer]:
+    """The answer after each click. Once nothing is left to click, the last one stands for free."""
+    seconds: list[tuple[float, float]] = []
+
+    def segment(clicks: Sequence[Point], before: BoolMask | None) -> BoolMask:
+        points = np.array([(p.x, p.y) for p in clicks])
+        labels = np.array([p.label for p in clicks])
+        previous = before if use_mask else None
+        mask, *spent = timed(
+            lambda: grabcut(image, points=points, point_labels=labels, mask=previous)[0]
         )
-        row[f"ours {count} click iou"] = iou(mask, truth)
-        previous = mask if with_mask else None
-        if (mask == truth).all():
-            clicks.append(clicks[0])
-        else:
-            clicks.append(next_click(mask, truth))
-    return row
+        seconds.append((spent[0], spent[1]))
+        return mask
+
+    ious = simulate(segment, truth, CLICKS)
+    missing = CLICKS - len(ious)
+    rows = zip(ious + ious[-1:] * missing, seconds + [(0.0, 0.0)] * missing, strict=True)
+    return {f"click {k}{suffix}": Answer(iou, *spent) for k, (iou, spent) in enumerate(rows, 1)}
 
 
-def summarise(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Mean and median of each IoU, median and 95th percentile of each time, ratio of times."""
-    out: dict[str, float] = {"objects": len(rows)}
+def table(rows: Sequence[dict[str, Answer]]) -> str:
+    """A line per prompt: mean and median IoU, median and 95th percentile of the seconds."""
+    lines = [
+        f"{f'{len(rows)} objects':16} {'IoU':>6} {'median':>6} {'wall s':>7} {'p95':>6} "
+        f"{'cpu s':>6} {'p95':>6}"
+    ]
     for name in rows[0] if rows else ():
-        values = np.array([row[name] for row in rows])
-        low, high = (
-            ("mean", values.mean()) if name.endswith("iou") else ("p95", np.percentile(values, 95)),
-            ("median", np.median(values)),
+        iou, wall, cpu = (
+            np.array([getattr(row[name], field) for row in rows])
+            for field in ("iou", "wall_s", "cpu_s")
         )
-        out |= {f"{name} {kind}": float(value) for kind, value in (low, high)}
-    if rows:
-        out["time ours / plain, box"] = out["ours box s median"] / out["plain box s median"]
-    return out
+        lines.append(
+            f"{name:16} {iou.mean():6.3f} {np.median(iou):6.3f} {np.median(wall):7.2f} "
+            f"{np.percentile(wall, 95):6.2f} {np.median(cpu):6.2f} {np.percentile(cpu, 95):6.2f}"
+        )
+    return "\n".join(lines)
 
 
-def plain_grabcut(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+def plain_grabcut(image: np.ndarray, box: np.ndarray) -> BoolMask:
     """The rival: `cv2.grabCut` from the box; where it refuses, the box itself. (H, W) bool."""
     x0, y0, x1, y1 = box.astype(int)
     trimap = np.full(image.shape[:2], cv2.GC_BGD, np.uint8)
@@ -111,41 +141,11 @@ def plain_grabcut(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.asarray(trimap == cv2.GC_PR_FGD)
 
 
-def first_click(mask: np.ndarray) -> np.ndarray:
-    """(2,) float xy, the centre of the pixel of (H, W) bool farthest from its border.
-
-    The image's border counts as the mask's.
-    """
-    return _deepest(mask)[0]
-
-
-def next_click(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, int]:
-    """The deepest point (2,) of the error and its label: 1 where the object was missed, else 0."""
-    missed, missed_depth = _deepest(truth & ~prediction)
-    taken, taken_depth = _deepest(prediction & ~truth)
-    return (missed, 1) if missed_depth >= taken_depth else (taken, 0)
-
-
-def _deepest(mask: np.ndarray) -> tuple[np.ndarray, float]:
-    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return np.array([x + 0.5, y + 0.5]), float(depth.max())
-
-
-def box_of(mask: np.ndarray) -> np.ndarray:
-    """(4,) float xyxy; the far sides lie behind the last pixel."""
-    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return np.array([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1], float)
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / max(1, (a | b).sum()))
-
-
-def timed(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
-    start = time.perf_counter()
+def timed(call: Callable[[], BoolMask]) -> tuple[BoolMask, float, float]:
+    """The result, its seconds on the clock and those of the processor."""
+    wall, cpu = time.perf_counter(), time.process_time()
     result = call()
-    return result, time.perf_counter() - start
+    return result, time.perf_counter() - wall, time.process_time() - cpu
 
 
 if __name__ == "__main__":

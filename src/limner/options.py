@@ -200,7 +200,7 @@ class RedactOptions(_Checked):
         high=1.0,
     )
     dilate: int | None = setting(
-        None, "Grow the mask by this many pixels (default: 8 % of the object's size).", low=0
+        None, "Grow the mask by this many pixels (default: 15 % of the object's size).", low=0
     )
 
 

@@ -110,9 +110,6 @@ def _kind_name(prompt: VisualPrompt) -> str:
     )
 
 
-DEFAULT_METHOD = "patches"
-
-
 class OpenCvInpaint:
     """Continues a hole's surroundings; can't paint anything new."""
 
@@ -132,7 +129,7 @@ class OpenCvInpaint:
         )
         settled = replace(
             options,
-            method=options.method or DEFAULT_METHOD,
+            method=options.method or fill.DEFAULT,
             radius=options.radius or 5,
             seed=options.seed or 0,
         )
@@ -158,7 +155,7 @@ class OpenCvInpaint:
         filled = fill.fill(
             np.asarray(image),
             mask,
-            method=settled.method or DEFAULT_METHOD,
+            method=settled.method or fill.DEFAULT,
             radius=settled.radius or 5,
             seed=settled.seed or 0,
         )

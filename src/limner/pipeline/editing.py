@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as pil
+from PIL import ImageChops
 
 from limner import export, images, masks
-from limner.errors import PromptError
+from limner.errors import ImageError, PromptError
 from limner.options import EditOptions, InpaintOptions
 from limner.pipeline.grounding import Stopwatch
 from limner.prompts import BoolMask, Text
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Alpha = npt.NDArray[np.float32]
+
+LEAST_CROP = 4
+"""A crop is at least this part (1/4) of a model's native size: enlarged more than fourfold, a speck
+and its surroundings show the model nothing but blur."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +89,23 @@ def repaint(
     check_mask(mask, image.size)
     watch = Stopwatch()
     grown = masks.dilate(mask, dilation(mask, edit))
-    alpha = masks.feather(grown, edit.feather)
     crop = images.crop_around(
-        grown, context=edit.context, grid=inpainter.grid, minimum=inpainter.native_size
+        grown,
+        context=edit.context,
+        grid=inpainter.grid,
+        minimum=(inpainter.native_size or 0) // LEAST_CROP,
     )
     working_wh = images.working_size(
         (crop[2] - crop[0], crop[3] - crop[1]), inpainter.grid, inpainter.native_size
     )
+    alpha = _alpha(grown, crop, edit.feather)
     seen = image.crop(crop).resize(working_wh, pil.Resampling.LANCZOS)
-    hole = np.asarray(
-        pil.fromarray(grown).crop(crop).resize(working_wh, pil.Resampling.NEAREST), dtype=bool
-    )
     with watch.stage("inpaint"):
-        painted = inpainter.inpaint(seen, hole, paint, options, on_step)
+        painted = inpainter.inpaint(seen, _hole(grown, crop, working_wh), paint, options, on_step)
     return [
         make_edit(
             image,
-            images.composite(image, picture, alpha, crop),
+            _pasted(image, picture, alpha, crop),
             grown,
             crop_xyxy=crop,
             working_wh=working_wh,
@@ -110,6 +115,38 @@ def repaint(
         )
         for k, picture in enumerate(painted)
     ]
+
+
+def _alpha(mask: BoolMask, crop: images.IntBox, feather: int) -> Alpha:
+    """(h, w) of the crop: ``masks.feather`` of the whole mask, cut out."""
+    height, width = mask.shape
+    x0, y0, x1, y1 = crop
+    # A pixel more on every side: the crop's edge must not pass for the image's frame.
+    left, top = max(x0 - 1, 0), max(y0 - 1, 0)
+    around = mask[top : min(y1 + 1, height), left : min(x1 + 1, width)]
+    alpha: Alpha = masks.feather(around, feather)
+    return alpha[y0 - top : y1 - top, x0 - left : x1 - left]
+
+
+def _hole(mask: BoolMask, crop: images.IntBox, working_wh: tuple[int, int]) -> BoolMask:
+    """The mask as the model sees it: True wherever any pixel of the mask falls.
+
+    Not by the nearest pixel, which loses a thin line when a large crop is made smaller.
+    """
+    x0, y0, x1, y1 = crop
+    part = pil.fromarray(mask[y0:y1, x0:x1].astype(np.float32))
+    hole: BoolMask = np.asarray(part.resize(working_wh, pil.Resampling.BOX)) > 0
+    return hole
+
+
+def _pasted(image: Image, painted: Image, alpha: Alpha, crop: images.IntBox) -> Image:
+    """``images.composite`` on the crop alone: the rest of a large photograph is only copied."""
+    here = image.crop(crop)
+    mixed = images.composite(here, painted, alpha, (0, 0, *here.size))
+    after = image.copy()
+    after.info = {}
+    after.paste(mixed, crop)
+    return after
 
 
 def composite_background(
@@ -164,7 +201,7 @@ def make_edit(
         working_wh=working_wh,
         outside_changed_pixels=changed_pixels(before, after, ~mask),
         seam=seam(after, mask, feather + 1),
-        mask_coverage=float(mask.mean()),
+        mask_coverage=float(np.count_nonzero(mask) / mask.size),
         seed=seed,
         seconds=dict(seconds or {}),
     )
@@ -190,9 +227,24 @@ def dilation(mask: BoolMask, edit: EditOptions) -> int:
 
 
 def changed_pixels(before: Image, after: Image, where: BoolMask) -> int:
-    """Pixels of ``where`` in which any channel differs."""
-    differs = (np.asarray(before) != np.asarray(after)).any(axis=2)
-    return int((differs & where).sum())
+    """Pixels of ``where`` in which any channel differs.
+
+    Raises:
+        ImageError: the pictures' sizes or modes differ.
+    """
+    if (before.size, before.mode) != (after.size, after.mode):
+        raise ImageError(
+            f"Expected two pictures of one size and mode, got {before.width}x{before.height} "
+            f"{before.mode} and {after.width}x{after.height} {after.mode}."
+        )
+    # Pillow compares a whole photograph in milliseconds; only where it differs is counted.
+    box = ImageChops.difference(before, after).getbbox()
+    if box is None:
+        return 0
+    x0, y0, x1, y1 = box
+    first, second = np.asarray(before.crop(box)), np.asarray(after.crop(box))
+    differs = np.any(first != second, axis=2)
+    return int(np.count_nonzero(differs & where[y0:y1, x0:x1]))
 
 
 def seam(image: Image, mask: BoolMask, step: int) -> float:
@@ -201,8 +253,15 @@ def seam(image: Image, mask: BoolMask, step: int) -> float:
     The mean colour difference of pixels ``step`` apart that straddle the border, less that of pairs
     as far apart which both lie outside near it: what remains is the border's own contrast.
     """
-    pixels = np.asarray(image, dtype=np.float32) / 255
-    near = masks.dilate(mask, 4 * step)
+    reach = 4 * step
+    inner, outer = masks.box_of(mask), masks.box_of(~mask)
+    if inner is None or outer is None:
+        return 0.0
+    # The border and all that is near it lie within reach of both boxes.
+    x0, y0 = (max(inner[k] - reach, outer[k] - reach, 0) for k in (0, 1))
+    x1, y1 = (min(inner[k] + reach, outer[k] + reach, image.size[k - 2]) for k in (2, 3))
+    pixels, mask = np.asarray(image.crop((x0, y0, x1, y1))), mask[y0:y1, x0:x1]
+    near = masks.dilate(mask, reach) & ~mask
     across: list[npt.NDArray[np.float32]] = []
     beside: list[npt.NDArray[np.float32]] = []
     for axis in (0, 1):
@@ -213,10 +272,11 @@ def seam(image: Image, mask: BoolMask, step: int) -> float:
         tail = [slice(None)] * 2
         head[axis], tail[axis] = slice(0, size - step), slice(step, size)
         first, second = tuple(head), tuple(tail)
-        contrast = np.abs(pixels[first] - pixels[second]).mean(axis=2)
-        across.append(contrast[mask[first] != mask[second]])
-        outside = ~mask[first] & ~mask[second] & near[first] & near[second]
-        beside.append(contrast[outside])
+        for chosen, pairs in (
+            (across, mask[first] != mask[second]),
+            (beside, near[first] & near[second]),
+        ):
+            chosen.append(_contrast(pixels[first][pairs], pixels[second][pairs]))
     if not across:
         return 0.0
     straddling, surroundings = np.concatenate(across), np.concatenate(beside)
@@ -224,3 +284,10 @@ def seam(image: Image, mask: BoolMask, step: int) -> float:
         return 0.0
     expected = float(surroundings.mean()) if surroundings.size else 0.0
     return max(0.0, float(straddling.mean()) - expected)
+
+
+def _contrast(
+    first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    """(N,) mean difference over the channels of (N, 3) colours, 0..1."""
+    return np.asarray(np.abs(first.astype(np.float32) - second).mean(axis=1) / 255, np.float32)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Select = Callable[[sv.Detections], sv.Detections]
+ALL_BOXES = 1_000_000
+"""``max_detections`` that cuts nothing off."""
+
 Embed = Callable[[Segmenter, "Image"], ImageEmbedding]
 """How a segmenter's embedding is had; a session puts its cache here."""
 
@@ -102,9 +105,12 @@ def detect(
         Detections whose ``class_id`` is the index into ``prompts``, best first.
 
     Raises:
+        PromptError: a prompt lies outside the image.
         UnsupportedPrompt: the detector can't take one of the prompts.
     """
     options = options or DetectOptions()
+    for prompt in prompts:
+        prompt.check_within(image.size)
     positives = [_what(prompt) for prompt in prompts]
     owners = [k for k, prompt in enumerate(prompts) if prompt.text and prompt.text.negative]
     negatives = [
@@ -113,7 +119,9 @@ def detect(
         if (text := prompts[k].text) is not None
     ]
     check_accepts(detector, positives + negatives)
-    found = detector.detect(image, positives + negatives, options)
+    picky = bool(negatives) or any(prompt.is_spatial for prompt in prompts)
+    asked = positives + negatives
+    found = detector.detect(image, asked, unlimited(options) if picky else options)
     groups = []
     for k, prompt in enumerate(prompts):
         rows = _of_prompt(found, k)
@@ -122,9 +130,27 @@ def detect(
                 rows = dets.subtract(rows, _of_prompt(found, len(positives) + n))
         groups.append(_agreeing(rows, prompt))
     kept = dets.by_confidence(dets.merge(groups))
+    if picky:
+        kept = _limited(kept, options)
     for select in selections:
         kept = select(kept)
     return kept
+
+
+def unlimited(options: DetectOptions) -> DetectOptions:
+    """The same, without what makes boxes crowd each other out.
+
+    "Not" and "where" are decided on all boxes: else the best dog elsewhere takes the place of the
+    one that was clicked, and a dog's box suppresses the "poodle" that would have removed it.
+    """
+    return replace(options, class_agnostic_nms=False, max_detections=ALL_BOXES)
+
+
+def _limited(found: sv.Detections, options: DetectOptions) -> sv.Detections:
+    """What ``unlimited`` put off; ``found`` is best first."""
+    if options.class_agnostic_nms and len(found):
+        found = dets.by_confidence(found.with_nms(options.nms_threshold, class_agnostic=True))
+    return dets.take(found, slice(options.max_detections))
 
 
 def _what(prompt: VisualPrompt) -> VisualPrompt:

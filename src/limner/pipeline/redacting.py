@@ -15,7 +15,7 @@ from limner import detections as dets
 from limner import masks, redaction
 from limner.options import DetectOptions, RedactOptions, SegmentOptions
 from limner.pipeline.editing import Edit, check_mask, make_edit
-from limner.pipeline.grounding import detect
+from limner.pipeline.grounding import detect, unlimited
 from limner.prompts import BoolMask, PromptKind, VisualPrompt
 from limner.protocols import Detector, ImageEmbedding, ModelRef, OnStep, check_accepts
 
@@ -114,7 +114,9 @@ def redact(
     )
     if verify_with is None or not prompts:
         return Redaction(edit, None)
-    again = detect(edit.image, prompts, verify_with, detect_options)
+    # Every box counts here: the best face elsewhere must not take the place of the hidden one.
+    options_again = unlimited(detect_options or DetectOptions())
+    again = detect(edit.image, prompts, verify_with, options_again)
     return Redaction(edit, dets.take(again, _hidden_part(again, grown) >= STILL_THERE))
 
 
@@ -122,7 +124,7 @@ def _dilation(mask: BoolMask, options: RedactOptions) -> int:
     if options.dilate is not None:
         return options.dilate
     x0, y0, x1, y1 = masks.box_of(mask) or (0, 0, 0, 0)
-    return round(0.08 * max(x1 - x0, y1 - y0))
+    return round(0.15 * max(x1 - x0, y1 - y0))
 
 
 def _hidden_part(found: sv.Detections, mask: BoolMask) -> np.ndarray:

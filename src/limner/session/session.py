@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from limner import images, pipeline
 from limner.detections import Selection
-from limner.errors import OptionError, UnsupportedPrompt
+from limner.errors import ImageError, OptionError, PromptError, UnsupportedPrompt
 from limner.options import (
     DetectOptions,
     EditOptions,
@@ -17,9 +17,10 @@ from limner.options import (
     InpaintOptions,
     RedactOptions,
     SegmentOptions,
+    check_honoured,
 )
 from limner.pipeline import backdrop
-from limner.prompts import Text, VisualPrompt
+from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import Detector, Inpainter, OnStep, Segmenter
 from limner.runs.record import Job, RunRecord, describe
 from limner.session.models import Models, Say
@@ -43,6 +44,9 @@ class Source:
     ) -> Source:
         """From a path (digest of the file), or a picture in memory (digest of its pixels).
 
+        A picture in memory may have any mode and becomes RGB as a file of it would; it is taken as
+        it stands, so turn it upright first if its EXIF says so.
+
         Raises:
             ImageError: no usable image.
         """
@@ -51,8 +55,13 @@ class Source:
         if isinstance(image, str | Path):
             opened = images.open_image(image, max_pixels=max_pixels)
             return cls(opened.image, opened.digest, str(image), opened.notes)
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-        return cls(rgb, images.digest(rgb))
+        if not all(image.size):
+            raise ImageError(
+                f"The image is {image.width}x{image.height} pixels: there is nothing to see in it."
+            )
+        notes: list[str] = []
+        rgb = images._to_rgb(image, notes)
+        return cls(rgb, images.digest(rgb), notes=tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,8 @@ class Session:
         """Boxes of what the phrases and example images name."""
         finding = finding or Finding()
         source = Source.open(image)
+        if not prompts:
+            raise OptionError("Nothing was asked for: give a phrase or an example image.")
         watch = pipeline.Stopwatch()
         detector = self.models.detector
         with watch.stage("detect"):
@@ -159,6 +170,11 @@ class Session:
         if everything is not None:
             if prompts:
                 raise OptionError("Everything mode takes no prompts: give one or the other.")
+            if finding not in (None, Finding()):
+                raise OptionError(
+                    "Settings for finding by prompts, and selections, have no effect on everything "
+                    "mode; its own are the fields of EverythingOptions."
+                )
             grounding = pipeline.segment_everything(
                 source.image,
                 self.models.segmenter,
@@ -185,6 +201,8 @@ class Session:
                 "Nothing was asked for: give a point, box, mask, phrase or example image."
             )
         tasks = () if segmenter else ("segment",)
+        # A segmenter of the session's own computes nothing that is worth a place in the cache.
+        embed = None if segmenter else self.models.embed
         segmenter = segmenter or self.models.segmenter
         by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
         grounding = pipeline.ground(
@@ -195,7 +213,7 @@ class Session:
             detect_options=finding.detect,
             segment_options=finding.segment,
             selections=finding.select,
-            embed=self.models.embed,
+            embed=embed,
             on_step=on_step,
         )
         return grounding, ("detect", *tasks) if by_words else tasks
@@ -276,6 +294,9 @@ class Session:
         edit: EditOptions | None = None,
     ) -> Run:
         """What is found, alone on transparency (RGBA of the image's size)."""
+        check_honoured(
+            edit or EditOptions(), _CUTOUT_OBEYS, "a cut-out", "nothing is painted around it"
+        )
         source = Source.open(image)
         job = self.job("cutout", find, finding=finding, edit=edit)
         grounding, tasks = self._ground(source, find, finding)
@@ -296,6 +317,7 @@ class Session:
         on_step: OnStep | None = None,
     ) -> Run:
         """Keep what is found; ``behind`` replaces the rest: words, a blur, a colour, a picture."""
+        _check_background(behind, inpaint, edit)
         source = Source.open(image)
         job = self.job(
             "background", keep, finding=finding, inpaint=inpaint, edit=edit, behind=behind
@@ -305,6 +327,10 @@ class Session:
         grounding, tasks = self._ground(source, keep, finding)
         edits: list[pipeline.Edit] = []
         subject = grounding.mask
+        if subject.all():
+            raise PromptError(
+                "The subject covers the whole image: there is no background to change."
+            )
         if subject.any() and isinstance(behind, Text) and painter and settled:
             tasks = (*tasks, "inpaint")
             # Growing the background would eat the subject.
@@ -350,7 +376,7 @@ class Session:
         ``verify`` names. Whether that is a failure is for the caller: see ``redaction.verified``.
         """
         source = Source.open(image)
-        job = self.job("redact", find, finding=finding, redact=redact, verify=tuple(verify) or None)
+        job = self.job("redact", find, finding=finding, redact=redact, verify=tuple(verify))
         redact, finding = redact or RedactOptions(), finding or Finding()
         words = [prompt for prompt in (*find, *verify) if prompt.text or prompt.exemplar]
         detector: Detector | None = self.models.detector if words else None
@@ -382,14 +408,16 @@ class Session:
         redact: RedactOptions,
     ) -> tuple[pipeline.Grounding, tuple[str, ...]]:
         """What to cover: the boxes, where every prompt has or finds one; outlines otherwise."""
-        has_boxes = all(prompt.box or prompt.text or prompt.exemplar for prompt in find)
+        has_boxes = all(
+            prompt.text or prompt.exemplar or prompt.kinds == {PromptKind.BOX} for prompt in find
+        )
         region = redact.region or ("box" if find and has_boxes else "outline")
         if region == "outline":
             return self._ground(source, find, finding)
         if not has_boxes:
             raise OptionError(
-                "region box needs a box, a phrase or an example image for each object; "
-                "points and masks are covered by their outline."
+                "region box needs a box alone, a phrase or an example image for each object; "
+                "what is shown by points or a mask is covered by its outline."
             )
         return self._ground(source, find, finding, segmenter=pipeline.BoxRegions())
 
@@ -405,10 +433,13 @@ class Session:
     ) -> Job:
         """What is asked, in the form that decides whether a result on disk already answers it.
 
-        ``settings`` are the verb's own keyword arguments; those that are None don't count.
+        ``settings`` are the verb's own keyword arguments; those that are None, or no prompts at
+        all, don't count.
         """
         options = {"finding": (finding or Finding()).to_dict()}
-        options |= {name: _plain(value) for name, value in settings.items() if value is not None}
+        options |= {
+            name: _plain(value) for name, value in settings.items() if value not in (None, (), [])
+        }
         return Job(verb, tuple(describe(p) for p in prompts), options, dict(self.models.names))
 
     def _run(
@@ -441,6 +472,29 @@ class Session:
             notes=source.notes,
         )
         return Run(record, source, grounding, **made)
+
+
+_CUTOUT_OBEYS = frozenset({"dilate", "feather"})
+_BACKDROP_OBEYS = frozenset({"feather"})
+_PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context"})
+
+
+def _check_background(
+    behind: Text | backdrop.Backdrop, inpaint: InpaintOptions | None, edit: EditOptions | None
+) -> None:
+    """Refuse what can't matter to a background."""
+    painted = isinstance(behind, Text)
+    if not painted:
+        check_honoured(
+            inpaint or InpaintOptions(), frozenset(), "this background", "no model paints it"
+        )
+    edit = edit or EditOptions()
+    check_honoured(
+        replace(edit, dilate=edit.dilate or None),
+        _PAINTED_BACKGROUND_OBEYS if painted else _BACKDROP_OBEYS,
+        "this background",
+        "growing it would eat the subject" if painted else "it is laid behind the subject as it is",
+    )
 
 
 def _plain(value: Any) -> Any:
