@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner import detections as dets
-from limner.detections import Selection, parse_selection
 from limner.errors import PromptError
 from limner.prompts import Box, VisualPrompt
+from limner.selection import Selection, parse_selection
 
 Corners = tuple[float, float, float, float]
 

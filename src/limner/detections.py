@@ -6,7 +6,8 @@
 class_name     str          the phrase, or how the prompt was given ("point", "box", ...)
 prompt_index   int64        which prompt the row answers; equals ``class_id``
 mask_score     float32      the model's own estimate of the mask's quality
-candidates     object       tuple of ``(mask (H, W) bool, score)``, best first, where kept
+candidates     object       tuple of ``(mask (H, W) bool, score)``, where kept; the first is the
+                            row's own, the rest follow in the model's order of preference
 ============== ============ ====================================================================
 
 Detectors can't do negation, order or number reliably ("a person without sunglasses" boxes the
@@ -17,15 +18,13 @@ none edits its argument.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import supervision as sv
 
-from limner.errors import PromptError
-from limner.prompts import BoolMask, Box, Point, VisualPrompt
+from limner.prompts import BoolMask, Box, VisualPrompt
 
 Boxes = npt.NDArray[np.number[Any]]
 
@@ -95,14 +94,16 @@ def with_masks(
 
 
 def merge(parts: Sequence[sv.Detections]) -> sv.Detections:
-    """All rows in one, in order; only the keys that every part has are kept."""
+    """All rows in one, in order; only the keys that every part has are kept, masks likewise."""
     filled = [part for part in parts if len(part)]
     if not filled:
         return parts[0] if parts else empty()
     keys = set.intersection(*(set(part.data) for part in filled))
+    masked = all(part.mask is not None for part in filled)
     slim = []
     for part in filled:
         part = copy(part)
+        part.mask = part.mask if masked else None
         part.data = {key: value for key, value in part.data.items() if key in keys}
         slim.append(part)
     return sv.Detections.merge(slim)
@@ -207,8 +208,6 @@ def _first(detections: sv.Detections, key: npt.NDArray[np.float64], count: int) 
     return take(detections, np.argsort(key, kind="stable")[:count])
 
 
-# --- the same, as a person types it ---------------------------------------------------------------
-
 Counted = Callable[[sv.Detections, int], sv.Detections]
 
 ORDERS: dict[str, Counted] = {
@@ -221,78 +220,6 @@ ORDERS: dict[str, Counted] = {
     "bottommost": bottommost,
 }
 """Selections by order; each takes how many to keep."""
-
-SELECT_SYNTAX = (
-    f"{', '.join(ORDERS)} (each with :N for how many), nearest:x,y[:N], "
-    "inside:left,top,right,bottom, count:N"
-)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """One ``--select``: ``largest``, ``leftmost:2``, ``nearest:350,400``, ``inside:0,0,90,90``."""
-
-    name: str
-    numbers: tuple[float, ...] = ()
-    count: int = 1
-
-    def __call__(self, detections: sv.Detections) -> sv.Detections:
-        """Applied to each prompt's rows apart, so that ``largest`` means the largest of each."""
-        if not len(detections) or detections.class_id is None:
-            return detections
-        groups = [
-            self._pick(take(detections, detections.class_id == k))
-            for k in np.unique(detections.class_id)
-        ]
-        return merge(groups)
-
-    def _pick(self, rows: sv.Detections) -> sv.Detections:
-        if self.name == "nearest":
-            return nearest(rows, self.numbers[0], self.numbers[1], self.count)
-        if self.name == "inside":
-            return inside(rows, Box(*self.numbers))
-        return ORDERS["best" if self.name == "count" else self.name](rows, self.count)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "numbers": list(self.numbers), "count": self.count}
-
-
-def parse_selection(text: str) -> Selection:
-    """A ``--select`` value as typed.
-
-    Raises:
-        PromptError: unknown name, wrong number of values, a count below 1.
-    """
-    name, *rest = text.strip().split(":")
-    try:
-        if name in ORDERS and len(rest) <= 1:
-            return Selection(name, count=_count(rest[0]) if rest else 1)
-        if name == "count" and len(rest) == 1:
-            return Selection(name, count=_count(rest[0]))
-        if name == "nearest" and len(rest) in (1, 2):
-            x, y = _floats(rest[0], 2)
-            count = _count(rest[1]) if len(rest) == 2 else 1
-            Point(x, y)  # refuses what is not finite
-            return Selection(name, (x, y), count)
-        if name == "inside" and len(rest) == 1:
-            return Selection(name, Box(*_floats(rest[0], 4)).xyxy)
-    except ValueError:
-        pass
-    raise PromptError(f"--select takes {SELECT_SYNTAX}; got {text!r}.")
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise ValueError(text)
-    return count
-
-
-def _floats(text: str, expected: int) -> list[float]:
-    values = [float(part) for part in text.split(",")]
-    if len(values) != expected:
-        raise ValueError(text)
-    return values
 
 
 # --- from boxes back to prompts -------------------------------------------------------------------

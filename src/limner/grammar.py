@@ -7,6 +7,7 @@ the next. Syntax is checked before any image is opened.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -51,7 +52,10 @@ def parse_lengths(text: str, expected: int, syntax: str) -> tuple[Length, ...]:
     found = [_NUMBER.fullmatch(part) for part in parts]
     if len(parts) != expected or not all(found):
         raise PromptError(f"Expected {syntax}; got {text!r}.")
-    return tuple(Length(float(part.rstrip("%")), part.endswith("%")) for part in parts)
+    lengths = tuple(Length(float(part.rstrip("%")), part.endswith("%")) for part in parts)
+    if not all(math.isfinite(length.value) for length in lengths):  # 400 digits
+        raise PromptError(f"Expected {syntax}; got {text!r:.40}.")
+    return lengths
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,8 @@ class _Parts:
         elif name == "exemplar":
             self.exemplar = self._once(name, self.exemplar, parse_exemplar(value))
         elif name == "mask":
+            if not value:
+                raise PromptError(f"--mask takes {SYNTAX['mask']}; got an empty value.")
             self.mask = self._once(name, self.mask, value)
         elif name == "text":
             self.text = self._once(name, self.text, Text(value).phrase)

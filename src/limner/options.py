@@ -58,6 +58,8 @@ def _checked(spec: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
     kind, optional = field_type(hint)
     if value is None and optional:
         return None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:  # JSON's numbers have no end
+        raise OptionError(f"{spec.name} is too large a number.")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     right_type = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
@@ -67,12 +69,23 @@ def _checked(spec: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
     if kind in (int, float) and not (
         math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
     ):
-        bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        if low is None:
+            bounds = "a finite number"
+        else:
+            bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
         raise OptionError(f"{spec.name} must be {bounds}, got {value}.")
     choices = spec.metadata["choices"]
     if choices and value not in choices:
         raise OptionError(f"{spec.name} is one of {', '.join(choices)}; got {value!r}.")
     return value
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    """A (phrase, score) pair; a string of two characters is none."""
+    if isinstance(value, str):
+        raise TypeError(value)
+    phrase, least = value
+    return phrase, least
 
 
 @dataclass(frozen=True)
@@ -93,10 +106,12 @@ class DetectOptions(_Checked):
 
     def __post_init__(self) -> None:
         try:
-            pairs = tuple((str(phrase), float(least)) for phrase, least in self.phrase_thresholds)
-        except (TypeError, ValueError):
+            pairs = tuple(
+                (phrase, float(least)) for phrase, least in map(_pair, self.phrase_thresholds)
+            )
+        except (TypeError, ValueError, OverflowError):
             pairs = (("", math.nan),)
-        if not all(0 <= least <= 1 for _, least in pairs):
+        if not all(isinstance(phrase, str) and 0 <= least <= 1 for phrase, least in pairs):
             raise OptionError(
                 "phrase_thresholds are (phrase, score) pairs with scores between 0 and 1, "
                 f"got {self.phrase_thresholds!r}."

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,9 +39,20 @@ class PromptKind(StrEnum):
     MASK = "mask"
 
 
-def _finite(what: str, *values: float) -> None:
-    if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-        raise PromptError(f"{what} must be finite numbers, got {', '.join(map(repr, values))}.")
+def _finite(what: str, *values: float) -> tuple[float, ...]:
+    try:
+        # Adding zero makes -0.0 into 0.0: equal values must have equal digests.
+        made = tuple(float(v) + 0.0 for v in values if _is_number(v))
+    except OverflowError:  # JSON's integers have no end
+        made = ()
+    if len(made) != len(values) or not all(map(math.isfinite, made)):
+        said = ", ".join(f"{value!r:.40}" for value in values)
+        raise PromptError(f"{what} must be finite numbers, got {said}.")
+    return made
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -52,9 +64,12 @@ class Point:
     foreground: bool = True
 
     def __post_init__(self) -> None:
-        _finite("A point's x and y", self.x, self.y)
-        object.__setattr__(self, "x", float(self.x))
-        object.__setattr__(self, "y", float(self.y))
+        if not isinstance(self.foreground, bool):
+            raise PromptError(
+                f"A point's foreground is true or false, got {self.foreground!r:.40}."
+            )
+        for name, value in zip("xy", _finite("A point's x and y", self.x, self.y), strict=True):
+            object.__setattr__(self, name, value)
 
     @property
     def label(self) -> int:
@@ -75,9 +90,9 @@ class Box:
     y1: float
 
     def __post_init__(self) -> None:
-        _finite("A box's corners", *self.xyxy)
-        for name in ("x0", "y0", "x1", "y1"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+        corners = _finite("A box's corners", *self.xyxy)
+        for name, value in zip(("x0", "y0", "x1", "y1"), corners, strict=True):
+            object.__setattr__(self, name, value)
         if self.x0 >= self.x1 or self.y0 >= self.y1:
             raise PromptError(
                 "A box is left,top,right,bottom with right > left and bottom > top, "
@@ -285,7 +300,7 @@ class VisualPrompt:
         readers: dict[str, Any] = {
             "text": lambda v: Text(**v),
             "exemplar": _exemplar_from_dict,
-            "points": lambda v: tuple(Point(**p) for p in v),
+            "points": _points_from_dicts,
             "box": _box_from_dict,
             "mask": _mask_from_dict,
         }
@@ -296,7 +311,9 @@ class VisualPrompt:
                     f"A prompt has the keys {', '.join(readers)}; got {', '.join(unknown)}."
                 )
             return cls(**{key: readers[key](value) for key, value in data.items()})
-        except (TypeError, KeyError, ValueError, AttributeError, OSError) as error:
+        except PromptError:
+            raise
+        except Exception as error:  # Pillow's decoders raise SyntaxError, zlib.error and others
             raise PromptError(f"This is not a prompt's JSON: {error}.") from error
 
     @cached_property
@@ -319,18 +336,39 @@ def _check_box_inside(box: Box, size_wh: tuple[int, int], where: str) -> None:
         )
 
 
+def _keys(what: str, data: Mapping[str, Any], expected: set[str]) -> None:
+    if set(data) != expected:
+        raise PromptError(
+            f"{what} has the keys {', '.join(sorted(expected))}; got {', '.join(data) or 'none'}."
+        )
+
+
+def _points_from_dicts(data: list[Mapping[str, Any]]) -> tuple[Point, ...]:
+    if not isinstance(data, list | tuple):
+        raise PromptError(f"A prompt's points are a list, got {data!r:.40}.")
+    return tuple(Point(**point) for point in data)
+
+
 def _box_from_dict(data: Mapping[str, Any]) -> Box:
-    (xyxy,) = data.values() if set(data) == {"xyxy"} else ([],)
-    return Box(*xyxy)
+    _keys("A box", data, {"xyxy"})
+    x0, y0, x1, y1 = data["xyxy"]
+    return Box(x0, y0, x1, y1)
 
 
 def _mask_from_dict(data: Mapping[str, Any]) -> Mask:
+    _keys("A mask", data, {"rle"})
     return Mask(from_rle(data["rle"]))
 
 
 def _exemplar_from_dict(data: Mapping[str, Any]) -> Exemplar:
     from PIL import Image
 
-    image = Image.open(io.BytesIO(base64.b64decode(data["png"], validate=True)))
-    box = data.get("box")
-    return Exemplar(np.asarray(image.convert("RGB")), _box_from_dict(box) if box else None)
+    _keys("An example", data, {"png", "box"})
+    image = Image.open(
+        io.BytesIO(base64.b64decode(data["png"], validate=True)),
+        formats=["PNG"],  # and none of the decoders that are seldom looked at
+    )
+    box = data["box"]
+    return Exemplar(
+        np.asarray(image.convert("RGB")), _box_from_dict(box) if box is not None else None
+    )

@@ -125,6 +125,14 @@ class Inpainter(Model, Protocol):
         """
         ...
 
+    def check(self, paint: Text | None, options: InpaintOptions) -> None:
+        """Whether it can paint these words with these settings: known before a picture is.
+
+        Raises:
+            ModelError, PromptError, OptionError: what ``inpaint`` would raise for them.
+        """
+        ...
+
     def inpaint(
         self,
         image: Image,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -114,12 +114,13 @@ def test_a_kind_that_is_not_accepted_is_refused(
     model = models[str(family)]
     refused = [kind for kind in PromptKind if kind not in model.accepts]
     assert refused
+    if family.task == "segment":
+        ask = partial(model.segment, model.embed(picture), options=SegmentOptions())
+    else:
+        ask = partial(model.detect, picture, options=DetectOptions())
     for kind in refused:
         with pytest.raises(UnsupportedPrompt, match=str(sorted(model.accepts)[0])):
-            if family.task == "segment":
-                model.segment(model.embed(picture), [say(kind)], SegmentOptions())
-            else:
-                model.detect(picture, [say(kind)], DetectOptions())
+            ask(prompts=[say(kind)])
 
 
 @pytest.mark.parametrize("family", of("detect"), ids=str)

@@ -7,6 +7,7 @@ again: finished results of the same job are left alone, everything else is done.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -338,27 +339,26 @@ def _summary(count: int, tally: Tally) -> str:
 
 @contextmanager
 def progress(label: str) -> Iterator[OnStep]:
-    """An ``on_step`` that draws a bar on a terminal once the work has taken a second."""
+    """An ``on_step`` for work that may take long.
+
+    On a terminal a bar appears after ``BAR_AFTER`` seconds: at first one that only moves, then, as
+    soon as the work reports steps, one that fills.
+    """
     import sys
 
-    started = time.perf_counter()
-    bar: Any = None
-    task: Any = None
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
 
-    def on_step(done: int, total: int) -> None:
-        nonlocal bar, task
-        if bar is None and time.perf_counter() - started >= BAR_AFTER and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import Progress
-
-            bar = Progress(console=Console(stderr=True), transient=True)
-            bar.start()
-            task = bar.add_task(label, total=total)
-        if bar is not None:
-            bar.update(task, completed=done, total=total)
-
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task(label, total=None)
+    timer = threading.Timer(BAR_AFTER, bar.start)
+    timer.daemon = True
+    timer.start()
     try:
-        yield on_step
+        yield lambda done, total: bar.update(task, completed=done, total=total)
     finally:
-        if bar is not None:
-            bar.stop()
+        timer.cancel()
+        bar.stop()

@@ -13,9 +13,9 @@ from limner.cli.batch import Place, Settings, batch_options, check_free, run_bat
 from limner.cli.flags import flags, typed
 from limner.cli.objects import ObjectCommand, drafts, object_options, resolve
 from limner.cli.plan import print_plan
-from limner.detections import SELECT_SYNTAX, parse_selection
 from limner.errors import OptionError
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
+from limner.selection import SELECT_SYNTAX, parse_selection
 
 if TYPE_CHECKING:
     from limner.grammar import Draft

@@ -139,6 +139,11 @@ class OpenCvInpaint:
             )
         return settled
 
+    def check(self, paint: Text | None, options: InpaintOptions) -> None:
+        self.resolve(options)
+        if paint is not None:
+            raise OptionError(f"{self.ref.name} can't follow words: it only removes.")
+
     def inpaint(
         self,
         image: Image,
@@ -147,9 +152,8 @@ class OpenCvInpaint:
         options: InpaintOptions,
         on_step: OnStep | None = None,
     ) -> list[Image]:
+        self.check(paint, options)
         settled = self.resolve(options)
-        if paint is not None:
-            raise OptionError(f"{self.ref.name} can't follow words: it only removes.")
         if mask.all():
             raise PromptError("The mask covers the whole image: nothing is left to continue from.")
         filled = fill.fill(

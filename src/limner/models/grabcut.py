@@ -200,9 +200,7 @@ def _guesses_from_clicks(
             break
         evidence = disc_evidence(view, at, labels, radius, frame, background)
         mask = _keep_parts(evidence > 0, at, labels, share=None)
-        rank = _rank(view, evidence, mask, first, radius)
-        rank -= 0.7 * float((mask[at[:, 1], at[:, 0]] != labels).sum())
-        guesses.append(Guess(evidence, mask, rank))
+        guesses.append(Guess(evidence, mask, _rank(view, evidence, mask, first, radius)))
     return view, guesses
 
 

@@ -13,7 +13,8 @@ import platform
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -244,12 +245,29 @@ def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMIL
     if weights.path is not None and (found := family_of(weights.path)) != weights.ref.family:
         raise ModelError(f"{weights.path} holds a {found} model; {name} is {weights.ref.family}.")
     try:
-        model: Model = _loader(weights.ref.family, families)(weights, runtime)
+        read = _loader(weights.ref.family, families)
+        with _no_progress_bars():
+            model: Model = read(weights, runtime)
     except LimnerError:
         raise
     except Exception as error:
         raise _explained(error, weights, runtime) from error
     return model
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """transformers and diffusers draw bars on stderr while they load; the family imported them."""
+    libraries = [sys.modules[name] for name in ("transformers", "diffusers") if name in sys.modules]
+    logs = [library.utils.logging for library in libraries]
+    enabled = [log for log in logs if log.is_progress_bar_enabled()]
+    for log in enabled:
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log in enabled:
+            log.enable_progress_bar()
 
 
 def _loader(family: str, families: Mapping[str, str]) -> Callable[[Weights, Runtime], Any]:

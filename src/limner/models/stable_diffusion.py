@@ -107,6 +107,24 @@ class StableDiffusion:
         self._check_steps(settled)
         return settled
 
+    def check(self, paint: Text | None, options: InpaintOptions) -> None:
+        """Whether it can paint these words with these settings; no picture is needed to know.
+
+        Raises:
+            ModelError, PromptError, OptionError: as ``inpaint`` does.
+        """
+        self._words(paint, self.resolve(options))
+
+    def _words(self, paint: Text | None, settled: InpaintOptions) -> Text:
+        if paint is None:
+            raise ModelError(
+                f"{self.ref.name} repaints from words, and none were given: say what is to be "
+                "there, or take a model that removes, such as opencv-inpaint."
+            )
+        self._check_words(paint)
+        self._check_guided(paint, settled)
+        return paint
+
     def inpaint(
         self,
         image: Image,
@@ -123,21 +141,15 @@ class StableDiffusion:
             OptionError: a setting with no effect, or a size off the grid.
             ResultError: the numbers overflowed.
         """
-        if paint is None:
-            raise ModelError(
-                f"{self.ref.name} repaints from words, and none were given: say what is to be "
-                "there, or take a model that removes, such as opencv-inpaint."
-            )
-        self._check_picture(image, mask)
-        self._check_words(paint)
         settled = self.resolve(options)
-        self._check_guided(paint, settled)
+        words = self._words(paint, settled)
+        self._check_picture(image, mask)
         count, seed = settled.num_images_per_prompt or 1, settled.seed or 0
         white = pil.fromarray(mask).convert("L")  # white is repainted
         pictures = []
         for k in range(count):
             report = _nth(on_step, k, count)
-            pictures.append(self._paint(image, white, paint, settled, seed + k, report))
+            pictures.append(self._paint(image, white, words, settled, seed + k, report))
         return pictures
 
     def _paint(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +54,14 @@ def open_pipeline(weights: Weights, runtime: Runtime) -> Any:
     variant = _variant(name, path, index)
     with guard_memory("take a smaller model, or half precision (bfloat16)"):
         try:
-            with _no_progress_bars():
-                pipe = _pipeline_class(kind).from_pretrained(
-                    str(path),
-                    dtype=getattr(torch, runtime.dtype),
-                    variant=variant,
-                    use_safetensors=True,
-                    local_files_only=True,
-                    **WITHOUT[kind],
-                )
+            pipe = _pipeline_class(kind).from_pretrained(
+                str(path),
+                dtype=getattr(torch, runtime.dtype),
+                variant=variant,
+                use_safetensors=True,
+                local_files_only=True,
+                **WITHOUT[kind],
+            )
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{name} can't be read from {path}: {error}") from error
         pipe.to(runtime.device)
@@ -127,17 +125,3 @@ def _pipeline_class(kind: str) -> Any:
         return getattr(diffusers, kind)
     finally:
         log.set_verbosity(level)
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Both libraries draw bars on stderr while they load."""
-    logs: tuple[Any, ...] = (diffusers.utils.logging, transformers.utils.logging)
-    enabled = [log for log in logs if log.is_progress_bar_enabled()]
-    for log in enabled:
-        log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for log in enabled:
-            log.enable_progress_bar()

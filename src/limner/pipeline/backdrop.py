@@ -68,7 +68,8 @@ class Colour:
 
     def __post_init__(self) -> None:
         try:
-            ImageColor.getrgb(self.name)
+            if ImageColor.getrgb(self.name)[3:] not in ((), (255,)):
+                raise ValueError("partly transparent: nothing lies behind a background")
         except ValueError:
             raise OptionError(
                 f"A colour is a CSS name or #rrggbb, such as white or #1a2b3c; got {self.name!r}."

@@ -32,6 +32,10 @@ LEAST_CROP = 4
 """A crop is at least this part (1/4) of a model's native size: enlarged more than fourfold, a speck
 and its surroundings show the model nothing but blur."""
 
+LEAST_MARGIN = 8
+"""px: what a crop shows around the mask, where the image has it, even with a context of 0: a model
+that continues the surroundings must see some."""
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -89,9 +93,10 @@ def repaint(
     check_mask(mask, image.size)
     watch = Stopwatch()
     grown = masks.dilate(mask, dilation(mask, edit))
+    x0, y0, x1, y1 = masks.box_of(grown) or (0, 0, *image.size)
     crop = images.crop_around(
         grown,
-        context=edit.context,
+        context=max(edit.context, LEAST_MARGIN / max(x1 - x0, y1 - y0)),
         grid=inpainter.grid,
         minimum=(inpainter.native_size or 0) // LEAST_CROP,
     )

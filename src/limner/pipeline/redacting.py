@@ -13,7 +13,7 @@ from PIL import Image as pil
 
 from limner import detections as dets
 from limner import masks, redaction
-from limner.options import DetectOptions, RedactOptions, SegmentOptions
+from limner.options import DetectOptions, RedactOptions, SegmentOptions, check_honoured
 from limner.pipeline.editing import Edit, check_mask, make_edit
 from limner.pipeline.grounding import detect, unlimited
 from limner.prompts import BoolMask, PromptKind, VisualPrompt
@@ -42,6 +42,7 @@ class BoxRegions:
         options: SegmentOptions,
         on_step: OnStep | None = None,
     ) -> sv.Detections:
+        check_honoured(options, frozenset(), "a box as the region", "no model outlines it")
         check_accepts(self, prompts)
         width, height = embedding.size_wh
         boxes = [prompt.box for prompt in prompts if prompt.box]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner import images, pipeline
-from limner.detections import Selection
 from limner.errors import ImageError, OptionError, PromptError, UnsupportedPrompt
 from limner.options import (
     DetectOptions,
@@ -23,6 +22,7 @@ from limner.pipeline import backdrop
 from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import Detector, Inpainter, OnStep, Segmenter
 from limner.runs.record import Job, RunRecord, describe
+from limner.selection import Selection
 from limner.session.models import Models, Say
 
 if TYPE_CHECKING:
@@ -268,8 +268,9 @@ class Session:
         source = Source.open(image)
         job = self.job(verb, find, finding=finding, inpaint=inpaint, edit=edit, paint=paint)
         inpainter = self.models.inpainter
-        # Settled first: a setting without effect is refused before anything is computed.
+        # First of all: what can't be painted is refused before anything is computed.
         settled = inpainter.resolve(inpaint or InpaintOptions())
+        inpainter.check(paint, settled)
         grounding, tasks = self._ground(source, find, finding)
         edits: list[pipeline.Edit] = []
         if grounding.mask.any():
@@ -324,6 +325,8 @@ class Session:
         )
         painter = self._painter(behind)
         settled = painter.resolve(inpaint or InpaintOptions()) if painter else None
+        if painter and settled and isinstance(behind, Text):
+            painter.check(behind, settled)
         grounding, tasks = self._ground(source, keep, finding)
         edits: list[pipeline.Edit] = []
         subject = grounding.mask

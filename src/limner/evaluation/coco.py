@@ -1,0 +1,320 @@
+"""COCO's twelve numbers, by pycocotools, from files or from detections.
+
+The arithmetic is pycocotools' own (``COCOeval``); what is added stands before it. Files are checked
+first, because pycocotools answers a malformed one with an assertion, a crash of the interpreter or,
+worst, a lower score. Three of its silent rules are not inherited:
+
+- an annotation whose id is 0 can never be matched: ids are renumbered from 1;
+- results for a category that the truth does not list are dropped: here that is an error;
+- the size (small, medium, large) of a mask result that also has a box is the box's area: here it
+  is the mask's, as for results without a box.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import supervision as sv
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from limner import masks
+from limner.detections import mask_of
+from limner.errors import InputError, PromptError
+
+IouType = Literal["bbox", "segm"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CocoScores:
+    """The standard numbers, 0 to 1; None where the truth holds nothing of that size.
+
+    (pycocotools writes -1 for that, which spoils an average.)
+    """
+
+    AP: float | None
+    """Average precision: the mean over IoU 0.50, 0.55 ... 0.95 and over categories."""
+    AP50: float | None
+    AP75: float | None
+    APs: float | None
+    """Of objects below 32 x 32 pixels of area."""
+    APm: float | None
+    APl: float | None
+    """Of objects above 96 x 96."""
+    AR1: float | None
+    """Average recall with one result an image and category allowed."""
+    AR10: float | None
+    AR100: float | None
+    ARs: float | None
+    ARm: float | None
+    ARl: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        return dataclasses.asdict(self)
+
+
+def evaluate(
+    truth: Path | str | Mapping[str, Any],
+    results: Path | str | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    iou_type: IouType,
+) -> CocoScores:
+    """How well results answer the truth.
+
+    Args:
+        truth: a COCO annotation file, or its content: ``images``, ``categories``, ``annotations``.
+        results: a COCO result file, or its rows; an object with ``annotations`` is read as those.
+        iou_type: compare boxes (``bbox``) or masks (``segm``).
+
+    Raises:
+        InputError: a file that can't be read, or a row that can't be meant; which one and why.
+    """
+    if iou_type not in ("bbox", "segm"):
+        raise InputError(f"COCO results are compared by bbox or segm, got {iou_type!r}.")
+    true = _Truth.read(_load(truth, "truth"), iou_type)
+    rows = _load(results, "results")
+    if isinstance(rows, Mapping):
+        rows = rows.get("annotations")
+    found = [true.result(number, row, iou_type) for number, row in enumerate(_rows(rows, "result"))]
+    # pycocotools prints; there is no switch. This holds back other threads' prints for that time.
+    with contextlib.redirect_stdout(io.StringIO()):
+        judge = COCOeval(true.index(true.annotations), true.index(found), iou_type)
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    return CocoScores(*(float(score) if score > -1 else None for score in judge.stats))
+
+
+def results_from(
+    detections: sv.Detections, image_id: int, category_ids: Sequence[int] | Mapping[int, int]
+) -> list[Row]:
+    """COCO result rows: JSON values, with ``bbox`` (XYWH) and, where there are masks, RLE.
+
+    Args:
+        detections: with ``class_id``, and ``confidence`` or ``mask_score`` to rank by; dense masks
+            or an ``sv.CompactMask``.
+        category_ids: the truth's category id of each ``class_id``.
+
+    Raises:
+        InputError: no scores, no ``class_id``, or a ``class_id`` that has no category.
+    """
+    if not len(detections):
+        return []
+    scores: Any = detections.confidence
+    if scores is None:
+        scores = detections.data.get("mask_score")
+    if scores is None or detections.class_id is None:
+        raise InputError(
+            "COCO results need a class and a score for each detection: "
+            "class_id, and confidence or mask_score."
+        )
+    known = dict(enumerate(category_ids)) if isinstance(category_ids, Sequence) else category_ids
+    rows: list[Row] = []
+    for number, (box, class_id, score) in enumerate(
+        zip(detections.xyxy.astype(float).tolist(), detections.class_id, scores, strict=True)
+    ):
+        if int(class_id) not in known:
+            raise InputError(
+                f"Detection {number} has class_id {class_id}, for which no category id was given."
+            )
+        x0, y0, x1, y1 = box
+        row: Row = {
+            "image_id": image_id,
+            "category_id": known[int(class_id)],
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "score": float(score),
+        }
+        if detections.mask is not None:
+            row["segmentation"] = masks.to_rle(mask_of(detections, number))
+        rows.append(row)
+    return rows
+
+
+# --- reading what others wrote --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """A checked annotation file."""
+
+    size_hw: dict[int, tuple[int, int] | None]
+    """Of each image; None where the file does not say, which matters for masks only."""
+    categories: frozenset[int]
+    annotations: tuple[Row, ...]
+
+    @classmethod
+    def read(cls, data: Any, iou_type: IouType) -> _Truth:
+        if not isinstance(data, Mapping) or not {"images", "categories", "annotations"} <= set(
+            data
+        ):
+            raise InputError(
+                "A COCO truth is an object with images, categories and annotations; got "
+                + (", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__)
+                + "."
+            )
+        images = _rows(data["images"], "image")
+        categories = _rows(data["categories"], "category")
+        made = cls(
+            {_id(row, "id", f"image {n}"): _size_hw(row) for n, row in enumerate(images)},
+            frozenset(_id(row, "id", f"category {n}") for n, row in enumerate(categories)),
+            (),
+        )
+        annotations = []
+        for number, row in enumerate(_rows(data["annotations"], "annotation")):
+            where = f"annotation {number}"
+            kept = made._row(row, where, iou_type)
+            kept["area"] = _number(row, "area", where)
+            kept["iscrowd"] = int(row.get("iscrowd") in (1, True))
+            annotations.append({**kept, "id": number + 1})
+        return dataclasses.replace(made, annotations=tuple(annotations))
+
+    def result(self, number: int, row: Row, iou_type: IouType) -> Row:
+        where = f"result {number}"
+        kept = self._row(row, where, iou_type)
+        area = (
+            kept["bbox"][2] * kept["bbox"][3]
+            if iou_type == "bbox"
+            else float(coco_mask.area(kept["segmentation"]))
+        )
+        score = _number(row, "score", where)
+        return {**kept, "id": number + 1, "area": area, "score": score, "iscrowd": 0}
+
+    def index(self, annotations: Sequence[Row]) -> COCO:
+        made = COCO()
+        made.dataset = {
+            "images": [
+                {"id": key, "height": size[0], "width": size[1]} if size else {"id": key}
+                for key, size in self.size_hw.items()
+            ],
+            "categories": [{"id": key} for key in sorted(self.categories)],
+            "annotations": list(annotations),
+        }
+        made.createIndex()
+        return made
+
+    def _row(self, row: Row, where: str, iou_type: IouType) -> Row:
+        """What an annotation and a result have in common."""
+        image, category = _id(row, "image_id", where), _id(row, "category_id", where)
+        if image not in self.size_hw:
+            raise InputError(f"COCO {where} is of image {image!r}, which the truth does not list.")
+        if category not in self.categories:
+            raise InputError(
+                f"COCO {where} has category_id {category!r}, which the truth does not list."
+            )
+        kept = {"image_id": image, "category_id": category}
+        if iou_type == "bbox":
+            return {**kept, "bbox": _bbox(row, where)}
+        size_hw = self.size_hw[image]
+        if size_hw is None:
+            raise InputError(
+                f"COCO image {image!r} has no usable height and width, which masks need."
+            )
+        return {**kept, "segmentation": _rle(row.get("segmentation"), size_hw, where)}
+
+
+def _load(source: Any, what: str) -> Any:
+    if not isinstance(source, str | Path):
+        return source
+    try:
+        return json.loads(Path(source).read_bytes())
+    except OSError as error:
+        raise InputError(f"The {what} file {source} can't be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The {what} file {source} is no JSON: {error}.") from error
+
+
+def _rows(rows: Any, what: str) -> Sequence[Row]:
+    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
+        raise InputError(f"COCO {what} rows are a list of objects, got {type(rows).__name__}.")
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise InputError(f"COCO {what} {number} is no object, got {type(row).__name__}.")
+    return rows
+
+
+def _id(row: Row, key: str, where: str) -> int:
+    value = row.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"COCO {where} has no {key} that is a whole number, got {value!r:.80}.")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
+
+
+def _number(row: Row, key: str, where: str) -> float:
+    if not _is_number(row.get(key)):
+        raise InputError(f"COCO {where} has no usable {key}, got {row.get(key)!r}.")
+    return float(row[key])
+
+
+def _size_hw(row: Row) -> tuple[int, int] | None:
+    sides = row.get("height"), row.get("width")
+    if not all(isinstance(side, int) and 0 < side < 2**20 for side in sides):
+        return None
+    return sides  # type: ignore[return-value]  # checked on the line above
+
+
+def _bbox(row: Row, where: str) -> list[float]:
+    box = row.get("bbox")
+    if not isinstance(box, Sequence) or len(box) != 4 or not all(map(_is_number, box)):
+        raise InputError(f"COCO {where} has no bbox of x, y, width, height; got {box!r:.80}.")
+    if min(box[2:]) < 0:
+        raise InputError(f"COCO {where} has a bbox of negative size: {box!r:.80}.")
+    return [float(side) for side in box]
+
+
+def _rle(segmentation: Any, size_hw: tuple[int, int], where: str) -> Row:
+    """Polygons or run lengths as compressed run lengths of the image's size.
+
+    Checked in Python first: pycocotools' C code trusts sizes and coordinates.
+    """
+    height, width = size_hw
+    if isinstance(segmentation, Mapping):
+        try:
+            mask = masks.from_rle(segmentation)
+        except PromptError as error:
+            raise InputError(f"COCO {where} has an unusable segmentation. {error}") from error
+        if mask.shape != size_hw:
+            raise InputError(
+                f"COCO {where} has a mask of {mask.shape[1]}x{mask.shape[0]} pixels "
+                f"for an image of {width}x{height}."
+            )
+        counts = segmentation["counts"]
+        if isinstance(counts, str | bytes):
+            return {"size": [height, width], "counts": counts}
+        return masks.to_rle(mask)
+    furthest = 10 * max(size_hw)  # outlines that leave the image a little are common
+    if (
+        not isinstance(segmentation, Sequence)
+        or not segmentation
+        or not all(_is_polygon(polygon, furthest) for polygon in segmentation)
+    ):
+        raise InputError(
+            f"COCO {where} has a segmentation that is neither polygons (lists of x, y, x, y ..., "
+            f"three corners or more) nor run lengths; got {segmentation!r:.80}."
+        )
+    rle: Row = coco_mask.merge(coco_mask.frPyObjects(list(segmentation), height, width))
+    return rle
+
+
+def _is_polygon(polygon: Any, furthest: float) -> bool:
+    return (
+        isinstance(polygon, Sequence)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and all(_is_number(value) and abs(value) <= furthest for value in polygon)
+    )

@@ -1,0 +1,43 @@
+"""The command line starts without what it doesn't need yet.
+
+The seconds themselves are in ``benchmarks/startup.py``; what makes them is tested here.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = {
+    "PIL",
+    "cv2",
+    "diffusers",
+    "huggingface_hub",
+    "numpy",
+    "rich",
+    "scipy",
+    "supervision",
+    "torch",
+    "transformers",
+}
+
+
+def loaded_by(*words: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after a command line has run."""
+    code = (
+        "import sys; from limner.cli import main; main(sys.argv[1:]);"
+        "print('\\n@', *{name.partition('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    return set(run.stdout.rsplit("@", 1)[1].split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert not loaded_by("--help") & HEAVY
+
+
+def test_a_weightless_verb_loads_no_torch() -> None:
+    """GrabCut, filling and faces work without the 1.8 GB being touched."""
+    assert not loaded_by("detect", "none.png", "--text", "face") & {"torch", "transformers"}
