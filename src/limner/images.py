@@ -94,7 +94,7 @@ def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
             which = "main" if kind == "HEIF" else "first"
             notes.append(f"{name} holds {frames} pictures; the {which} one was used.")
         file.load()
-        image = _to_rgb(_upright(file, notes), notes)
+        image = to_rgb(_upright(file, notes), notes)
     return Opened(image, hashlib.sha256(data).hexdigest(), tuple(notes), kind, path)
 
 
@@ -185,7 +185,11 @@ def _upright(file: ImageFile.ImageFile, notes: list[str]) -> Image.Image:
     return file if turn is None else file.transpose(turn)
 
 
-def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+def to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+    """An image of any mode as RGB, without its metadata; what a person should know goes to notes.
+
+    Transparent parts are laid on white, wide numbers stretched to 8 bits, profiles made sRGB.
+    """
     alpha = None
     profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):

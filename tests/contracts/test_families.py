@@ -89,8 +89,6 @@ def test_a_segmenter_answers_row_by_row(
         assert np.array_equal(together.mask[row], alone.mask[0])
         best, *_ = together.data["candidates"][row]
         assert np.array_equal(best[0], together.mask[row]), "the best candidate is the answer"
-        scores = [score for _, score in together.data["candidates"][row]]
-        assert scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize("family", of("segment"), ids=str)

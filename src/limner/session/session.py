@@ -3,96 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import Any
 
-from limner import images, pipeline
-from limner.errors import ImageError, OptionError, PromptError, UnsupportedPrompt
+from limner import pipeline
+from limner.errors import OptionError, PromptError, UnsupportedPrompt
 from limner.options import (
-    DetectOptions,
     EditOptions,
     EverythingOptions,
     InpaintOptions,
     RedactOptions,
-    SegmentOptions,
     check_honoured,
 )
 from limner.pipeline import backdrop
 from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import Detector, Inpainter, OnStep, Segmenter
-from limner.runs.record import Job, RunRecord, describe
-from limner.selection import Selection
+from limner.runs.record import Job
 from limner.session.models import Models, Say
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-
-@dataclass(frozen=True)
-class Source:
-    """An opened input: the picture, and where it came from."""
-
-    image: Image
-    digest: str
-    path: str | None = None
-    notes: tuple[str, ...] = ()
-
-    @classmethod
-    def open(
-        cls, image: Source | Image | str | Path, *, max_pixels: int = images.MAX_PIXELS
-    ) -> Source:
-        """From a path (digest of the file), or a picture in memory (digest of its pixels).
-
-        A picture in memory may have any mode and becomes RGB as a file of it would; it is taken as
-        it stands, so turn it upright first if its EXIF says so.
-
-        Raises:
-            ImageError: no usable image.
-        """
-        if isinstance(image, Source):
-            return image
-        if isinstance(image, str | Path):
-            opened = images.open_image(image, max_pixels=max_pixels)
-            return cls(opened.image, opened.digest, str(image), opened.notes)
-        if not all(image.size):
-            raise ImageError(
-                f"The image is {image.width}x{image.height} pixels: there is nothing to see in it."
-            )
-        notes: list[str] = []
-        rgb = images._to_rgb(image, notes)
-        return cls(rgb, images.digest(rgb), notes=tuple(notes))
-
-
-@dataclass(frozen=True)
-class Finding:
-    """How things are found: the settings that every verb shares."""
-
-    detect: DetectOptions = field(default_factory=DetectOptions)
-    segment: SegmentOptions = field(default_factory=SegmentOptions)
-    select: tuple[Selection, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "detect": asdict(self.detect),
-            "segment": asdict(self.segment),
-            "select": [selection.to_dict() for selection in self.select],
-        }
-
-
-@dataclass(frozen=True)
-class Run:
-    """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
-
-    ``source`` is the input as opened, ``grounding`` what was found in it.
-    """
-
-    record: RunRecord
-    source: Source
-    grounding: pipeline.Grounding
-    edits: tuple[pipeline.Edit, ...] = ()
-    cutout: Image | None = None
-    redaction: pipeline.Redaction | None = None
+from limner.session.values import AnyImage, Finding, Run, Source, make_job, make_run
 
 
 class Session:
@@ -137,7 +65,7 @@ class Session:
 
     def detect(
         self,
-        image: Source | Image | str | Path,
+        image: AnyImage,
         prompts: Sequence[VisualPrompt],
         *,
         finding: Finding | None = None,
@@ -157,7 +85,7 @@ class Session:
 
     def segment(
         self,
-        image: Source | Image | str | Path,
+        image: AnyImage,
         prompts: Sequence[VisualPrompt],
         *,
         finding: Finding | None = None,
@@ -222,7 +150,7 @@ class Session:
 
     def edit(
         self,
-        image: Source | Image | str | Path,
+        image: AnyImage,
         find: Sequence[VisualPrompt],
         paint: Text,
         *,
@@ -243,7 +171,7 @@ class Session:
 
     def remove(
         self,
-        image: Source | Image | str | Path,
+        image: AnyImage,
         find: Sequence[VisualPrompt],
         *,
         finding: Finding | None = None,
@@ -257,7 +185,7 @@ class Session:
     def _repaint(
         self,
         verb: str,
-        image: Source | Image | str | Path,
+        image: AnyImage,
         find: Sequence[VisualPrompt],
         paint: Text | None,
         finding: Finding | None,
@@ -288,7 +216,7 @@ class Session:
 
     def cutout(
         self,
-        image: Source | Image | str | Path,
+        image: AnyImage,
         find: Sequence[VisualPrompt],
         *,
         finding: Finding | None = None,
@@ -308,7 +236,7 @@ class Session:
 
     def background(
         self,
-        image: Source | Image | str | Path,
+        image: AnyImage,
         keep: Sequence[VisualPrompt],
         behind: Text | backdrop.Backdrop,
         *,
@@ -366,7 +294,7 @@ class Session:
 
     def redact(
         self,
-        image: Source | Image | str | Path,
+        image: AnyImage,
         find: Sequence[VisualPrompt],
         *,
         finding: Finding | None = None,
@@ -439,11 +367,7 @@ class Session:
         ``settings`` are the verb's own keyword arguments; those that are None, or no prompts at
         all, don't count.
         """
-        options = {"finding": (finding or Finding()).to_dict()}
-        options |= {
-            name: _plain(value) for name, value in settings.items() if value not in (None, (), [])
-        }
-        return Job(verb, tuple(describe(p) for p in prompts), options, dict(self.models.names))
+        return make_job(verb, prompts, finding or Finding(), settings, self.models.names)
 
     def _run(
         self,
@@ -455,26 +379,8 @@ class Session:
         result: Mapping[str, Any] | None = None,
         **made: Any,
     ) -> Run:
-        edits: tuple[pipeline.Edit, ...] = made.get("edits", ())
-        redaction: pipeline.Redaction | None = made.get("redaction")
-        numbers: dict[str, Any] = {"objects": len(grounding), **(result or {})}
-        if edits:
-            numbers["edits"] = [edit.to_dict() for edit in edits]
-        if redaction:
-            numbers["verified"] = redaction.verified
-        record = RunRecord(
-            job=job,
-            input={
-                "path": source.path,
-                "digest": source.digest,
-                "size_wh": list(source.image.size),
-            },
-            models=[self.models.answered[task].to_dict() for task in tasks],
-            result=numbers,
-            seconds={**grounding.seconds, **(edits[0].seconds if edits else {})},
-            notes=source.notes,
-        )
-        return Run(record, source, grounding, **made)
+        models = [self.models.answered[task] for task in tasks]
+        return make_run(job, source, grounding, models, result or {}, **made)
 
 
 _CUTOUT_OBEYS = frozenset({"dilate", "feather"})
@@ -498,16 +404,3 @@ def _check_background(
         "this background",
         "growing it would eat the subject" if painted else "it is laid behind the subject as it is",
     )
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON: options by their fields, prompts by their description."""
-    if isinstance(value, VisualPrompt):
-        return describe(value)
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value

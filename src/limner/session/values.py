@@ -1,0 +1,142 @@
+"""What goes into a verb and what comes out: sources, settings, jobs, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from limner import images, pipeline
+from limner.errors import ImageError
+from limner.options import DetectOptions, SegmentOptions
+from limner.prompts import VisualPrompt
+from limner.protocols import ModelRef
+from limner.runs.record import Job, RunRecord, describe
+from limner.selection import Selection
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+AnyImage: TypeAlias = Union["Source", "Image", str, Path]
+"""What a verb takes as its image: a path, a picture in memory, or one that was opened before."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened input: the picture, and where it came from."""
+
+    image: Image
+    digest: str
+    path: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, image: AnyImage, *, max_pixels: int = images.MAX_PIXELS) -> Source:
+        """From a path (digest of the file), or a picture in memory (digest of its pixels).
+
+        A picture in memory may have any mode and becomes RGB as a file of it would; it is taken as
+        it stands, so turn it upright first if its EXIF says so.
+
+        Raises:
+            ImageError: no usable image.
+        """
+        if isinstance(image, Source):
+            return image
+        if isinstance(image, str | Path):
+            opened = images.open_image(image, max_pixels=max_pixels)
+            return cls(opened.image, opened.digest, str(image), opened.notes)
+        if not all(image.size):
+            raise ImageError(
+                f"The image is {image.width}x{image.height} pixels: there is nothing to see in it."
+            )
+        notes: list[str] = []
+        rgb = images.to_rgb(image, notes)
+        return cls(rgb, images.digest(rgb), notes=tuple(notes))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How things are found: the settings that every verb shares."""
+
+    detect: DetectOptions = field(default_factory=DetectOptions)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    select: tuple[Selection, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "detect": asdict(self.detect),
+            "segment": asdict(self.segment),
+            "select": [selection.to_dict() for selection in self.select],
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
+
+    ``source`` is the input as opened, ``grounding`` what was found in it.
+    """
+
+    record: RunRecord
+    source: Source
+    grounding: pipeline.Grounding
+    edits: tuple[pipeline.Edit, ...] = ()
+    cutout: Image | None = None
+    redaction: pipeline.Redaction | None = None
+
+
+def make_job(
+    verb: str,
+    prompts: Sequence[VisualPrompt],
+    finding: Finding,
+    settings: Mapping[str, Any],
+    models: Mapping[str, str],
+) -> Job:
+    """A job from a verb's own keyword arguments; those that are None or empty don't count."""
+    options = {"finding": finding.to_dict()}
+    options |= {
+        name: _plain(value) for name, value in settings.items() if value not in (None, (), [])
+    }
+    return Job(verb, tuple(describe(p) for p in prompts), options, dict(models))
+
+
+def make_run(
+    job: Job,
+    source: Source,
+    grounding: pipeline.Grounding,
+    models: Sequence[ModelRef],
+    result: Mapping[str, Any],
+    *,
+    edits: tuple[pipeline.Edit, ...] = (),
+    cutout: Image | None = None,
+    redaction: pipeline.Redaction | None = None,
+) -> Run:
+    """A run with its record."""
+    numbers: dict[str, Any] = {"objects": len(grounding), **result}
+    if edits:
+        numbers["edits"] = [edit.to_dict() for edit in edits]
+    if redaction:
+        numbers["verified"] = redaction.verified
+    record = RunRecord(
+        job=job,
+        input={"path": source.path, "digest": source.digest, "size_wh": list(source.image.size)},
+        models=[model.to_dict() for model in models],
+        result=numbers,
+        seconds={**grounding.seconds, **(edits[0].seconds if edits else {})},
+        notes=source.notes,
+    )
+    return Run(record, source, grounding, edits, cutout, redaction)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON: options by their fields, prompts by their description."""
+    if isinstance(value, VisualPrompt):
+        return describe(value)
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
