@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from limner.models.haar import KINDS, SMALLEST, WORKING_SIDE, Cascade, cascade_detect
-from limner.models.redaction import redact
+from limner.redaction import redact
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "photos" / "astronaut.png"
 FACE_CENTRE = (224.0, 112.0)
