@@ -6,7 +6,7 @@
 class_name     str          the phrase, or how the prompt was given ("point", "box", ...)
 prompt_index   int64        which prompt the row answers; equals ``class_id``
 mask_score     float32      the model's own estimate of the mask's quality
-candidates     object       tuple of ``(mask (H, W) bool, score)``, where kept; the first is the
+candidates     object       sequence of ``(mask (H, W) bool, score)``, where kept; the first is the
                             row's own, the rest follow in the model's order of preference
 ============== ============ ====================================================================
 

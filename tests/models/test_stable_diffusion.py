@@ -24,7 +24,7 @@ from limner.errors import (
     UnsafeWeights,
     WeightsMissing,
 )
-from limner.models import stable_diffusion
+from limner.models import runtime, stable_diffusion
 from limner.models.source import Runtime, Weights
 from limner.models.stable_diffusion import StableDiffusion
 from limner.options import InpaintOptions
@@ -351,8 +351,8 @@ def test_progress(model, options, steps):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_nothing_is_printed(folders, capfd, dtype):
-    model = stable_diffusion.load(weights(folders["sdxl-inpaint"]), Runtime(dtype=dtype))
-    paint(model)
+    """Loaded as a session loads it: no bars of the libraries' own, no log lines."""
+    paint(runtime.load(weights(folders["sdxl-inpaint"]), Runtime(dtype=dtype)))
     assert capfd.readouterr() == ("", "")
 
 

@@ -29,6 +29,7 @@ from transformers import SamImageProcessorPil, SamModel
 from limner import detections, frames, images, masks
 from limner.errors import ImageError, ModelError, WeightsMissing
 from limner.models.memory import guard_memory
+from limner.models.sam_candidates import Candidates
 from limner.models.sam_everything import everything
 from limner.models.source import Runtime, Weights
 from limner.options import EverythingOptions, SegmentOptions, check_honoured
@@ -37,9 +38,6 @@ from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
 from limner.rle import BoolMask
 
 Floats = npt.NDArray[np.float32]
-Candidates = tuple[tuple[BoolMask, float], ...]
-"""Masks (H, W) of one prompt with the IoU the model predicts for each, best first."""
-
 PROMPTS_AT_ONCE = 64
 """Prompts in one pass of the decoder on a GPU: 2.3 GB in float32."""
 PROMPTS_AT_ONCE_CPU = 1
@@ -177,7 +175,7 @@ class Sam:
         advice = "give fewer prompts at once, set multimask_output to false or shrink the image"
         with torch.inference_mode(), guard_memory(advice):
             chosen = np.zeros((len(prompts), height, width), dtype=bool)
-            answers: list[Candidates] = [()] * len(prompts)
+            answers: dict[int, Candidates] = {}
             done = 0
             for rows, multimask in batches(prompts, options.multimask_output, self._at_once):
                 logits, scores = self._decode(seen, [prompts[row] for row in rows], multimask)
@@ -186,7 +184,7 @@ class Sam:
                 done += len(rows)
                 if on_step:
                     on_step(done, len(prompts))
-        return _detections(prompts, chosen, answers)
+        return _detections(prompts, chosen, [answers[row] for row in range(len(prompts))])
 
     def segment_everything(
         self,
@@ -290,13 +288,16 @@ class Sam:
     ) -> Candidates:
         """(M, h, w) logits and their (M,) scores, best first; the best mask is written ``into`` its
         row of the answer, and shares its memory."""
-        ranked: list[tuple[BoolMask, float]] = []
-        for m in np.argsort(-scores, kind="stable"):
-            mask = (self._upscaled(logits[m], seen.frame) > threshold).cpu().numpy()
-            if not ranked:
-                into[:] = mask
-            ranked.append((mask if ranked else into, float(scores[m])))
-        return tuple(ranked)
+
+        def enlarge(low: torch.Tensor) -> BoolMask:
+            with torch.inference_mode():
+                mask: BoolMask = (self._upscaled(low, seen.frame) > threshold).cpu().numpy()
+            return mask
+
+        best, *rest = np.argsort(-scores, kind="stable").tolist()
+        into[:] = enlarge(logits[best])
+        others = [logits[m].cpu().clone() for m in rest]  # not a view of the whole batch
+        return Candidates(into, [float(scores[m]) for m in (best, *rest)], others, enlarge)
 
 
 def sam_frame(size_wh: tuple[int, int], side: int) -> frames.Chain:
@@ -360,7 +361,8 @@ def _detections(
     made.mask = chosen
     made.data["mask_score"] = np.array(scores, dtype=np.float32)
     kept = np.empty(len(answers), dtype=object)
-    kept[:] = answers
+    for row, candidates in enumerate(answers):
+        kept[row] = candidates
     made.data["candidates"] = kept
     return made
 
