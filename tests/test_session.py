@@ -37,8 +37,8 @@ from limner.prompts import Box, Exemplar, Mask, Point, Text, VisualPrompt
 from limner.selection import parse_selection
 from limner.session import Finding, Run, Session, Source
 from limner.session.models import EMBEDDINGS_KEPT, Models
-from tests.models.test_sam import save_tiny_sam
 from tests.models.tiny_owlvit import noise, save_tiny_owlvit
+from tests.models.tiny_sam import save_tiny_sam
 from tests.pipeline.doubles import ColourDetector, FillSegmenter, FloodInpainter
 
 WIDTH, HEIGHT = 64, 48

@@ -13,8 +13,8 @@ from typing import Any
 from limner.models import catalog, store
 from limner.models.runtime import ModelPool
 from limner.models.source import Runtime
-from tests.models.test_sam import save_tiny_sam
 from tests.models.tiny_owlvit import save_tiny_owlvit
+from tests.models.tiny_sam import save_tiny_sam
 from tests.models.tiny_sd import save_tiny_sd
 
 

@@ -17,8 +17,8 @@ import pytest
 
 from limner.cli import main
 from tests.hub_server import HubServer, Repo
-from tests.models.test_sam import save_tiny_sam
 from tests.models.tiny_owlvit import save_tiny_owlvit
+from tests.models.tiny_sam import save_tiny_sam
 from tests.models.tiny_sd import save_tiny_sd
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import pytest
 import supervision as sv
 import torch
 from PIL import Image
-from transformers import SamConfig, SamImageProcessorPil, SamModel, SamProcessor
+from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
 from limner import frames, masks
 from limner.errors import (
@@ -33,8 +33,8 @@ from limner.models.source import Runtime, Weights
 from limner.options import EverythingOptions, SegmentOptions
 from limner.prompts import Box, Mask, Point, PromptKind, Text, VisualPrompt
 from limner.protocols import EverythingSegmenter, ModelRef
+from tests.models.tiny_sam import SIDE, save_tiny_sam, tiny_processor
 
-SIDE = 128
 REF = ModelRef("sam-tiny", "sam", "Apache-2.0")
 SIZES = {
     "landscape": (160, 96),
@@ -49,42 +49,6 @@ POINTS = VisualPrompt(points=(Point(40, 60), Point(10, 20), Point(55, 90, foregr
 BOX = VisualPrompt(box=Box(8.3, 10, 50, 88.7))
 POINT_IN_BOX = replace(BOX, points=POINT.points)
 PROMPTS = {"1 point": POINT, "3 points": POINTS, "box": BOX, "point in box": POINT_IN_BOX}
-
-
-def save_tiny_sam(folder: Path, *, seed: int = 0, processor: bool = True) -> Path:
-    """A SAM for 128 x 128 pixels whose masks are neither empty nor full."""
-    config = SamConfig(
-        vision_config={
-            "hidden_size": 24,
-            "output_channels": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": SIDE,
-            "patch_size": 16,
-            "window_size": 4,
-            "global_attn_indexes": [1],
-            "num_pos_feats": 16,
-        },
-        prompt_encoder_config={"hidden_size": 32, "image_size": SIDE},
-        mask_decoder_config={"hidden_size": 32, "mlp_dim": 48, "num_attention_heads": 2},
-    )
-    model = SamModel(config)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            # SamConfig() initialises with std 1e-10; a trained SAM's frequencies have std 1
-            std = 1.0 if "positional_embedding" in name else 0.2
-            if "norm" not in name:
-                weight.normal_(0, std, generator=generator)
-    model.save_pretrained(folder)
-    if processor:
-        tiny_processor().save_pretrained(folder)
-    return folder
-
-
-def tiny_processor() -> SamImageProcessorPil:
-    square = {"height": SIDE, "width": SIDE}
-    return SamImageProcessorPil(size={"longest_edge": SIDE}, pad_size=square)
 
 
 def picture(size_wh: tuple[int, int], seed: int = 0) -> Image.Image:

@@ -20,6 +20,7 @@ from limner.models.source import Runtime, Weights
 from limner.options import SegmentOptions
 from limner.prompts import Box, Point, VisualPrompt
 from limner.protocols import ModelRef
+from tests.models.tiny_sam import random_sam
 
 VIT_B: dict[str, Any] = {}
 SLIM = {"hidden_size": 168, "mlp_dim": 696}
@@ -37,15 +38,7 @@ PROMPTS = {
 
 
 def save_random_sam(folder: Path, vision: dict[str, Any]) -> Path:
-    """With std 0.02: ``SamConfig()`` initialises with 1e-10."""
-    model = SamModel(SamConfig(vision_config=vision))
-    generator = torch.Generator().manual_seed(20)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "norm" not in name:
-                std = 1.0 if "positional_embedding" in name else 0.02
-                weight.normal_(0, std, generator=generator)
-    model.save_pretrained(folder)
+    random_sam(SamConfig(vision_config=vision), std=0.02, seed=20).save_pretrained(folder)
     SamImageProcessorPil().save_pretrained(folder)
     return folder
 
