@@ -110,7 +110,7 @@ def test_redact_hides_the_face_and_looks_again(limner: Command, astronaut: Path)
     assert answer["result"]["verified"] is True
     assert answer["result"]["edits"][0]["outside_changed_pixels"] == 0
     limner("detect", "out.png", "--text", "face", "-o", "again.png")
-    assert not Path("again.json").exists(), "nothing found, nothing written"
+    assert json.loads(Path("again.json").read_text())["annotations"] == []
 
 
 def test_redact_refuses_a_result_in_which_it_still_finds_the_face(
@@ -146,12 +146,18 @@ def test_percentages_are_pixels(limner: Command, astronaut: Path) -> None:
 
 
 def test_nothing_found_is_a_result(limner: Command) -> None:
-    """Exit 0 and said plainly; --fail-if-empty makes it 1."""
+    """Exit 0, said plainly, and an empty list is written; --fail-if-empty makes it exit code 1.
+
+    A picture is not written: one in which nothing was hidden must not look redacted.
+    """
     Image.new("RGB", (200, 200), "white").save("blank.png")
-    answer = limner.run("detect", "blank.png", "--text", "face")
+    answer = limner.run("segment", "blank.png", "--text", "face", "--semantic")
     assert answer.code == 0
     assert "nothing found" in answer.stdout
-    assert limner.run("detect", "blank.png", "--text", "face", "--fail-if-empty").code == 1
+    assert json.loads(Path("blank-segment.json").read_text())["annotations"] == []
+    for verb in ("detect", "redact"):
+        assert limner.run(verb, "blank.png", "--text", "face", "--fail-if-empty").code == 1
+    assert not Path("blank-redact.png").exists()
 
 
 def test_dry_run_says_models_memory_and_time_and_writes_nothing(

@@ -20,10 +20,15 @@ import click
 from limner.errors import (
     ImageError,
     InputError,
+    LicenceRefused,
     LimnerError,
+    MissingExtra,
     NothingFound,
+    OptionError,
     OutputError,
     ResultError,
+    UnknownModel,
+    WeightsMissing,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +39,9 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+NOT_OF_THE_IMAGE = (LicenceRefused, MissingExtra, OptionError, UnknownModel, WeightsMissing)
+"""Errors that every other image of the folder would meet too."""
+
 BAR_AFTER = 1.0
 """Seconds after which work gets a progress bar."""
 
@@ -182,8 +190,8 @@ def run_batch(
         marker: ending of the file that says "finished"; None: the place's main picture.
 
     Raises:
-        LimnerError: of the only input; of several, the failures are said as they come and the last
-            one's exit code is the batch's.
+        LimnerError: of the only input, or one that all would meet; of several, failures are said as
+            they come and the largest exit code is the batch's.
     """
     inputs = places(settings, suffix)
     _clear_remains({place.folder for _, place in inputs})
@@ -192,7 +200,7 @@ def run_batch(
         try:
             _one(settings, session, path, place, ask, write, marker, tally)
         except LimnerError as error:
-            if len(inputs) == 1:
+            if len(inputs) == 1 or isinstance(error, NOT_OF_THE_IMAGE):
                 raise
             tally.failed += 1
             tally.code = max(tally.code, error.exit_code)
@@ -242,13 +250,13 @@ def _one(
     record = run.record.to_dict()
     outputs: Sequence[Path] = ()
     failure: ResultError | None = None
-    if len(run.grounding):
+    empty = not len(run.grounding)
+    tally.empty += empty
+    if marker or not empty:  # a list of nothing is a list; a picture in which nothing changed isn't
         try:
             outputs = write(run, place, record)
         except ResultError as error:
             failure = error
-    else:
-        tally.empty += 1
     tally.made += 1
     _say(settings, run, path, outputs, time.perf_counter() - started, record)
     if failure:

@@ -220,14 +220,15 @@ def write_found(
     found, size_wh = run.grounding.detections, run.source.image.size
     pictures: dict[Path, Any] = {}
     texts: dict[Path, str] = {}
+    masks = masks and len(found) > 0
     if masks:
         folder = place.folder / f"{place.stem}-masks"
         pictures |= {folder / name: mask for name, mask in export.mask_pngs(found, place.stem)}
-    if semantic:
+    if semantic and len(found):
         semantic_map, names = export.semantic_map(found, size_wh)
         pictures[place.beside("-semantic.png")] = Image.fromarray(semantic_map)
         record = {**record, "semantic": names}
-    if panoptic:
+    if panoptic and len(found):
         ids, segments = export.panoptic(found, size_wh)
         pictures[place.beside("-panoptic.png")] = Image.fromarray(ids)
         texts[place.beside("-panoptic.json")] = json.dumps(
