@@ -93,6 +93,14 @@ def with_masks(
     return made
 
 
+def answering(detections: sv.Detections, prompt_index: int) -> sv.Detections:
+    """The same rows as answers to the prompt of that index."""
+    made = copy(detections)
+    made.class_id = np.full(len(made), prompt_index, dtype=np.int64)
+    made.data["prompt_index"] = made.class_id.copy()
+    return made
+
+
 def merge(parts: Sequence[sv.Detections]) -> sv.Detections:
     """All rows in one, in order; only the keys that every part has are kept, masks likewise."""
     filled = [part for part in parts if len(part)]

@@ -102,18 +102,23 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
     """Image files of a folder by their suffix, sorted; hidden ones are left out.
 
     Raises:
-        ImageError: no such folder, or no image in it.
+        ImageError: no such folder, one that can't be read, or no image in it.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise ImageError(f"{folder} is no folder: expected a folder of images.")
-    found = sorted(
-        path
-        for path in (folder.rglob("*") if recursive else folder.iterdir())
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    try:
+        if not folder.is_dir():
+            raise ImageError(f"{folder} is no folder: expected a folder of images.")
+        entries = list(folder.iterdir())  # rglob would pass over a folder that it can't read
+        found = sorted(
+            path
+            for path in (folder.rglob("*") if recursive else entries)
+            if path.suffix.lower() in SUFFIXES
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            and path.is_file()
+        )
+    except OSError as error:
+        named = error.filename or folder
+        raise ImageError(f"{named} can't be read: {error.strerror or error}.") from None
     if not found:
         below = " or below it" if recursive else ""
         raise ImageError(f"There is no image in {folder}{below} ({', '.join(SUFFIXES)}).")
@@ -228,17 +233,19 @@ def _to_srgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> Image.I
     """``L``, ``RGB``, ``CMYK`` or ``LAB`` to RGB through the embedded profile, if it is sound."""
     spaces = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK", "LAB": "Lab "}
     profile: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
-    if icc and profile is None:
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    if profile is None and not icc:
+        return image.convert("RGB")
+    try:
+        if profile is None:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
             if profile.profile.xcolor_space != spaces[image.mode]:
                 raise ValueError(f"made for {profile.profile.xcolor_space.strip()}")
-        except (OSError, ValueError, ImageCms.PyCMSError):
-            notes.append("Its colour profile is broken and was ignored: colours are read as sRGB.")
-            profile = None
-    if profile is None:
+        # A profile may read well and lack the tables that a transform is made of.
+        srgb = ImageCms.createProfile("sRGB")
+        to_srgb = ImageCms.buildTransform(profile, srgb, image.mode, "RGB")
+    except (OSError, ValueError, ImageCms.PyCMSError):
+        notes.append("Its colour profile is broken and was ignored: colours are read as sRGB.")
         return image.convert("RGB")
-    to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB")
     if image.mode in _LATTICES and _changes_nothing(to_srgb, _LATTICES[image.mode]):
         return image.convert("RGB")
     return to_srgb.apply(image)
@@ -297,6 +304,17 @@ def crop_around(
         raise PromptError("The mask is empty: there is nothing to crop around.")
     spans = [np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1)]
     (x0, x1), (y0, y1) = [(int(span[0]), int(span[-1]) + 1) for span in spans]
+    return crop_around_box(
+        (x0, y0, x1, y1), (width, height), context=context, grid=grid, minimum=minimum
+    )
+
+
+def crop_around_box(
+    box: IntBox, size_wh: tuple[int, int], *, context: float, grid: int, minimum: int | None = None
+) -> IntBox:
+    """``crop_around`` for a mask whose bounding box is known."""
+    x0, y0, x1, y1 = box
+    width, height = size_wh
     margin = context * max(x1 - x0, y1 - y0)
     left, right = _span(x0, x1, margin, grid, minimum or 0, width)
     top, bottom = _span(y0, y1, margin, grid, minimum or 0, height)

@@ -9,7 +9,7 @@ what lies beyond it is unknown, so growing, shrinking and feathering treat it as
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -21,6 +21,9 @@ from limner.errors import PromptError
 from limner.rle import BoolMask, encode
 from limner.rle import from_rle as from_rle
 from limner.rle import to_rle as to_rle
+
+MOST_PARTS = 500
+"""Beyond this many parts a mask is texture, and its parts are no things of their own."""
 
 
 def union(masks: Sequence[BoolMask] | BoolMask) -> BoolMask:
@@ -58,6 +61,45 @@ def dilate(mask: BoolMask, pixels: int) -> BoolMask:
     # Half-way to the next distance that pixels can have, sqrt(pixels ** 2 + 1): cv2 gives float32.
     grown[window] = _distance_to_zero(~mask[window]) <= math.sqrt(pixels**2 + 0.5)
     return grown
+
+
+def part_boxes(mask: BoolMask) -> list[tuple[int, int, int, int]]:
+    """The bounding box of each part, as (left, top, right, bottom)."""
+    return [box for box, _ in _split(mask)]
+
+
+def dilate_parts(mask: BoolMask, pixels: Callable[[int], int]) -> BoolMask:
+    """Each part grown by ``pixels`` of its own longer side: small things a little, large ones more.
+
+    A mask in more than ``MOST_PARTS`` parts is taken as one.
+    """
+    parts = _split(mask)
+    if len(parts) > MOST_PARTS:
+        x0, y0, x1, y1 = box_of(mask) or (0, 0, 0, 0)
+        return dilate(mask, pixels(max(x1 - x0, y1 - y0)))
+    grown = mask.copy()
+    for (x0, y0, x1, y1), part in parts:
+        margin = pixels(max(x1 - x0, y1 - y0))
+        left, top = min(x0, margin), min(y0, margin)
+        window = grown[y0 - top : y1 + margin, x0 - left : x1 + margin]
+        around = np.zeros(window.shape, dtype=bool)
+        around[top : top + y1 - y0, left : left + x1 - x0] = part
+        window |= dilate(around, margin)
+    return grown
+
+
+def _split(mask: BoolMask) -> list[tuple[tuple[int, int, int, int], BoolMask]]:
+    """Each part's bounding box and the part within it; the rest of a large mask isn't looked at."""
+    whole = box_of(mask)
+    if whole is None:
+        return []
+    left, top, right, bottom = whole
+    inner = np.ascontiguousarray(mask[top:bottom, left:right]).view(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(inner, connectivity=8)
+    return [
+        ((left + x, top + y, left + x + w, top + y + h), labels[y : y + h, x : x + w] == number)
+        for number, (x, y, w, h, _) in enumerate(stats[1:].tolist(), start=1)
+    ]
 
 
 def erode(mask: BoolMask, pixels: int) -> BoolMask:

@@ -17,7 +17,8 @@ from limner.errors import ImageError, PromptError
 from limner.models.classical import OpenCvInpaint
 from limner.options import EditOptions, InpaintOptions
 from limner.pipeline import composite_background, cut_out, repaint
-from limner.pipeline.editing import changed_pixels, dilation, make_edit, seam
+from limner.pipeline.cropping import Crop
+from limner.pipeline.editing import changed_pixels, grow, make_edit, seam
 from limner.prompts import Text
 from limner.protocols import ModelRef
 
@@ -98,21 +99,22 @@ def test_outside_the_mask_every_byte_is_the_originals(
     (edit,) = repaint(image, mask, painter, Text("a cat"), edit=options)
     after, original = np.asarray(edit.image), np.asarray(image)
     assert edit.image.size == image.size
-    assert np.array_equal(edit.mask, masks.dilate(mask, dilation(mask, options)))
+    assert np.array_equal(edit.mask, grow(mask, options))
     assert np.array_equal(after[~edit.mask], original[~edit.mask])
     assert edit.outside_changed_pixels == 0
     assert edit.mask_coverage == pytest.approx(edit.mask.mean())
     assert image.tobytes() == before, "the original is not edited in place"
-    x0, y0, x1, y1 = edit.crop_xyxy
-    assert edit.mask[y0:y1, x0:x1].sum() == edit.mask.sum(), "the crop holds the whole mask"
-    assert painter.sizes == [edit.working_wh]
-    if flat:  # the whole-image arithmetic that the work on the crop must equal
+    seen = np.zeros_like(mask, dtype=int)
+    for crop in edit.crops:
+        x0, y0, x1, y1 = crop.xyxy
+        seen[y0:y1, x0:x1] += 1
+    assert (seen[edit.mask] == 1).all(), "each pixel of the mask lies in one crop"
+    assert painter.sizes == [crop.working_wh for crop in edit.crops]
+    if flat:  # the whole-image arithmetic that the work on crops must equal
         alpha = masks.feather(edit.mask, options.feather)
-        painted = Image.new("RGB", (x1 - x0, y1 - y0), COLOUR)
-        assert (
-            edit.image.tobytes()
-            == images.composite(image, painted, alpha, edit.crop_xyxy).tobytes()
-        )
+        painted = Image.new("RGB", image.size, COLOUR)
+        whole = images.composite(image, painted, alpha, (0, 0, *image.size))
+        assert edit.image.tobytes() == whole.tobytes()
         assert (after[alpha == 1] == COLOUR).all(), "beyond the soft border the paint stands"
 
 
@@ -131,7 +133,7 @@ def test_the_crops_edge_is_no_frame_of_the_image() -> None:
     image, mask = Image.new("RGB", (17, 17)), rectangle(17, 17, 0, 0, 16, 17)
     painter = FloodInpainter((255, 255, 255), grid=16)
     (edit,) = repaint(image, mask, painter, edit=EditOptions(dilate=0, feather=4))
-    assert edit.crop_xyxy == (0, 0, 16, 17)
+    assert edit.crops[0].xyxy == (0, 0, 16, 17)
     assert np.asarray(edit.image)[8, 10:, 0].tolist() == [255, 255, 204, 153, 102, 51, 0]
 
 
@@ -147,8 +149,8 @@ def test_the_mask_grows_past_the_feather_by_default() -> None:
     mask = disc(200, 200, 100, 100, 50)
     (edit,) = repaint(noise(200, 200), mask, FloodInpainter(COLOUR))
     assert (np.asarray(edit.image)[mask] == COLOUR).all()
-    assert dilation(mask, EditOptions(dilate=3)) == 3
-    assert dilation(mask, EditOptions(feather=9)) == 9 + 2 + 1
+    assert np.array_equal(grow(mask, EditOptions(dilate=3)), masks.dilate(mask, 3))
+    assert np.array_equal(grow(mask, EditOptions(feather=9)), masks.dilate(mask, 9 + 2 + 1))
 
 
 @pytest.mark.parametrize(
@@ -247,12 +249,12 @@ def test_of_a_large_photograph_the_model_sees_the_object_at_its_own_resolution(
     finally:
         tracemalloc.stop()
     ((width, height),) = painter.sizes
-    x0, y0, x1, y1 = edit.crop_xyxy
+    x0, y0, x1, y1 = edit.crops[0].xyxy
     assert (width, height) == (x1 - x0, y1 - y0), "scale 1"
     assert 200 < max(width, height) < 500
     assert changed_pixels(photograph, edit.image, ~edit.mask) == 0
     rest = edit.image.copy()
-    rest.paste(photograph.crop(edit.crop_xyxy), edit.crop_xyxy)
+    rest.paste(photograph.crop(edit.crops[0].xyxy), edit.crops[0].xyxy)
     assert rest.tobytes() == photograph.tobytes()
     # Arrays of the whole photograph: its mask, grown and inverted (12 MB each), no float of it.
     assert peak < 60e6
@@ -264,10 +266,10 @@ def test_a_small_object_is_enlarged_for_a_model_of_512_and_pasted_at_its_own_siz
     mask = disc(4000, 3000, 2500, 700, 50)
     painter = FloodInpainter(COLOUR, native_size=512)
     (edit,) = repaint(photograph, mask, painter)
-    x0, y0, x1, y1 = edit.crop_xyxy
+    x0, y0, x1, y1 = edit.crops[0].xyxy
     assert 200 <= x1 - x0 <= 256
     assert 200 <= y1 - y0 <= 256
-    assert painter.sizes == [edit.working_wh] == [(512, 512)]
+    assert painter.sizes == [edit.crops[0].working_wh] == [(512, 512)]
     hole = painter.holes[0].mean() * (x1 - x0) * (y1 - y0)
     assert hole == pytest.approx(edit.mask.sum(), rel=0.05)
     assert edit.image.size == (4000, 3000)
@@ -276,10 +278,27 @@ def test_a_small_object_is_enlarged_for_a_model_of_512_and_pasted_at_its_own_siz
     assert edit.outside_changed_pixels == 0
 
 
+def test_two_things_far_apart_are_two_crops_at_their_own_resolution(
+    photograph: Image.Image,
+) -> None:
+    """Each grown by its own size; things whose surroundings overlap share a crop."""
+    near = disc(4000, 3000, 500, 500, 40) | disc(4000, 3000, 600, 500, 40)
+    far = disc(4000, 3000, 3500, 2500, 40)
+    painter = FloodInpainter(COLOUR, native_size=512)
+    (edit,) = repaint(photograph, near | far, painter)
+    assert len(edit.crops) == len(painter.sizes) == 2
+    for crop in edit.crops:
+        assert crop.xyxy[2] - crop.xyxy[0] < 500, "never the whole photograph made small"
+    assert edit.mask.sum() < 2 * (near | far).sum()
+    painted = (np.asarray(edit.image) == COLOUR).all(axis=2)
+    assert (painted & (near | far)).sum() == (near | far).sum()
+    assert edit.outside_changed_pixels == 0
+
+
 def test_a_speck_is_not_enlarged_beyond_sense(photograph: Image.Image) -> None:
     painter = FloodInpainter(native_size=512)
     (edit,) = repaint(photograph, disc(4000, 3000, 9, 9, 2), painter)
-    assert edit.crop_xyxy == (0, 0, 128, 128)
+    assert edit.crops[0].xyxy == (0, 0, 128, 128)
     assert painter.sizes == [(512, 512)]
 
 
@@ -321,7 +340,7 @@ def test_the_counter_finds_a_composite_that_leaks() -> None:
     assert changed_pixels(image, clean, mask) == 1
     assert changed_pixels(image, leaking, ~mask) == 2
     assert changed_pixels(image, leaking, np.ones_like(mask)) == 3
-    edit = make_edit(image, leaking, mask, crop_xyxy=(0, 0, 50, 40), working_wh=(50, 40), feather=2)
+    edit = make_edit(image, leaking, mask, crops=(Crop((0, 0, 50, 40), (50, 40)),), feather=2)
     assert edit.outside_changed_pixels == 2
     assert edit.to_dict()["outside_changed_pixels"] == 2
 

@@ -179,8 +179,14 @@ def test_nothing_found_is_an_empty_answer_and_nothing_is_embedded() -> None:
     assert len(found) == 0
     assert found.mask.shape == (HEIGHT, WIDTH)
     assert not found.mask.any()
-    assert (detector.calls, segmenter.embedded, segmenter.asked) == (1, [], [])
+    assert (detector.calls, segmenter.embedded, segmenter.asked) == (2, [], [])
     assert {"class_name", "prompt_index", "mask_score", "candidates"} <= set(found.detections.data)
+
+
+def test_what_a_selection_drops_is_never_outlined() -> None:
+    found, _, segmenter = grounded(said("dog"), selections=[parse_selection("leftmost")])
+    assert len(found) == 1
+    assert [len(prompts) for prompts in segmenter.asked] == [1]
 
 
 def test_nothing_found_survives_selections() -> None:
@@ -201,8 +207,8 @@ def test_the_caller_may_hold_the_embeddings() -> None:
 
 def test_not_is_asked_as_a_phrase_of_its_own_and_subtracted() -> None:
     found, detector, _ = grounded(said("dog", "poodle"), said("cat"))
-    assert detector.phrases == ["dog", "cat", "poodle"]
-    assert detector.calls == 1
+    assert detector.phrases == ["cat", "dog", "poodle"]
+    assert detector.calls == 2, "apart from the others, who may want what this one doesn't"
     assert boxes_of(found.detections) == [LEFT_DOG, CAT]
     assert list(found.detections.data["class_name"]) == ["dog", "cat"]
 

@@ -19,6 +19,7 @@ from PIL import ImageChops
 from limner import export, images, masks
 from limner.errors import ImageError, PromptError
 from limner.options import EditOptions, InpaintOptions
+from limner.pipeline.cropping import Crop, crops_for
 from limner.pipeline.grounding import Stopwatch
 from limner.prompts import BoolMask, Text
 from limner.protocols import Inpainter, OnStep
@@ -28,14 +29,6 @@ if TYPE_CHECKING:
 
 Alpha = npt.NDArray[np.float32]
 
-LEAST_CROP = 4
-"""A crop is at least this part (1/4) of a model's native size: enlarged more than fourfold, a speck
-and its surroundings show the model nothing but blur."""
-
-LEAST_MARGIN = 8
-"""px: what a crop shows around the mask, where the image has it, even with a context of 0: a model
-that continues the surroundings must see some."""
-
 
 @dataclass(frozen=True)
 class Edit:
@@ -44,10 +37,8 @@ class Edit:
     image: Image
     mask: BoolMask
     """(H, W): what was allowed to change: the object's mask, grown."""
-    crop_xyxy: tuple[int, int, int, int]
-    """The part of the original that the model saw."""
-    working_wh: tuple[int, int]
-    """The size at which it saw it."""
+    crops: tuple[Crop, ...]
+    """The parts of the original that the model saw, and the sizes at which it saw them."""
     outside_changed_pixels: int
     """Pixels outside ``mask`` that differ from the original; 0 by construction."""
     seam: float
@@ -63,8 +54,7 @@ class Edit:
             "outside_changed_pixels": self.outside_changed_pixels,
             "seam": round(self.seam, 4),
             "mask_coverage": round(self.mask_coverage, 6),
-            "crop_xyxy": list(self.crop_xyxy),
-            "working_wh": list(self.working_wh),
+            "crops": [crop.to_dict() for crop in self.crops],
             "seed": self.seed,
         }
 
@@ -92,34 +82,38 @@ def repaint(
     options, edit = options or InpaintOptions(), edit or EditOptions()
     check_mask(mask, image.size)
     watch = Stopwatch()
-    grown = masks.dilate(mask, dilation(mask, edit))
-    x0, y0, x1, y1 = masks.box_of(grown) or (0, 0, *image.size)
-    crop = images.crop_around(
-        grown,
-        context=max(edit.context, LEAST_MARGIN / max(x1 - x0, y1 - y0)),
-        grid=inpainter.grid,
-        minimum=(inpainter.native_size or 0) // LEAST_CROP,
-    )
-    working_wh = images.working_size(
-        (crop[2] - crop[0], crop[3] - crop[1]), inpainter.grid, inpainter.native_size
-    )
-    alpha = _alpha(grown, crop, edit.feather)
-    seen = image.crop(crop).resize(working_wh, pil.Resampling.LANCZOS)
-    with watch.stage("inpaint"):
-        painted = inpainter.inpaint(seen, _hole(grown, crop, working_wh), paint, options, on_step)
+    grown = grow(mask, edit)
+    crops = crops_for(grown, inpainter, edit.context)
+    after: list[Image] = []
+    for n, crop in enumerate(crops):
+        alpha = _alpha(grown, crop.xyxy, edit.feather)
+        seen = image.crop(crop.xyxy).resize(crop.working_wh, pil.Resampling.LANCZOS)
+        hole = _hole(grown, crop.xyxy, crop.working_wh)
+        with watch.stage("inpaint"):
+            painted = inpainter.inpaint(seen, hole, paint, options, _nth(on_step, n, len(crops)))
+        after = [
+            _pasted(before, picture, alpha, crop.xyxy)
+            for before, picture in zip(after or [image] * len(painted), painted, strict=True)
+        ]
     return [
         make_edit(
             image,
-            _pasted(image, picture, alpha, crop),
+            picture,
             grown,
-            crop_xyxy=crop,
-            working_wh=working_wh,
+            crops=tuple(crops),
             feather=edit.feather,
             seed=None if options.seed is None else options.seed + k,
             seconds=watch.seconds,
         )
-        for k, picture in enumerate(painted)
+        for k, picture in enumerate(after)
     ]
+
+
+def _nth(on_step: OnStep | None, n: int, count: int) -> OnStep | None:
+    """Progress of the ``n``-th of ``count`` equal parts, as progress of the whole."""
+    if on_step is None:
+        return None
+    return lambda done, total: on_step(n * total + done, count * total)
 
 
 def _alpha(mask: BoolMask, crop: images.IntBox, feather: int) -> Alpha:
@@ -173,8 +167,7 @@ def composite_background(
         image,
         images.composite(image, background, alpha, whole),
         around,
-        crop_xyxy=whole,
-        working_wh=image.size,
+        crops=(Crop(whole, image.size),),
         feather=edit.feather,
     )
 
@@ -192,8 +185,7 @@ def make_edit(
     after: Image,
     mask: BoolMask,
     *,
-    crop_xyxy: tuple[int, int, int, int],
-    working_wh: tuple[int, int],
+    crops: tuple[Crop, ...],
     feather: int,
     seed: int | None = None,
     seconds: Mapping[str, float] | None = None,
@@ -202,8 +194,7 @@ def make_edit(
     return Edit(
         image=after,
         mask=mask,
-        crop_xyxy=crop_xyxy,
-        working_wh=working_wh,
+        crops=crops,
         outside_changed_pixels=changed_pixels(before, after, ~mask),
         seam=seam(after, mask, feather + 1),
         mask_coverage=float(np.count_nonzero(mask) / mask.size),
@@ -223,12 +214,11 @@ def check_mask(mask: BoolMask, size_wh: tuple[int, int]) -> None:
         raise PromptError("The mask is empty: no pixel of it is marked as the object.")
 
 
-def dilation(mask: BoolMask, edit: EditOptions) -> int:
-    """How far an edit's mask grows, in pixels: past the object's soft edge and the feather."""
+def grow(mask: BoolMask, edit: EditOptions) -> BoolMask:
+    """An edit's mask: each thing grown past its own soft edge and the feather."""
     if edit.dilate is not None:
-        return edit.dilate
-    x0, y0, x1, y1 = masks.box_of(mask) or (0, 0, 0, 0)
-    return edit.feather + round(0.015 * max(x1 - x0, y1 - y0)) + 1
+        return masks.dilate(mask, edit.dilate)
+    return masks.dilate_parts(mask, lambda side: edit.feather + round(0.015 * side) + 1)
 
 
 def changed_pixels(before: Image, after: Image, where: BoolMask) -> int:

@@ -112,23 +112,26 @@ def detect(
     for prompt in prompts:
         prompt.check_within(image.size)
     positives = [_what(prompt) for prompt in prompts]
-    owners = [k for k, prompt in enumerate(prompts) if prompt.text and prompt.text.negative]
     negatives = [
-        VisualPrompt(text=Text(text.negative))
-        for k in owners
-        if (text := prompts[k].text) is not None
+        VisualPrompt(text=Text(prompt.text.negative))
+        if prompt.text and prompt.text.negative
+        else None
+        for prompt in prompts
     ]
-    check_accepts(detector, positives + negatives)
-    picky = bool(negatives) or any(prompt.is_spatial for prompt in prompts)
-    asked = positives + negatives
-    found = detector.detect(image, asked, unlimited(options) if picky else options)
-    groups = []
-    for k, prompt in enumerate(prompts):
-        rows = _of_prompt(found, k)
-        for n, owner in enumerate(owners):
-            if owner == k:
-                rows = dets.subtract(rows, _of_prompt(found, len(positives) + n))
-        groups.append(_agreeing(rows, prompt))
+    check_accepts(detector, [prompt for prompt in (*positives, *negatives) if prompt])
+    picky = any(negatives) or any(prompt.is_spatial for prompt in prompts)
+    asked = unlimited(options) if picky else options
+    plain = [k for k, negative in enumerate(negatives) if negative is None]
+    answers = {}
+    if plain:
+        found = detector.detect(image, [positives[k] for k in plain], asked)
+        answers = {k: _of_prompt(found, n) for n, k in enumerate(plain)}
+    for k, negative in enumerate(negatives):
+        if negative is not None:
+            # Asked apart from the others: what one prompt is not may be what another wants.
+            found = detector.detect(image, [positives[k], negative], asked)
+            answers[k] = dets.subtract(_of_prompt(found, 0), _of_prompt(found, 1))
+    groups = [dets.answering(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)]
     kept = dets.by_confidence(dets.merge(groups))
     if picky:
         kept = _limited(kept, options)
@@ -228,7 +231,9 @@ def ground(
                 "was given to turn it into a box."
             )
         with watch.stage("detect"):
-            found = detect(image, [prompts[k] for k in asked], detector, detect_options)
+            # Selected before they are outlined: what is dropped here costs nothing more.
+            wanted = [prompts[k] for k in asked]
+            found = detect(image, wanted, detector, detect_options, selections)
         sources += _box_prompts(found, prompts, asked, segmenter, image.size)
     sources.sort(key=lambda source: source.index)
     outlined = dets.empty(with_mask_keys=True)
@@ -244,8 +249,19 @@ def ground(
             )
         outlined = _relabel(answer, sources)
     for select in selections:
-        outlined = select(outlined)
+        outlined = _selected(outlined, select, direct)
     return Grounding(image.size, prompts, outlined, watch.seconds)
+
+
+def _selected(rows: sv.Detections, select: Select, direct: Sequence[int]) -> sv.Detections:
+    """A selection among the rows of prompts that no detector answered; the others had theirs."""
+    if rows.class_id is None:
+        return rows
+    here = np.isin(rows.class_id, list(direct))
+    kept = dets.merge([select(dets.take(rows, here)), dets.take(rows, ~here)])
+    if kept.class_id is None or not len(kept):
+        return kept
+    return dets.take(kept, np.argsort(kept.class_id, kind="stable"))
 
 
 def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:

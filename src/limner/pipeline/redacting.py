@@ -14,6 +14,7 @@ from PIL import Image as pil
 from limner import detections as dets
 from limner import masks, redaction
 from limner.options import DetectOptions, RedactOptions, SegmentOptions, check_honoured
+from limner.pipeline.cropping import Crop
 from limner.pipeline.editing import Edit, check_mask, make_edit
 from limner.pipeline.grounding import detect, unlimited
 from limner.prompts import BoolMask, PromptKind, VisualPrompt
@@ -102,15 +103,14 @@ def redact(
     """
     options = options or RedactOptions()
     check_mask(mask, image.size)
-    grown = masks.dilate(mask, _dilation(mask, options))
+    grown = _grow(mask, options)
     style = cast(redaction.Style, options.style)  # its choices are the field's
     hidden = redaction.redact(np.asarray(image), grown, style=style, amount=options.amount)
     edit = make_edit(
         image,
         pil.fromarray(hidden),
         grown,
-        crop_xyxy=(0, 0, *image.size),
-        working_wh=image.size,
+        crops=(Crop((0, 0, *image.size), image.size),),
         feather=0,
     )
     if verify_with is None or not prompts:
@@ -121,11 +121,10 @@ def redact(
     return Redaction(edit, dets.take(again, _hidden_part(again, grown) >= STILL_THERE))
 
 
-def _dilation(mask: BoolMask, options: RedactOptions) -> int:
+def _grow(mask: BoolMask, options: RedactOptions) -> BoolMask:
     if options.dilate is not None:
-        return options.dilate
-    x0, y0, x1, y1 = masks.box_of(mask) or (0, 0, 0, 0)
-    return round(0.15 * max(x1 - x0, y1 - y0))
+        return masks.dilate(mask, options.dilate)
+    return masks.dilate_parts(mask, lambda side: round(0.15 * side))
 
 
 def _hidden_part(found: sv.Detections, mask: BoolMask) -> np.ndarray:
