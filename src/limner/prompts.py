@@ -258,6 +258,14 @@ class VisualPrompt:
         return frozenset(kind for kind, here in present.items() if here)
 
     @property
+    def manner(self) -> str:
+        """How the thing was shown, for results that have no phrase to name it by."""
+        for kind in (PromptKind.BOX, PromptKind.POINT, PromptKind.MASK):
+            if kind in self.kinds:
+                return str(kind)
+        return "example" if self.exemplar else "text"
+
+    @property
     def is_spatial(self) -> bool:
         """Whether it says *where*, so that no detector is needed."""
         return bool(self.points or self.box or self.mask)

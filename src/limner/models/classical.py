@@ -81,7 +81,7 @@ class GrabCut:
             np.array([masks.box_of(mask) or (0, 0, 0, 0) for mask, _ in best]).reshape(-1, 4),
             scores,
             np.arange(len(prompts)),
-            [_kind_name(prompt) for prompt in prompts],
+            [prompt.manner for prompt in prompts],
         )
         return dets.with_masks(found, [mask for mask, _ in best], scores, candidates=answers)
 
@@ -99,14 +99,6 @@ def _cut(
             mask=prompt.mask.array if prompt.mask else None,
             iterations=iterations,
         )
-    )
-
-
-def _kind_name(prompt: VisualPrompt) -> str:
-    return next(
-        str(kind)
-        for kind in (PromptKind.BOX, PromptKind.POINT, PromptKind.MASK)
-        if kind in prompt.kinds
     )
 
 

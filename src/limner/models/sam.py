@@ -356,7 +356,10 @@ def _detections(
         masks.box_of(mask) or _anchor(prompt) for mask, prompt in zip(chosen, prompts, strict=True)
     ]
     made = detections.make(
-        np.array(xyxy, dtype=np.float32), scores, np.arange(len(prompts)), list(map(_how, prompts))
+        np.array(xyxy, dtype=np.float32),
+        scores,
+        np.arange(len(prompts)),
+        [prompt.manner for prompt in prompts],
     )
     made.mask = chosen
     made.data["mask_score"] = np.array(scores, dtype=np.float32)
@@ -379,9 +382,3 @@ def _anchor(prompt: VisualPrompt) -> tuple[float, float, float, float]:
             x, y = point.x, point.y
             break
     return (x, y, x, y)
-
-
-def _how(prompt: VisualPrompt) -> str:
-    """How the object was pointed out."""
-    kinds = (PromptKind.BOX, PromptKind.POINT, PromptKind.MASK)
-    return next(str(kind) for kind in kinds if kind in prompt.kinds)

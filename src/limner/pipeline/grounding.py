@@ -272,13 +272,8 @@ def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:
 
 
 def _name(prompt: VisualPrompt) -> str:
-    """What an object is called in results: its phrase, or how it was pointed out."""
-    if prompt.text is not None:
-        return prompt.text.phrase
-    for kind in (PromptKind.BOX, PromptKind.POINT, PromptKind.MASK):
-        if kind in prompt.kinds:
-            return str(kind)
-    return "example"
+    """What an object is called in results: its phrase, or how it was shown."""
+    return prompt.text.phrase if prompt.text else prompt.manner
 
 
 def _box_prompts(
