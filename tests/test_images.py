@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from limner import images
 from limner.errors import ImageError, MissingExtra, PromptError
@@ -245,7 +245,12 @@ def test_srgb_profile_leaves_every_byte_alone() -> None:
 
 
 CMYK_ONLY = b"\0" * 12 + b"prtrCMYKLab " + b"\0" * 104
-PROFILES = {"junk": b"junk", "cut off": matrix_profile(1)[:200], "wrong kind": CMYK_ONLY}
+PROFILES = {
+    "junk": b"junk",
+    "cut off": matrix_profile(1)[:200],
+    "wrong kind": CMYK_ONLY,
+    "no tone curve": matrix_profile(1).replace(b"rTRC", b"none"),
+}
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
@@ -338,6 +343,17 @@ def test_missing_folder_and_address(tmp_path: Path) -> None:
         images.open_image("https://example.org/cat.jpg")
     with pytest.raises(ImageError, match="can't be read"):
         images.open_image("a\0b.jpg")
+    with pytest.raises(ImageError, match=r"x\.png can't be read: File name too long\."):
+        images.open_image("x" * 300 + ".png")
+
+
+def test_memory_that_ran_out_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(self: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", run_out)
+    with pytest.raises(MemoryError):
+        images.open_image(encoded(Image.fromarray(WIDE), "PNG"))
 
 
 def test_mislabelled_files_open_with_a_note(tmp_path: Path) -> None:
@@ -401,6 +417,22 @@ def test_find_images(tmp_path: Path) -> None:
         images.find_images(tmp_path / "empty")
     with pytest.raises(ImageError, match="no folder"):
         images.find_images(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"x can't be read: File name too long\."):
+        images.find_images("x" * 300)
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_folder_that_can_not_be_read_is_said(
+    recursive: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: object = ".") -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("os.listdir", refuse)  # root may read everything
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(ImageError, match=r"can't be read: Permission denied\.") as caught:
+        images.find_images(tmp_path, recursive=recursive)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_digest_sees_size_and_pixels() -> None:

@@ -120,7 +120,7 @@ def decoding(name: str, kind: str) -> Iterator[None]:
     try:
         with _pillow_is_quiet():
             yield
-    except LimnerError:
+    except (LimnerError, MemoryError):  # memory that ran out says nothing of the file
         raise
     except Image.DecompressionBombError:
         raise ImageError(

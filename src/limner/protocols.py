@@ -164,13 +164,8 @@ class Recorder(Protocol):
     def save_file(self, name: str, path: str) -> None: ...
 
 
-def check_accepts(
-    model: Detector | Segmenter, prompts: Sequence[VisualPrompt], *, others: str = ""
-) -> None:
+def check_accepts(model: Detector | Segmenter, prompts: Sequence[VisualPrompt]) -> None:
     """Refuse a prompt kind the model can't take: once, at the border, never ignored.
-
-    Args:
-        others: a clause naming models that can, for the message.
 
     Raises:
         UnsupportedPrompt: with the kinds that the model does take.
@@ -179,7 +174,7 @@ def check_accepts(
         refused = sorted(kind for kind in prompt.kinds - model.accepts)
         if refused:
             takes = ", ".join(sorted(model.accepts))
+            a = "an" if refused[0].startswith(tuple("aeiou")) else "a"
             raise UnsupportedPrompt(
-                f"{model.ref.name} can't take a {' or '.join(refused)} prompt; it takes {takes}."
-                + (f" {others}" if others else "")
+                f"{model.ref.name} can't take {a} {' or '.join(refused)} prompt; it takes {takes}."
             )

@@ -146,6 +146,12 @@ def test_an_unknown_name_is_answered_with_the_nearest(typed: str, nearest: str) 
     assert nearest in str(caught.value)
 
 
+@pytest.mark.parametrize("typed", ["", " ", "/", "https://huggingface.co/"])
+def test_an_empty_name_means_no_model(typed: str) -> None:
+    with pytest.raises(UnknownModel, match="limner models list"):
+        catalog.resolve(typed)
+
+
 @pytest.mark.parametrize(
     ("kind", "task", "among", "not_among"),
     [

@@ -71,7 +71,10 @@ def test_min_size_is_in_pixels_of_the_image(astronaut: np.ndarray) -> None:
     assert len(cascade_detect(astronaut, "face", min_size=200)[0]) == 0
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 300), (64, 64)])
+SIZES = [(1, 1), (1, 40), (40, 1), (5, 300), (64, 64), (2, 10_000), (10_000, 2), (1, 3000)]
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ["face", "cat face", "license plate", "full body"])
 def test_nothing_on_a_flat_or_tiny_image(kind: str, size: tuple[int, int]) -> None:
     boxes, scores = cascade_detect(np.full((*size, 3), 90, np.uint8), kind)

@@ -1,9 +1,11 @@
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -395,10 +397,79 @@ def test_sizes_are_checked_at_once_and_hashes_by_verify(home: Path) -> None:
     store.find(an_entry())
     assert store.verify(an_entry()) == store.locked(an_entry())
     (folder / "model.safetensors").write_bytes(NEWER)
+    os.utime(folder / "model.safetensors", (0, 0))
     assert len(NEWER) == len(WEIGHTS)
     store.find(an_entry())
     with pytest.raises(UnsafeWeights, match=r"model\.safetensors.*models pull tiny-sam"):
         store.verify(an_entry())
+
+
+def changed_later(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    later = time.time() + 60
+    os.utime(path, (later, later))
+
+
+@pytest.mark.parametrize("old_lock", [False, True], ids=["this lock", "a lock without the time"])
+def test_a_file_changed_since_it_was_recorded_is_read_again(old_lock: bool, home: Path) -> None:
+    folder = by_hand(home / "models" / "tiny-sam", SAM)
+    store.find(an_entry())
+    if old_lock:
+        path = home / "models.lock.json"
+        data = json.loads(path.read_text())
+        del data["models"]["tiny-sam"]["checked_ns"]
+        path.write_text(json.dumps(data))
+    changed_later(folder / "model.safetensors", NEWER)
+    with pytest.raises(UnsafeWeights, match=r"model\.safetensors"):
+        store.find(an_entry())
+
+
+def test_files_are_read_once_for_each_change(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = by_hand(home / "models" / "tiny-sam", SAM)
+    read: list[Path] = []
+    marks = lock.marks
+    monkeypatch.setattr(lock, "marks", lambda folder: read.append(folder) or marks(folder))
+    first = store.find(an_entry())
+    assert store.find(an_entry()) == first
+    assert len(read) == 1, "when it was adopted"
+    changed_later(folder / "model.safetensors", WEIGHTS)
+    assert store.find(an_entry()) == first
+    assert store.find(an_entry()) == first
+    assert len(read) == 2, "touched, the same, and not read a third time"
+
+
+def test_what_was_pulled_is_not_read_again(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulled = store.pull(an_entry())
+    monkeypatch.setattr(lock, "marks", lambda folder: pytest.fail("read again"))
+    assert store.find(an_entry()) == pulled
+
+
+def test_a_copy_under_a_home_that_can_not_be_written_is_used(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_hand(home / "models" / "tiny-sam", SAM)
+
+    def refuse(*args: object, **how: object) -> None:
+        raise PermissionError(13, "Permission denied", str(home / "models.lock.json"))
+
+    monkeypatch.setattr(lock.tempfile, "mkstemp", refuse)
+    weights = store.find(an_entry())
+    assert weights.ref.files == (("model.safetensors", hashlib.sha256(WEIGHTS).hexdigest()),)
+    assert store.locked(an_entry()) is None
+    assert store.find(an_entry()) == weights
+
+
+def test_files_that_can_not_be_read_are_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand(home / "models" / "tiny-sam", SAM)
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder / "model.safetensors"))
+
+    monkeypatch.setattr(lock, "marks", refuse)
+    with pytest.raises(ModelError, match=r"model\.safetensors can't be read: Permission denied\."):
+        store.find(an_entry())
+    with pytest.raises(ModelError, match=r"model\.safetensors can't be read: Permission denied\."):
+        store.from_folder(home / "models" / "tiny-sam")
 
 
 @pytest.mark.parametrize(
@@ -523,3 +594,16 @@ def test_a_folder_that_can_not_be_used(
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="nowhere"):
         store.from_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("./" + "x" * 300, r"can't be read: File name too long\."),
+        ("~nobody-of-that-name/sam", r"no folder ~nobody-of-that-name/sam"),
+    ],
+    ids=["long", "somebody's home"],
+)
+def test_a_path_that_can_not_be_a_folder(path: str, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        store.from_folder(path)

@@ -186,7 +186,7 @@ def resolve(name: str) -> tuple[Entry, str | None]:
     """
     wanted = name.strip().removeprefix("https://huggingface.co/").strip("/").lower()
     for entry in catalog().values():
-        if wanted in (entry.name, (entry.repo or "").lower()):
+        if wanted == entry.name or (entry.repo and wanted == entry.repo.lower()):
             return entry, None
         if wanted in map(str.lower, entry.fallbacks):
             return entry, f"{name} holds the weights of {entry.name}; limner fetches {entry.repo}."
@@ -232,6 +232,11 @@ def weightless(task: str) -> tuple[str, ...]:
     return tuple(e.name for e in catalog().values() if e.task == task and e.weightless)
 
 
+def commercial(task: str) -> tuple[str, ...]:
+    """Names of the models that do this task and may be used commercially without limits."""
+    return tuple(e.name for e in catalog().values() if e.task == task and e.commercial == "yes")
+
+
 def require_commercial(entry: Entry) -> None:
     """Refuse a model whose licence limits commercial use (``--commercial-safe``).
 
@@ -240,7 +245,7 @@ def require_commercial(entry: Entry) -> None:
     """
     if entry.commercial == "yes":
         return
-    free = [e.name for e in catalog().values() if e.task == entry.task and e.commercial == "yes"]
+    free = commercial(entry.task)
     reason = entry.limits or "commercial use is not allowed"
     raise LicenceRefused(
         f"--commercial-safe refuses {entry.name} ({entry.licence}): {reason}. "

@@ -120,13 +120,13 @@ def cascade_detect(
     cascades = _check(image, kind, scale_factor, min_neighbors)
     if min(image.shape[:2]) < 1:
         return np.zeros((0, 4)), np.zeros(0)
-    grey, scale = _searched(image)
-    smallest = SMALLEST if min_size is None else max(1, round(min_size * scale))
+    grey, scale_xy = _searched(image)
+    smallest = SMALLEST if min_size is None else max(1, round(min_size * scale_xy.min()))
     found = [_detect(grey, cascade, scale_factor, min_neighbors, smallest) for cascade in cascades]
     boxes = np.concatenate([boxes for boxes, _ in found])
     scores = np.concatenate([scores for _, scores in found])
     kept = _apart(boxes, scores)
-    return boxes[kept] / scale, scores[kept]
+    return boxes[kept] / np.tile(scale_xy, 2), scores[kept]
 
 
 def _check(
@@ -144,13 +144,16 @@ def _check(
     return cascades
 
 
-def _searched(image: np.ndarray) -> tuple[Grey, float]:
-    """Grey picture of at most WORKING_SIDE px, and its px per px of the image."""
+def _searched(image: np.ndarray) -> tuple[Grey, Floats]:
+    """Grey picture of at most WORKING_SIDE px, and its px per px of the image: x, y."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    scale = min(1.0, WORKING_SIDE / max(grey.shape))
-    if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, np.uint8), scale
+    high, wide = grey.shape
+    scale = min(1.0, WORKING_SIDE / max(wide, high))
+    if scale < 1:  # a line of 10000 x 2 px keeps a row
+        size_wh = (max(1, round(wide * scale)), max(1, round(high * scale)))
+        grey = cv2.resize(grey, size_wh, interpolation=cv2.INTER_AREA)
+    scale_xy = np.array([grey.shape[1] / wide, grey.shape[0] / high])
+    return np.asarray(grey, np.uint8), scale_xy
 
 
 @lru_cache

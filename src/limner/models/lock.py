@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +42,14 @@ class Locked:
     pulled_at: str
     files: Mapping[str, FileMark]
     """By path in the model's folder, with forward slashes."""
+    checked_ns: int = 0
+    """When the files were last read and hashed here, in ns since 1970; 0: not known."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names and hashes of all files: equal digests are equal models."""
+        files = {path: mark.sha256 for path, mark in self.files.items()}
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -51,6 +60,7 @@ class Locked:
             "repo": self.repo,
             "commit": self.commit,
             "pulled_at": self.pulled_at,
+            "checked_ns": self.checked_ns,
             "files": {
                 path: {"sha256": mark.sha256, "bytes": mark.bytes}
                 for path, mark in sorted(self.files.items())
@@ -62,8 +72,10 @@ class Locked:
         """The entry in parsed JSON; ``source`` is the file that a complaint names."""
         try:
             files = {path: FileMark(m["sha256"], m["bytes"]) for path, m in data["files"].items()}
-            return Locked(data["repo"], data["commit"], data["pulled_at"], files)
-        except (KeyError, TypeError, AttributeError) as error:
+            # An older lock has no checked_ns.
+            checked = int(data.get("checked_ns") or _end_of_second(data["pulled_at"]))
+            return Locked(data["repo"], data["commit"], data["pulled_at"], files, checked)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{source} was not written by limner; move it away.") from error
 
 
@@ -120,6 +132,20 @@ def sizes(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in _paths(folder)}
 
 
+def newest_ns(folder: Path) -> int:
+    """When the latest of a model's files was changed, in ns since 1970."""
+    return max((path.stat().st_mtime_ns for path in _paths(folder)), default=0)
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over the names, sizes and times of a model's files; reads none of them."""
+    seen = [
+        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in _paths(folder)
+    ]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
 def marks(folder: Path) -> dict[str, FileMark]:
     """Hash and size of each file that makes up a model. Reads all of them."""
     found = {}
@@ -155,3 +181,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def now() -> str:
     """The time, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def checked_now(folder: Path) -> int:
+    """``checked_ns`` for files about to be hashed; a file from the future is not younger."""
+    return max(time.time_ns(), newest_ns(folder))
+
+
+def _end_of_second(written: str) -> int:
+    """The last moment that ``now`` writes like this, in ns since 1970."""
+    return (int(datetime.fromisoformat(written).timestamp()) + 1) * 10**9

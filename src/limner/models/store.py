@@ -18,10 +18,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from limner.errors import OutputError, UnknownModel, UnsafeWeights, WeightsMissing
+from limner.errors import ModelError, OutputError, UnknownModel, UnsafeWeights, WeightsMissing
 from limner.models import catalog, hub, lock
 from limner.models.catalog import Entry
 from limner.models.hub import PICKLES, Say
@@ -30,11 +31,14 @@ from limner.models.source import Weights
 from limner.protocols import ModelRef, OnStep
 
 __all__ = [
+    "absolute",
     "check_weights",
     "family_of",
     "find",
     "from_folder",
     "home",
+    "identity",
+    "identity_of_folder",
     "is_here",
     "locked",
     "missing",
@@ -60,6 +64,28 @@ def locked(model: str | Entry) -> Locked | None:
     return lock.read(_entry(model).name)
 
 
+def identity(entry: Entry) -> str:
+    """A model's name and a digest of its files here, from the lock; nothing is hashed.
+
+    The name alone for a model that isn't here or has no weights. A folder that was copied here and
+    never used is known by the record inside it, else by its files' names, sizes and times.
+    """
+    folder = where(entry)
+    if entry.weightless or not folder.is_dir():
+        return entry.name
+    found = locked(entry)
+    if found is None and (record := lock.read_json(folder / RECORD)):
+        found = Locked.from_dict(record, folder / RECORD)
+    return f"{entry.name}@{found.digest if found else lock.fingerprint(folder)}"
+
+
+def identity_of_folder(path: str | os.PathLike[str]) -> str:
+    """The path of a user's own model, and a digest of its files' names, sizes and times."""
+    folder = absolute(path)
+    is_model = any((folder / name).is_file() for name in ("model_index.json", "config.json"))
+    return f"{folder}@{lock.fingerprint(folder)}" if is_model else str(folder)
+
+
 def _entry(model: str | Entry) -> Entry:
     return model if isinstance(model, Entry) else catalog.resolve(model)[0]
 
@@ -70,18 +96,20 @@ def _entry(model: str | Entry) -> Entry:
 def find(model: str | Entry) -> Weights:
     """A model's files on this machine; never touches the network.
 
-    The sizes of all files are held against the lock. A folder that was copied here is checked
-    against the record inside it, then entered in the lock.
+    The sizes of all files are held against the lock, and their hashes too when one was changed
+    since they were last read. A folder that was copied here is checked against the record inside
+    it, then entered in the lock, if that can be written.
 
     Raises:
         WeightsMissing: with how to get them, and what works without.
         UnsafeWeights: the files are not those that were recorded, or are pickles.
+        ModelError: files that can't be read.
     """
     entry = _entry(model)
     if entry.weightless:
         ref = ModelRef(entry.name, entry.family, entry.licence)
         return Weights(ref, None, dict(entry.defaults))
-    found = _checked_by_size(entry)
+    found = _checked(entry)
     files = _weight_files(found.files)
     ref = ModelRef(entry.name, entry.family, entry.licence, found.commit, files)
     return Weights(ref, where(entry), dict(entry.defaults))
@@ -100,9 +128,7 @@ def verify(model: str | Entry) -> Locked | None:
     entry = _entry(model)
     if entry.weightless:
         return None
-    found = _checked_by_size(entry)
-    _same(entry, found.files, lock.marks(where(entry)), lambda mark: mark)
-    return found
+    return _checked(entry, thorough=True)
 
 
 def missing(entry: Entry) -> str:
@@ -116,29 +142,45 @@ def missing(entry: Entry) -> str:
     )
 
 
-def _checked_by_size(entry: Entry) -> Locked:
+def _checked(entry: Entry, *, thorough: bool = False) -> Locked:
+    """The lock's entry, after its files were held against it."""
     folder = where(entry)
-    if not folder.is_dir():
-        raise WeightsMissing(missing(entry))
-    found = locked(entry)
-    if found is None:
-        return _adopt(entry, folder)
-    _same(entry, found.files, lock.sizes(folder), lambda mark: mark.bytes)
+    with _readable(folder):
+        if not folder.is_dir():
+            raise WeightsMissing(missing(entry))
+        found = locked(entry)
+        if found is None:
+            return _adopt(entry, folder)
+        _same(entry, found.files, lock.sizes(folder), lambda mark: mark.bytes)
+        changed = lock.newest_ns(folder) > found.checked_ns
+        if thorough or changed:
+            checked_ns = lock.checked_now(folder)
+            _same(entry, found.files, lock.marks(folder), lambda mark: mark)
+            if changed:  # touched or copied, and still the same: not to be read again each time
+                found = replace(found, checked_ns=checked_ns)
+                _note(entry, found)
     return found
 
 
 def _adopt(entry: Entry, folder: Path) -> Locked:
     """Enter a folder that was copied here in the lock."""
     check_weights(folder)
+    checked_ns = lock.checked_now(folder)
     marks = lock.marks(folder)
     record = lock.read_json(folder / RECORD)
     if record is None:
-        adopted = Locked(entry.repo, None, lock.now(), marks)
+        adopted = Locked(entry.repo, None, lock.now(), marks, checked_ns)
     else:
-        adopted = Locked.from_dict(record, folder / RECORD)
+        adopted = replace(Locked.from_dict(record, folder / RECORD), checked_ns=checked_ns)
         _same(entry, adopted.files, marks, lambda mark: mark)
-    lock.write(entry.name, adopted)
+    _note(entry, adopted)
     return adopted
+
+
+def _note(entry: Entry, found: Locked) -> None:
+    """Enter what was checked in the lock; where that can't be written, it is checked again."""
+    with contextlib.suppress(OSError):
+        lock.write(entry.name, found)
 
 
 def _same(
@@ -172,14 +214,30 @@ def from_folder(path: str | os.PathLike[str]) -> Weights:
         WeightsMissing: no such folder, or no weights in it.
         UnknownModel: not a model of a family that limner knows.
         UnsafeWeights: its weights are pickles.
+        ModelError: a folder that can't be read.
     """
-    folder = Path(path).expanduser().absolute()
-    if not folder.is_dir():
-        raise WeightsMissing(f"There is no folder {folder}.")
-    family = family_of(folder)
-    check_weights(folder)
-    files = _weight_files(lock.marks(folder))
+    folder = absolute(path)
+    with _readable(folder):
+        if not folder.is_dir():
+            raise WeightsMissing(f"There is no folder {folder}.")
+        family = family_of(folder)
+        check_weights(folder)
+        files = _weight_files(lock.marks(folder))
     return Weights(ModelRef(folder.name, family, "unknown (local folder)", None, files), folder)
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The folder that a user wrote as ``./sam``, ``~/sam`` or ``/models/sam``.
+
+    Raises:
+        ModelError: ``~somebody`` who has no home here.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise ModelError(
+            f"There is no folder {os.fspath(path)}: nobody here has that name."
+        ) from None
 
 
 def family_of(folder: Path) -> str:
@@ -281,7 +339,8 @@ def _pull(
         raise WeightsMissing(f"{error} {missing(entry)}") from error
     if known:
         _same(entry, known.files, marks, lambda mark: mark)
-    now = Locked(snapshot.repo, snapshot.commit, lock.now(), marks)
+    checked_ns = lock.checked_now(staging)
+    now = Locked(snapshot.repo, snapshot.commit, lock.now(), marks, checked_ns)
     (staging / RECORD).write_text(json.dumps(now.to_dict(), indent=2) + "\n", "utf-8")
     _move_into_place(staging, folder)
     lock.write(entry.name, now)
@@ -310,6 +369,15 @@ def _move_into_place(staging: Path, folder: Path) -> None:
         folder.rename(old)
     staging.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        named = error.filename or folder
+        raise ModelError(f"{named} can't be read: {error.strerror or error}.") from error
 
 
 @contextlib.contextmanager

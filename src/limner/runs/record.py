@@ -53,7 +53,7 @@ class Job:
     prompts: tuple[dict[str, Any], ...]
     options: Mapping[str, Any]
     models: Mapping[str, str]
-    """Task -> model name."""
+    """Task -> which model answers: its name, and what else could change its answer."""
 
     def digest(self, input_digest: str) -> str:
         """SHA-256 over the job and one input: equal digests ask for the same result."""

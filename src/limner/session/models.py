@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from limner import images
-from limner.errors import ModelError, OptionError, UnknownModel
+from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, UnknownModel
 from limner.models import catalog, runtime, store
 from limner.models.source import Runtime, Weights
+from limner.prompts import PromptKind
 from limner.protocols import Detector, ImageEmbedding, Inpainter, Model, ModelRef, Segmenter
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class Models:
         Raises:
             UnknownModel: no such name, or the profile has no model for the task.
             ModelError: a model of another task.
-            LicenceRefused: the session is commercial-safe and the licence isn't.
+            LicenceRefused: the session is commercial-safe and the licence isn't, or is a local
+                folder's, which nobody knows.
         """
         name = self.names.get(task)
         if name is None:
@@ -72,6 +73,11 @@ class Models:
                 f"name one of {', '.join(catalog.names(task))}."
             )
         if is_folder(name):
+            if self._commercial_safe:
+                raise LicenceRefused(
+                    f"--commercial-safe refuses {name}: the licence of a local folder is unknown. "
+                    f"To {task} without such limits: {', '.join(catalog.commercial(task))}."
+                )
             return None
         entry, note = catalog.resolve(name)
         if note:
@@ -94,10 +100,46 @@ class Models:
         name = self.names.get(task, "")
         if name not in self._weights:
             entry = self.entry(task)
-            self._weights[name] = (
-                store.find(entry.name) if entry else store.from_folder(Path(name).expanduser())
-            )
+            self._weights[name] = store.find(entry.name) if entry else store.from_folder(name)
         return self._weights[name]
+
+    def identities(self, tasks: Iterable[str] | None = None) -> dict[str, str]:
+        """By task, text that changes when another model, other files or numbers would answer.
+
+        The model's name and a digest of its files; for a local folder its path and a digest of its
+        files' names, sizes and times. Then the device and the number format, where the session's
+        caller chose them and the model obeys. Nothing is loaded, hashed or refused.
+
+        Args:
+            tasks: None: all. A task without a model is left out.
+        """
+        wanted = self.names if tasks is None else tasks
+        return {task: self._identity(self.names[task]) for task in wanted if task in self.names}
+
+    def _identity(self, name: str) -> str:
+        try:
+            entry = None if is_folder(name) else catalog.resolve(name)[0]
+            if entry and entry.weightless:  # without torch there is no device to choose
+                return entry.name
+            known = store.identity(entry) if entry else store.identity_of_folder(name)
+        except (LimnerError, OSError, RuntimeError, ValueError):  # said by what uses the model
+            known = name
+        chosen = (self._device, runtime.DTYPES.get(self._dtype or "", self._dtype))
+        return " ".join([known, *(choice for choice in chosen if choice)])
+
+    def able(self, kinds: Iterable[PromptKind], task: str) -> str:
+        """A sentence naming the models that do a task and take all these kinds of prompt.
+
+        A commercial-safe session names those that it would not refuse. Empty when there is none.
+        """
+        kinds = tuple(kinds)
+        can = [
+            name
+            for name in catalog.names(task)
+            if all(name in catalog.able(kind, task=task) for kind in kinds)
+            and (not self._commercial_safe or name in catalog.commercial(task))
+        ]
+        return f"Models that can: {', '.join(can)}." if can else ""
 
     @property
     def detector(self) -> Detector:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import Detector, Inpainter, OnStep, Segmenter
 from limner.runs.record import Job
 from limner.session.models import Models, Say
-from limner.session.values import AnyImage, Finding, Run, Source, make_job, make_run
+from limner.session.values import AnyImage, Finding, Run, Source, make_job, make_run, tasks_of
 
 
 class Session:
@@ -77,7 +78,7 @@ class Session:
             raise OptionError("Nothing was asked for: give a phrase or an example image.")
         watch = pipeline.Stopwatch()
         detector = self.models.detector
-        with watch.stage("detect"):
+        with watch.stage("detect"), self._naming_others(prompts, "detect"):
             found = pipeline.detect(source.image, prompts, detector, finding.detect, finding.select)
         grounding = pipeline.Grounding(source.image.size, tuple(prompts), found, watch.seconds)
         job = self.job("detect", prompts, finding=finding)
@@ -133,18 +134,31 @@ class Session:
         embed = None if segmenter else self.models.embed
         segmenter = segmenter or self.models.segmenter
         by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
-        grounding = pipeline.ground(
-            source.image,
-            prompts,
-            segmenter=segmenter,
-            detector=self.models.detector if by_words else None,
-            detect_options=finding.detect,
-            segment_options=finding.segment,
-            selections=finding.select,
-            embed=embed,
-            on_step=on_step,
-        )
+        with self._naming_others(prompts, "detect" if by_words else "segment"):
+            grounding = pipeline.ground(
+                source.image,
+                prompts,
+                segmenter=segmenter,
+                detector=self.models.detector if by_words else None,
+                detect_options=finding.detect,
+                segment_options=finding.segment,
+                selections=finding.select,
+                embed=embed,
+                on_step=on_step,
+            )
         return grounding, ("detect", *tasks) if by_words else tasks
+
+    @contextmanager
+    def _naming_others(self, prompts: Sequence[VisualPrompt], task: str) -> Iterator[None]:
+        """Add to a refusal which models take such prompts."""
+        try:
+            yield
+        except UnsupportedPrompt as error:
+            what = {PromptKind.TEXT, PromptKind.EXEMPLAR}
+            kinds = {kind for prompt in prompts for kind in prompt.kinds}
+            asked = kinds & what if task == "detect" else kinds - what
+            others = self.models.able(asked, task) if asked else ""
+            raise UnsupportedPrompt(f"{error} {others}".rstrip()) from error
 
     # --- editing ----------------------------------------------------------------------------------
 
@@ -367,7 +381,9 @@ class Session:
         ``settings`` are the verb's own keyword arguments; those that are None, or no prompts at
         all, don't count.
         """
-        return make_job(verb, prompts, finding or Finding(), settings, self.models.names)
+        needed = tasks_of(verb, prompts, settings)
+        models = self.models.identities(needed)
+        return make_job(verb, prompts, finding or Finding(), settings, models)
 
     def _run(
         self,

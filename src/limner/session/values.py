@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 from limner import images, pipeline
 from limner.errors import ImageError
 from limner.options import DetectOptions, SegmentOptions
-from limner.prompts import VisualPrompt
+from limner.prompts import Text, VisualPrompt
 from limner.protocols import ModelRef
 from limner.runs.record import Job, RunRecord, describe
 from limner.selection import Selection
@@ -84,6 +84,21 @@ class Run:
     edits: tuple[pipeline.Edit, ...] = ()
     cutout: Image | None = None
     redaction: pipeline.Redaction | None = None
+
+
+def tasks_of(
+    verb: str, prompts: Sequence[VisualPrompt], settings: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """The tasks whose models decide the answer: another painter doesn't change an outline."""
+    words = any(
+        prompt.text or prompt.exemplar for prompt in (*prompts, *(settings.get("verify") or ()))
+    )
+    paints = verb in ("edit", "remove") or isinstance(settings.get("behind"), Text)
+    return (
+        *(("detect",) if words or verb == "detect" else ()),
+        *(("segment",) if verb != "detect" else ()),
+        *(("inpaint",) if paints else ()),
+    )
 
 
 def make_job(
