@@ -55,6 +55,44 @@ BAD = {
         ["remove", "ok.png", "--box", "1,1,9,9", "--guidance-scale", "3"],
         "no effect",
     ),
+    "a misspelt model that nothing needs": (
+        ["segment", "ok.png", "--box", "1,1,9,9", "--detector", "owlvit-base-patch33"],
+        "owlvit-base-patch32",
+    ),
+    "a detector's setting without words": (
+        ["remove", "ok.png", "--box", "1,1,9,9", "--threshold", "0.5"],
+        "--threshold has no effect without --text or --exemplar",
+    ),
+    "a detector without words": (
+        ["redact", "ok.png", "--box", "1,1,9,9", "--detector", "haar"],
+        "--detector has no effect",
+    ),
+    "a threshold for another phrase": (
+        ["detect", "ok.png", "-t", "face", "--threshold-for", "cat=0.9"],
+        "--threshold-for 'cat' has no effect: what was asked for is 'face'",
+    ),
+    "a mask with too many pixels": (
+        ["segment", "tiny.png", "--mask", "black.png", "--max-pixels", "100"],
+        "black.png is 60x40",
+    ),
+    "an example with too many pixels": (
+        ["detect", "tiny.png", "--exemplar", "black.png", "--max-pixels", "100"],
+        "black.png is 60x40",
+    ),
+    "a background with too many pixels": (
+        ["background", "tiny.png", "--box=1,1,5,5", "--picture=black.png", "--max-pixels=100"],
+        "black.png is 60x40",
+    ),
+    "a name too long": (["segment", "x" * 300 + ".png", "--box", "1,1,9,9"], "can't be read"),
+    "an output's name too long": (
+        ["remove", "ok.png", "--box", "1,1,9,9", "-o", "x" * 300 + ".png"],
+        "can't be written",
+    ),
+    "an output folder's name too long": (
+        ["remove", "ok.png", "--box", "1,1,9,9", "-o", "x" * 300],
+        "can't be written",
+    ),
+    "results beside the root": (["detect", "/", "-t", "face"], "/"),
     "out of range": (["detect", "ok.png", "-t", "face", "--threshold", "1.5"], "between 0 and 1"),
     "two backgrounds": (
         ["background", "ok.png", "--box", "1,1,9,9", "--blur", "3", "--colour", "red"],
@@ -97,6 +135,7 @@ def files(limner: Command) -> set[Path]:
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save("ok.png")
     Image.new("L", (30, 20), 255).save("small.png")
+    Image.new("RGB", (8, 8)).save("tiny.png")
     Image.new("L", (60, 40), 0).save("black.png")
     Path("text.jpg").write_text("not an image")
     Path("empty.png").write_bytes(b"")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from limner.cli.say import say
 from limner.errors import LimnerError, OutOfMemory
 from limner.version import __version__
 
@@ -25,6 +26,7 @@ COMMANDS = {
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""
 
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -65,11 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code and never raises.
 
     0 done; 1 done, but the result was refused (nothing found with --fail-if-empty, still visible);
-    2 bad input or a model that can't answer; 70 a bug of ours; 130 interrupted.
+    2 bad input or a model that can't answer; 70 a bug of ours; 130 interrupted; 141 the
+    reader of our output went away.
     """
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         code = limner.main(words, standalone_mode=False)  # an exit code where a command set one
+        sys.stdout.flush()  # here, where a reader that went away is not an error
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
         error.show()
@@ -83,10 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"Memory ran out. {advice}", OutOfMemory.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _fail("Interrupted; finished results are kept, run again to go on.", INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click exits by itself, with 1, when a pipe breaks
         # The reader of our output went away (`limner … | head`): not our error, nothing to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return BROKEN_PIPE
     except Exception as error:
         if os.environ.get("LIMNER_DEBUG"):
             raise
@@ -98,5 +102,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(sentence: str, code: int) -> int:
-    click.echo(f"limner: {sentence}", err=True)
+    say(f"limner: {sentence}", err=True)
     return code

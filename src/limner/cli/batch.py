@@ -1,25 +1,24 @@
-"""One file or a folder of them: where results go, what is done already, what is said meanwhile.
+"""One file or a folder of them: each is done, or found done already, counted and said.
 
 A result carries the digest of the job that made it. A run that was killed is resumed by running it
-again: finished results of the same job are left alone, everything else is done.
+again: results of the same job that are whole, with every map that is asked for, are left alone and
+counted like new ones; everything else is done.
 """
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.places import Place, check_writable, clear_remains, places, probing
+from limner.cli.say import progress, say, say_kept, say_run, summary
+from limner.cli.stored import is_whole, remove_old, remove_stale, stored
 from limner.errors import (
-    ImageError,
-    InputError,
     LicenceRefused,
     LimnerError,
     MissingExtra,
@@ -38,12 +37,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 NOT_OF_THE_IMAGE = (LicenceRefused, MissingExtra, OptionError, UnknownModel, WeightsMissing)
 """Errors that every other image of the folder would meet too."""
-
-BAR_AFTER = 1.0
-"""Seconds after which work gets a progress bar."""
 
 
 def batch_options(command: Command) -> Command:
@@ -90,22 +85,6 @@ def batch_options(command: Command) -> Command:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one input's results go: ``folder/stem + suffix``, companions beside it."""
-
-    folder: Path
-    stem: str
-    suffix: str = ".png"
-
-    @property
-    def main(self) -> Path:
-        return self.folder / (self.stem + self.suffix)
-
-    def beside(self, ending: str) -> Path:
-        return self.folder / (self.stem + ending)
-
-
-@dataclass(frozen=True)
 class Settings:
     """What ``batch_options`` read, for one verb."""
 
@@ -122,39 +101,6 @@ class Settings:
     def of(cls, verb: str, given: dict[str, Any]) -> Settings:
         names = [name for name in cls.__dataclass_fields__ if name != "verb"]
         return cls(verb, **{name: given[name] for name in names})
-
-
-def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]:
-    """Each input with the place of its results, in order.
-
-    Raises:
-        ImageError: no such file, or a folder without images.
-        OutputError: one picture's name for a whole folder, or the input folder itself.
-    """
-    from limner.images import SUFFIXES, find_images
-
-    image, out, verb = settings.image, settings.out, settings.verb
-    is_picture = out is not None and out.suffix.lower() in PICTURES and not out.is_dir()
-    if out is not None and not is_picture and out.suffix.lower() in SUFFIXES:
-        raise OutputError(
-            f"{out} ends in {out.suffix}: pictures are saved as {', '.join(PICTURES)}."
-        )
-    if not image.is_dir():
-        if not image.exists():
-            raise ImageError(f"There is no {image}: expected an image file or a folder of images.")
-        if out is not None and is_picture:
-            return [(image, Place(out.parent, out.stem, out.suffix))]
-        return [(image, Place(out or Path(), f"{image.stem}-{verb}", suffix))]
-    if is_picture:
-        raise OutputError(f"{image} is a folder of images: --out must be a folder, got {out}.")
-    folder = out or image.with_name(f"{image.resolve().name}-{verb}")
-    if folder.resolve() == image.resolve():
-        raise OutputError("--out must be another folder than the one the images are in.")
-    files = find_images(image)
-    stems = [file.stem for file in files]
-    # photo.jpg and photo.png in one folder must not overwrite each other.
-    names = [f.stem if stems.count(f.stem) == 1 else f"{f.stem}-{f.suffix[1:]}" for f in files]
-    return [(f, Place(folder, f"{n}-{verb}", suffix)) for f, n in zip(files, names, strict=True)]
 
 
 @dataclass
@@ -180,193 +126,130 @@ def run_batch(
     *,
     suffix: str = ".png",
     marker: str | None = None,
+    maps: Sequence[str] = (),
 ) -> None:
     """Do a verb on every input.
 
     Args:
         ask: for an opened input, the job and the work that does it.
-        write: saves a run's results at a place, with the record to put in them; returns the paths.
-            What is written last is the marker.
+        write: saves a run's results at a place, with the record to put in them, to which it adds
+            the names of the files; returns the paths. What is written last is the marker.
         marker: ending of the file that says "finished"; None: the place's main picture.
+        maps: names of what is to be written besides; a result without them isn't finished.
 
     Raises:
         LimnerError: of the only input, or one that all would meet; of several, failures are said as
             they come and the largest exit code is the batch's.
     """
+    batch = _Batch(settings, session, ask, write, marker, maps)
     inputs = places(settings, suffix)
-    _clear_remains({place.folder for _, place in inputs})
-    tally = Tally()
+    clear_remains({place.folder for _, place in inputs})
+    tally = batch.tally
     for path, place in inputs:
         try:
-            _one(settings, session, path, place, ask, write, marker, tally)
+            batch.one(path, place)
         except LimnerError as error:
             if len(inputs) == 1 or isinstance(error, NOT_OF_THE_IMAGE):
                 raise
             tally.failed += 1
             tally.code = max(tally.code, error.exit_code)
-            click.echo(f"limner: {path}: {error}", err=True)
+            say(f"limner: {path}: {error}", err=True)
     if len(inputs) > 1 and not settings.as_json:
-        click.echo(_summary(len(inputs), tally))
+        say(summary(len(inputs), tally))
     if settings.fail_if_empty and tally.empty:
-        raise NothingFound(
+        sentence = (
             f"Nothing was found in {tally.empty} of {len(inputs)} images."
             if len(inputs) > 1
             else "Nothing was found."
         )
+        if tally.code <= NothingFound.exit_code:
+            raise NothingFound(sentence)
+        say(f"limner: {sentence}", err=True)
     if tally.code:
         raise click.exceptions.Exit(tally.code)
 
 
-def _one(
-    settings: Settings,
-    session: Session,
-    path: Path,
-    place: Place,
-    ask: Callable[[Source], tuple[Job, Work]],
-    write: Write,
-    marker: str | None,
-    tally: Tally,
-) -> None:
-    from limner.session import Source
+@dataclass
+class _Batch:
+    """What ``run_batch`` was given, and what has come of it so far."""
 
-    source = Source.open(path, max_pixels=settings.max_pixels)
-    job, work = ask(source)
-    digest = job.digest(source.digest)
-    finished = place.beside(marker) if marker else place.main
-    if not settings.overwrite and finished.exists():
-        if job_of(finished) != digest:
+    settings: Settings
+    session: Session
+    ask: Callable[[Source], tuple[Job, Work]]
+    write: Write
+    marker: str | None
+    maps: Sequence[str]
+    tally: Tally = field(default_factory=Tally)
+    writable: set[Path] = field(default_factory=set)
+    """Folders of which it is known that results can be written there."""
+
+    def one(self, path: Path, place: Place) -> None:
+        from limner.session import Source
+
+        settings = self.settings
+        source = Source.open(path, max_pixels=settings.max_pixels)
+        job, work = self.ask(source)
+        finished = place.beside(self.marker) if self.marker else place.main
+        if not settings.overwrite and self._is_kept(finished, place, job.digest(source.digest)):
+            return
+        if place.folder not in self.writable:  # said now, before a model is loaded
+            check_writable(place.folder)
+            self.writable.add(place.folder)
+        for note in source.notes:
+            say(f"limner: {path}: {note}", err=True)
+        started = time.perf_counter()
+        with progress(f"{settings.verb} {path.name}") as on_step:
+            run = work(source, on_step)
+        self._finish(run, path, place, started)
+
+    def _is_kept(self, finished: Path, place: Place, digest: str) -> bool:
+        """Whether this very result lies there whole; then it is said and counted as if made now.
+
+        Raises:
+            OutputError: another result, or a file of somebody else's, has the name.
+        """
+        with probing(finished, OutputError):
+            if not finished.exists():
+                return False
+        result = stored(finished)
+        if result is None or result.job != digest:
             raise OutputError(
                 f"{finished} exists and was made otherwise: pass --overwrite or another --out."
             )
-        tally.kept += 1
-        if not settings.as_json:
-            click.echo(f"{finished}  done already")
-        return
-    for note in source.notes:
-        click.echo(f"limner: {path}: {note}", err=True)
-    started = time.perf_counter()
-    with progress(f"{settings.verb} {path.name}") as on_step:
-        run = work(source, on_step)
-    record = run.record.to_dict()
-    outputs: Sequence[Path] = ()
-    failure: ResultError | None = None
-    empty = not len(run.grounding)
-    tally.empty += empty
-    if marker or not empty:  # a list of nothing is a list; a picture in which nothing changed isn't
-        try:
-            outputs = write(run, place, record)
-        except ResultError as error:
-            failure = error
-    tally.made += 1
-    _say(settings, run, path, outputs, time.perf_counter() - started, record)
-    if failure:
-        raise failure
+        if not is_whole(result, place, self.maps):
+            return False
+        self.tally.kept += 1
+        self.tally.empty += not result.objects
+        say_kept(self.settings, finished, result)
+        return True
 
-
-def job_of(path: Path) -> str | None:
-    """The job that a result on disk answers; None when it isn't one of ours."""
-    from limner.saving import read_record
-
-    try:
-        if path.suffix == ".json":
-            return str(json.loads(path.read_bytes())["info"]["limner"]["job"])
-        record = read_record(path)
-        return str(record["job"]) if record else None
-    except (ValueError, KeyError, TypeError, OSError, InputError):
-        return None
-
-
-def check_free(settings: Settings, paths: Sequence[Path], job: str) -> None:
-    """Refuse to replace files that this job didn't write.
-
-    Raises:
-        OutputError: one of them exists, and neither --overwrite nor an unfinished run explains it.
-    """
-    for path in paths:
-        if path.exists() and not settings.overwrite and job_of(path) != job:
-            raise OutputError(f"{path} exists: pass --overwrite or another --out.")
-
-
-def _clear_remains(folders: set[Path]) -> None:
-    """Remove half-written temporary files that a killed run left."""
-    for folder in folders:
-        for remains in folder.glob(".limner-*.tmp"):
+    def _finish(self, run: Run, path: Path, place: Place, started: float) -> None:
+        """Write a run's results, say them, count them."""
+        record = {**run.record.to_dict(), "stem": place.stem}
+        outputs: Sequence[Path] = ()
+        failure: ResultError | None = None
+        empty = not len(run.grounding)
+        # A list of nothing is a list; a picture in which nothing changed isn't a result.
+        if self.marker or not empty:
             try:
-                if time.time() - remains.stat().st_mtime > 60:  # younger: another run's, at work
-                    remains.unlink(missing_ok=True)
-            except OSError:
-                continue  # not ours to remove: results don't depend on it
+                outputs = self.write(run, place, record)
+            except ResultError as error:
+                failure = error
+            if outputs and self.settings.overwrite:
+                remove_stale(place, record["job"])
+        elif self.settings.overwrite:
+            self._no_result(place)
+        say_run(self.settings, run, path, outputs, time.perf_counter() - started, record)
+        if failure:
+            raise failure
+        self.tally.made += 1
+        self.tally.empty += empty
 
-
-def _say(
-    settings: Settings,
-    run: Run,
-    path: Path,
-    outputs: Sequence[Path],
-    seconds: float,
-    record: dict[str, Any],
-) -> None:
-    from limner import export
-
-    if settings.as_json:
-        rows = export.coco([(path.name, run.source.image.size, run.grounding.detections)])
-        answer = {
-            **record,
-            "outputs": [str(output) for output in outputs],
-            "annotations": rows["annotations"],
-            "categories": rows["categories"],
-        }
-        click.echo(json.dumps(answer))
-        return
-    count = len(run.grounding)
-    models = ", ".join(model["name"] for model in record["models"])
-    found = "nothing found" if not count else f"{count} object{'s' if count > 1 else ''}"
-    facts = [found]
-    if run.edits:
-        edit = run.edits[0]
-        facts.append(f"{edit.outside_changed_pixels} pixels changed outside the mask")
-        if settings.verb in ("edit", "remove"):  # elsewhere a border is wanted
-            facts.append(f"seam {edit.seam:.3f}")
-    if run.redaction and run.redaction.verified is not None:
-        facts.append("not found again" if run.redaction.verified else "STILL FOUND")
-    facts.append(f"{seconds:.1f} s")
-    where = str(outputs[-1]) if outputs else str(path)
-    click.echo(f"{where}  {', '.join(facts)}  ({models})")
-
-
-def _summary(count: int, tally: Tally) -> str:
-    parts = [f"{count} images: {tally.made} done"]
-    if tally.kept:
-        parts.append(f"{tally.kept} done already")
-    if tally.empty:
-        parts.append(f"{tally.empty} with nothing found")
-    if tally.failed:
-        parts.append(f"{tally.failed} failed")
-    return ", ".join(parts)
-
-
-@contextmanager
-def progress(label: str) -> Iterator[OnStep]:
-    """An ``on_step`` for work that may take long.
-
-    On a terminal a bar appears after ``BAR_AFTER`` seconds: at first one that only moves, then, as
-    soon as the work reports steps, one that fills.
-    """
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(label, total=None)
-    timer = threading.Timer(BAR_AFTER, bar.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-    finally:
-        timer.cancel()
-        bar.stop()
+    def _no_result(self, place: Place) -> None:
+        """An old picture must not pass for the result of a run that made none."""
+        with probing(place.main, OutputError):
+            if not place.main.exists():
+                return
+        removed = remove_old(place)
+        said = "was removed, as nothing was found now" if removed else "isn't limner's and stays"
+        say(f"limner: The old {place.main} {said}.", err=True)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.batch import Place, Settings, batch_options, check_free, run_batch
+from limner.cli.batch import Settings, batch_options, run_batch
 from limner.cli.find import finding_of, finding_options, session_of, tasks_for
-from limner.cli.flags import flags, typed
-from limner.cli.objects import ObjectCommand, drafts, resolve
+from limner.cli.flags import check_detecting, flags, typed
+from limner.cli.objects import ObjectCommand, Opener, drafts, resolve
+from limner.cli.places import Place
 from limner.cli.plan import print_plan
+from limner.cli.say import JPEG_NOTE
+from limner.cli.stored import check_free
 from limner.errors import OptionError, OutputError, StillVisible
 from limner.options import EditOptions, InpaintOptions, RedactOptions
 
@@ -117,7 +120,6 @@ def background(ctx: click.Context, /, **given: Any) -> None:
 
 
 def _behind(given: dict[str, Any]) -> Text | Backdrop:
-    from limner import images
     from limner.pipeline import backdrop
     from limner.prompts import Text
 
@@ -133,7 +135,7 @@ def _behind(given: dict[str, Any]) -> Text | Backdrop:
         return backdrop.Blur(given["blur"])
     if chosen == ["colour"]:
         return backdrop.Colour(given["colour"])
-    opened = images.open_image(given["picture"])
+    opened = Opener(given["max_pixels"]).open(given["picture"])
     return backdrop.Picture(opened.image, opened.digest)
 
 
@@ -170,6 +172,7 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
             '--text "dog" or --exemplar dog.jpg.'
         )
     _check_format(settings, verb)
+    check_detecting(given, objects, given.get("verify", ()))
     session = session_of(given)
     asked = {"finding": finding_of(given), **asked}
     if settings.dry_run:
@@ -184,10 +187,11 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
             pictures=inpaint.num_images_per_prompt or 1,
         )
         return
+    opener = Opener(settings.max_pixels)
     steps = verb in ("edit", "remove", "background")
 
     def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
-        prompts = resolve(objects, source.image.size)
+        prompts = resolve(objects, source.image.size, opener)
         call = getattr(session, verb)
         return session.job(verb, prompts, **asked), lambda opened, on_step: call(
             opened,
@@ -238,20 +242,24 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
     pictures = [run.cutout] if run.cutout is not None else [edit.image for edit in run.edits]
     paths = [place.main, *(place.beside(f"-{k}{place.suffix}") for k in range(1, len(pictures)))]
     check_free(settings, paths, record["job"])
+    record["files"] = [path.name for path in reversed(paths)]
+    lossless = place.suffix.lower() in LOSSLESS
+    if run.edits and not lossless:
+        record["notes"] = [*record["notes"], JPEG_NOTE]
     for path, picture in reversed(list(zip(paths, pictures, strict=True))):
         save_image(picture, path, record=record, overwrite=True)
-    if run.edits and place.suffix.lower() in LOSSLESS:
-        _check_saved(run, paths)
+    if run.edits and lossless:
+        _check_saved(run, paths, settings.max_pixels)
     return paths[::-1]
 
 
-def _check_saved(run: Run, paths: Sequence[Path]) -> None:
+def _check_saved(run: Run, paths: Sequence[Path], max_pixels: int) -> None:
     """Read a lossless result back: the proof is about the file, not about memory."""
     from limner import images
     from limner.pipeline.editing import changed_pixels
 
     for edit, path in zip(run.edits, paths, strict=True):
-        saved = images.open_image(path).image
+        saved = images.open_image(path, max_pixels=max(max_pixels, images.MAX_PIXELS)).image
         changed = changed_pixels(run.source.image, saved, ~edit.mask)
         if changed:
             raise OutputError(

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.batch import Place, Settings, batch_options, check_free, run_batch
-from limner.cli.flags import flags, typed
-from limner.cli.objects import ObjectCommand, drafts, object_options, resolve
+from limner.cli.batch import Settings, batch_options, run_batch
+from limner.cli.flags import check_detecting, flags, threshold_for, typed
+from limner.cli.objects import ObjectCommand, Opener, drafts, object_options, resolve
+from limner.cli.places import Place
 from limner.cli.plan import print_plan
+from limner.cli.say import say
+from limner.cli.stored import check_free
 from limner.errors import OptionError
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
 from limner.selection import SELECT_SYNTAX, parse_selection
@@ -67,28 +70,19 @@ def finding_of(given: dict[str, Any]) -> Finding:
     return Finding(
         detect=typed(
             DetectOptions,
-            {**given, "phrase_thresholds": tuple(map(_threshold_for, given["threshold_for"]))},
+            {**given, "phrase_thresholds": tuple(map(threshold_for, given["threshold_for"]))},
         ),
         segment=typed(SegmentOptions, given),
         select=tuple(parse_selection(text) for text in given["select"]),
     )
 
 
-def _threshold_for(text: str) -> tuple[str, float]:
-    """``dog=0.3`` as a pair.
+def session_of(given: dict[str, Any]) -> Session:
+    """A session with the models that were named; a name that can't be meant is refused at once.
 
     Raises:
-        OptionError: not of that form.
+        UnknownModel, ModelError, LicenceRefused: a model was named and can't be used.
     """
-    phrase, _, score = text.rpartition("=")
-    try:
-        return " ".join(phrase.split()), float(score)
-    except ValueError:
-        raise OptionError(f"--threshold-for takes PHRASE=SCORE; got {text!r}.") from None
-
-
-def session_of(given: dict[str, Any]) -> Session:
-    """A session with the models that were named."""
     from limner.session import Session
 
     named = {
@@ -96,14 +90,25 @@ def session_of(given: dict[str, Any]) -> Session:
         "segment": given.get("segmenter"),
         "inpaint": given.get("inpainter"),
     }
-    return Session(
+    said: set[str] = set()
+
+    def say_once(sentence: str) -> None:
+        if sentence not in said:
+            say(f"limner: {sentence}", err=True)
+        said.add(sentence)
+
+    session = Session(
         profile=given["profile"],
         models={task: name for task, name in named.items() if name},
         commercial_safe=given["commercial_safe"],
         device=given["device"],
         dtype=given["dtype"],
-        say=lambda sentence: click.echo(f"limner: {sentence}", err=True),
+        say=say_once,
     )
+    for task, name in named.items():
+        if name:
+            session.models.entry(task)
+    return session
 
 
 @click.command(cls=ObjectCommand)
@@ -149,6 +154,7 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
             "Give prompts or --everything, not both." if objects else _nothing_asked(verb)
         )
     finding, session = finding_of({"multimask_output": None, **given}), session_of(given)
+    check_detecting(given, objects)
     if settings.dry_run:
         tasks = ("detect",) if verb == "detect" else tasks_for(objects)
         points = typed(EverythingOptions, given).points_per_side ** 2
@@ -157,8 +163,11 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         )
         return
 
+    opener = Opener(settings.max_pixels)
+    maps = tuple(name for name in ("semantic", "panoptic") if given.get(name))
+
     def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
-        prompts = resolve(objects, source.image.size)
+        prompts = resolve(objects, source.image.size, opener)
         asked: dict[str, Any] = {"finding": finding}
         if verb == "detect":
             return (
@@ -172,17 +181,9 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         )
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
-        return write_found(
-            run,
-            place,
-            record,
-            settings,
-            masks=masks,
-            semantic=bool(given.get("semantic")),
-            panoptic=bool(given.get("panoptic")),
-        )
+        return write_found(run, place, record, settings, masks=masks, maps=maps)
 
-    run_batch(settings, session, ask, write, marker=".json")
+    run_batch(settings, session, ask, write, marker=".json", maps=maps)
 
 
 def tasks_for(objects: Sequence[Draft]) -> tuple[str, ...]:
@@ -207,10 +208,9 @@ def write_found(
     settings: Settings,
     *,
     masks: bool,
-    semantic: bool,
-    panoptic: bool,
+    maps: Sequence[str],
 ) -> list[Path]:
-    """Masks, maps, the overlay, and last the COCO JSON, which says that all is there."""
+    """Masks, maps, the overlay, and last the COCO JSON, which lists them: it says all is there."""
     from PIL import Image
 
     from limner import export
@@ -222,13 +222,13 @@ def write_found(
     texts: dict[Path, str] = {}
     masks = masks and len(found) > 0
     if masks:
-        folder = place.folder / f"{place.stem}-masks"
-        pictures |= {folder / name: mask for name, mask in export.mask_pngs(found, place.stem)}
-    if semantic and len(found):
+        named = export.mask_pngs(found, place.stem)
+        pictures |= {place.masks / name: mask for name, mask in named}
+    if "semantic" in maps and len(found):
         semantic_map, names = export.semantic_map(found, size_wh)
         pictures[place.beside("-semantic.png")] = Image.fromarray(semantic_map)
-        record = {**record, "semantic": names}
-    if panoptic and len(found):
+        record["semantic"] = names
+    if "panoptic" in maps and len(found):
         ids, segments = export.panoptic(found, size_wh)
         pictures[place.beside("-panoptic.png")] = Image.fromarray(ids)
         texts[place.beside("-panoptic.json")] = json.dumps(
@@ -236,11 +236,15 @@ def write_found(
         )
     pictures[place.main] = overlay(run.source.image, found, run.grounding.prompts)
     coco = export.coco([(Path(str(run.source.path)).name, size_wh, found)])
-    coco["info"] = {**coco.get("info", {}), "limner": record}
-    texts[place.beside(".json")] = json.dumps(coco)
-    check_free(settings, [*pictures, *texts], record["job"])
+    marker = place.beside(".json")
+    files = [marker, *texts, *pictures]
+    listed = {"maps": list(maps), "files": [p.relative_to(place.folder).as_posix() for p in files]}
+    coco["info"] = {**coco.get("info", {}), "limner": {**record, **listed}}
+    texts[marker] = json.dumps(coco)
+    check_free(settings, files, record["job"])
     for path, picture in pictures.items():
         save_image(picture, path, record=record, overwrite=True)
     for path, text in texts.items():
         write_atomic(path, text, overwrite=True)
-    return [*texts, *pictures]
+    record |= listed  # the list is long: it isn't repeated in every mask
+    return files

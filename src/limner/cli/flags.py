@@ -1,15 +1,22 @@
-"""Click options made from the option dataclasses, and values made back from what was typed."""
+"""Click options made from the option dataclasses, and values made back from what was typed.
+
+A setting that can have no effect is refused here, before anything is opened.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.options import field_type
+from limner.errors import OptionError
+from limner.options import DetectOptions, field_type
+
+if TYPE_CHECKING:
+    from limner.grammar import Draft
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 OptionsT = TypeVar("OptionsT")
@@ -69,3 +76,50 @@ def typed(cls: type[OptionsT], values: Mapping[str, Any]) -> OptionsT:
     """
     names = {spec.name for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
     return cls(**{k: v for k, v in values.items() if k in names and v is not None})
+
+
+def threshold_for(text: str) -> tuple[str, float]:
+    """``dog=0.3`` as a pair.
+
+    Raises:
+        OptionError: not of that form.
+    """
+    phrase, _, score = text.rpartition("=")
+    try:
+        return " ".join(phrase.split()), float(score)
+    except ValueError:
+        raise OptionError(f"--threshold-for takes PHRASE=SCORE; got {text!r}.") from None
+
+
+def check_detecting(
+    given: Mapping[str, Any], objects: Sequence[Draft], verify: Sequence[str] = ()
+) -> None:
+    """Refuse settings of a detector where none will be asked, or not for that phrase.
+
+    Args:
+        verify: phrases that are looked for afterwards.
+
+    Raises:
+        OptionError: a setting that would have no effect.
+    """
+    names = [spec.name for spec in dataclasses.fields(DetectOptions)]
+    said = [
+        flag_name(name)
+        for name in ("detector", "threshold_for", *names)
+        if given.get(name) not in (None, (), "")
+    ]
+    asked = [draft.text.phrase for draft in objects if draft.text]
+    asked += [" ".join(phrase.split()) for phrase in verify]
+    if not asked and not any(draft.exemplar for draft in objects):
+        if said:
+            have = "have" if len(said) > 1 else "has"
+            raise OptionError(
+                f"{' and '.join(said)} {have} no effect without --text or --exemplar."
+            )
+        return
+    for phrase, _ in map(threshold_for, given.get("threshold_for") or ()):
+        if phrase not in asked:
+            phrases = ", ".join(map(repr, asked)) or "no phrase"
+            raise OptionError(
+                f"--threshold-for {phrase!r} has no effect: what was asked for is {phrases}."
+            )

@@ -5,19 +5,31 @@ Order matters: ``--object`` starts the next object and ``--not`` narrows the phr
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.places import probing
+from limner.cli.say import say
+from limner.errors import ImageError
 from limner.grammar import SYNTAX, BoxDraft, Draft, parse_objects
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from limner.images import Opened
     from limner.prompts import Exemplar, Mask, VisualPrompt
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SAID = "limner.said"
+_ORIENTATION = 0x0112
+"""EXIF's tag for which side of a picture is up."""
 
 _FLAGS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--point", "-p"), "point"),
@@ -72,28 +84,80 @@ def drafts(ctx: click.Context) -> tuple[Draft, ...]:
     return parse_objects(ctx.meta[_SAID])
 
 
-def open_mask(path: str) -> Mask:
-    """A mask picture: pixels of at least half brightness are the object."""
-    import numpy as np
+@dataclass
+class Opener:
+    """Opens the pictures that options name, by the limits of the input; says each note once."""
 
-    from limner import images
-    from limner.prompts import Mask
+    max_pixels: int
+    said: set[str] = field(default_factory=set)
 
-    grey = np.asarray(images.open_image(path).image.convert("L"))
-    return Mask(grey >= 128)
+    def open(self, path: str | Path) -> Opened:
+        return self._noted(self._opened(path))
+
+    def mask(self, path: str) -> Mask:
+        """A mask picture: its opaque part, if it has transparency, as a cut-out has; otherwise what
+        is at least half bright."""
+        import numpy as np
+
+        from limner.prompts import Mask
+
+        opened = self._opened(path)
+        alpha = _alpha_of(path)
+        if alpha is not None and alpha.size == opened.image.size:
+            opened = replace(
+                opened, notes=tuple(note for note in opened.notes if "transparent" not in note)
+            )
+            self._noted(opened)
+            return Mask(np.asarray(alpha) >= 128)
+        return Mask(np.asarray(self._noted(opened).image.convert("L")) >= 128)
+
+    def exemplar(self, path: str, box: BoxDraft | None) -> Exemplar:
+        """An example picture with the thing's box in it."""
+        import numpy as np
+
+        from limner.prompts import Exemplar
+
+        picture = self.open(path).image
+        return Exemplar(np.asarray(picture), box.resolve(picture.size) if box else None)
+
+    def _opened(self, path: str | Path) -> Opened:
+        from limner import images
+
+        return images.open_image(path, max_pixels=self.max_pixels)
+
+    def _noted(self, opened: Opened) -> Opened:
+        for note in opened.notes:
+            sentence = f"limner: {opened.path}: {note}"
+            if sentence not in self.said:
+                say(sentence, err=True)
+            self.said.add(sentence)
+        return opened
 
 
-def open_exemplar(path: str, box: BoxDraft | None) -> Exemplar:
-    """An example picture with the thing's box in it."""
-    import numpy as np
+def _alpha_of(path: str) -> Image | None:
+    """The opacity of a picture that can be opened, upright; None where all of it is opaque."""
+    from PIL import ImageOps
 
-    from limner import images
-    from limner.prompts import Exemplar
+    from limner.decoding import decoder_of, decoding, identify
 
-    picture = images.open_image(path).image
-    return Exemplar(np.asarray(picture), box.resolve(picture.size) if box else None)
+    with probing(Path(path), ImageError):
+        data = Path(path).read_bytes()
+    kind = identify(data, path)
+    with decoding(path, kind):
+        file = decoder_of(kind, path)(io.BytesIO(data))
+        file.load()
+        if not file.has_transparency_data:
+            return None
+        alpha: Image = file.convert("LA" if file.mode in ("LA", "La") else "RGBA").getchannel("A")
+        with contextlib.suppress(Exception):  # broken EXIF: open_image takes the pixels as they lie
+            alpha.getexif()[_ORIENTATION] = file.getexif().get(_ORIENTATION, 1)
+            alpha = ImageOps.exif_transpose(alpha)
+    low, _ = alpha.getextrema()
+    return None if low == 255 else alpha
 
 
-def resolve(objects: tuple[Draft, ...], size_wh: tuple[int, int]) -> list[VisualPrompt]:
+def resolve(
+    objects: tuple[Draft, ...], size_wh: tuple[int, int], opener: Opener
+) -> list[VisualPrompt]:
     """The prompts for an image of ``size_wh``."""
-    return [draft.resolve(size_wh, open_mask, open_exemplar) for draft in objects]
+    return [draft.resolve(size_wh, opener.mask, opener.exemplar) for draft in objects]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import click
+from limner.cli.say import say
 
 if TYPE_CHECKING:
     from limner.cli.batch import Settings
@@ -34,7 +34,7 @@ def print_plan(
         steps: denoising steps, if given.
         pictures: painted for each image.
     """
-    from limner.cli.batch import places
+    from limner.cli.places import places
     from limner.models.costs import COSTS, machine_speed
 
     inputs = places(settings)
@@ -55,15 +55,15 @@ def print_plan(
             }
         rows.append(row)
     if settings.as_json:
-        click.echo(json.dumps({"verb": settings.verb, "images": len(inputs), "models": rows}))
+        say(json.dumps({"verb": settings.verb, "images": len(inputs), "models": rows}))
         return
-    click.echo(f"{settings.verb}: {len(inputs)} image{'s' if len(inputs) > 1 else ''}")
+    say(f"{settings.verb}: {len(inputs)} image{'s' if len(inputs) > 1 else ''}")
     for row in rows:
-        click.echo("  " + _line(row))
+        say("  " + _line(row))
     total = sum(row.get("seconds_per_image", 0.0) for row in rows) * len(inputs)
-    memory = max((row.get("memory_gb", 0.0) for row in rows), default=0.0)
-    click.echo(f"  in all about {_duration(total)} and {memory:g} GB on this machine's CPU")
-    click.echo(f"  first result: {inputs[0][1].main}")
+    memory = round(sum(row.get("memory_gb", 0.0) for row in rows), 1)  # all are kept loaded
+    say(f"  in all about {_duration(total)} and {memory:g} GB on this machine's CPU")
+    say(f"  first result: {inputs[0][1].main}")
 
 
 def _row(session: Session, task: str) -> dict[str, Any]:

@@ -1,0 +1,154 @@
+"""Where results go: a name for each input's results, and whether anything can be written there."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limner.errors import ImageError, InputError, OutputError
+
+if TYPE_CHECKING:
+    from limner.cli.batch import Settings
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one input's results go: ``folder/stem + suffix``, companions beside it."""
+
+    folder: Path
+    stem: str
+    suffix: str = ".png"
+
+    @property
+    def main(self) -> Path:
+        return self.folder / (self.stem + self.suffix)
+
+    @property
+    def masks(self) -> Path:
+        """The folder of the masks."""
+        return self.beside("-masks")
+
+    def beside(self, ending: str) -> Path:
+        return self.folder / (self.stem + ending)
+
+
+@contextmanager
+def probing(path: Path, refusal: type[InputError]) -> Iterator[None]:
+    """What the system says against looking at a path becomes one sentence."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        verb = "written" if refusal is OutputError else "read"
+        raise refusal(f"{path} can't be {verb}: {reason}.") from error
+
+
+def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]:
+    """Each input with the place of its results, in order; no two places have one name.
+
+    Raises:
+        ImageError: no such file, a folder without images, or one that can't be read.
+        OutputError: one picture's name for a whole folder, or the input folder itself.
+    """
+    from limner.images import SUFFIXES, find_images
+
+    image, out, verb = settings.image, settings.out, settings.verb
+    is_picture = False
+    if out is not None:
+        with probing(out, OutputError):
+            is_picture = out.suffix.lower() in PICTURES and not out.is_dir()
+    if out is not None and not is_picture and out.suffix.lower() in SUFFIXES:
+        raise OutputError(
+            f"{out} ends in {out.suffix}: pictures are saved as {', '.join(PICTURES)}."
+        )
+    with probing(image, ImageError):
+        is_folder, exists = image.is_dir(), image.exists()
+    if not is_folder:
+        if not exists:
+            raise ImageError(f"There is no {image}: expected an image file or a folder of images.")
+        if out is not None and is_picture:
+            return [(image, Place(out.parent, out.stem, out.suffix))]
+        return [(image, Place(out or Path(), f"{image.stem}-{verb}", suffix))]
+    if is_picture:
+        raise OutputError(f"{image} is a folder of images: --out must be a folder, got {out}.")
+    with probing(image, ImageError):
+        files = find_images(image)
+    folder = out or _beside(image, verb)
+    with probing(folder, OutputError):
+        if folder.resolve() == image.resolve():
+            raise OutputError("--out must be another folder than the one the images are in.")
+    names = unique_names(files)
+    return [(f, Place(folder, f"{n}-{verb}", suffix)) for f, n in zip(files, names, strict=True)]
+
+
+def _beside(folder: Path, verb: str) -> Path:
+    """The folder of results for a folder of images: its neighbour, also of ``.`` and ``..``."""
+    with probing(folder, ImageError):
+        whole = folder.resolve()
+    if not whole.name:
+        raise OutputError(f"{folder} has no folder beside it: say with --out where results go.")
+    return (folder if folder.name not in ("", "..") else whole).with_name(f"{whole.name}-{verb}")
+
+
+def unique_names(files: Sequence[Path]) -> list[str]:
+    """A name for each file's results, different also where capitals count for nothing.
+
+    A stem that only one file has stays; photo.jpg and photo.png become photo-jpg and photo-png, and
+    a number follows where another file has that name already.
+    """
+
+    def folded(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    stems = [folded(file.stem) for file in files]
+    alone = [stems.count(stem) == 1 for stem in stems]
+    taken = {stem for stem, single in zip(stems, alone, strict=True) if single}
+    names = []
+    for file, single in zip(files, alone, strict=True):
+        name = base = file.stem if single else f"{file.stem}-{file.suffix[1:]}"
+        number = 1
+        while not single and folded(name) in taken:
+            number += 1
+            name = f"{base}-{number}"
+        taken.add(folded(name))
+        names.append(name)
+    return names
+
+
+def check_writable(folder: Path) -> None:
+    """Try whether files can be made in a folder, or the folder itself; nothing is left there.
+
+    Raises:
+        OutputError: they can't.
+    """
+    with probing(folder, OutputError):
+        nearest = folder.absolute()
+        while not nearest.exists():
+            nearest = nearest.parent
+        if not nearest.is_dir():
+            raise OutputError(f"{folder} can't be written: {nearest} is a file, not a folder.")
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+
+
+def clear_remains(folders: Iterable[Path]) -> None:
+    """Remove half-written temporary files that a killed run left."""
+    for folder in folders:
+        try:
+            found = [*folder.glob(".limner-*.tmp"), *folder.glob("*-masks/.limner-*.tmp")]
+        except (OSError, ValueError):
+            continue  # what is wrong with the folder is said when something is written there
+        for remains in found:
+            try:
+                if time.time() - remains.stat().st_mtime > 60:  # younger: another run's, at work
+                    remains.unlink(missing_ok=True)
+            except OSError:
+                continue  # not ours to remove: results don't depend on it
