@@ -121,6 +121,12 @@ class Draft:
     box: BoxDraft | None = None
     mask: str | None = None
 
+    @property
+    def is_boxed(self) -> bool:
+        """Whether it is a box, or will be one when it is found."""
+        only_box = self == Draft(box=self.box) and self.box is not None
+        return bool(self.text or self.exemplar) or only_box
+
     def resolve(
         self,
         size_wh: tuple[int, int],

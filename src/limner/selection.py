@@ -20,7 +20,7 @@ ORDERS = ("best", "largest", "smallest", "leftmost", "rightmost", "topmost", "bo
 
 SELECT_SYNTAX = (
     f"{', '.join(ORDERS)} (each with :N for how many), nearest:x,y[:N], "
-    "inside:left,top,right,bottom, count:N"
+    "inside:left,top,right,bottom, count:N (at most N, best first)"
 )
 
 

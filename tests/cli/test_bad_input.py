@@ -17,7 +17,12 @@ BAD = {
     "box of no area": (["segment", "ok.png", "--box", "10,5,10,25"], "right > left"),
     "box leaves the image": (["segment", "ok.png", "--box", "10,5,70,25"], "leaves the image"),
     "mask of another size": (["segment", "ok.png", "--mask", "small.png"], "pixel for pixel"),
-    "mask of nothing": (["segment", "ok.png", "--mask", "black.png"], "empty"),
+    "mask of nothing": (["segment", "ok.png", "--mask", "black.png"], "brightest pixel"),
+    "no image named": (["segment", "", "--point", "1,1"], "got nothing"),
+    "no such device": (
+        ["segment", "ok.png", "--box", "1,1,9,9", "--device", "banana"],
+        "cpu, cuda",
+    ),
     "empty phrase": (["detect", "ok.png", "--text", "  "], "needs a phrase"),
     "background points only": (["segment", "ok.png", "--point", "9,9:bg"], "foreground point"),
     "no number": (["segment", "ok.png", "--point", "nine,9"], "x,y"),

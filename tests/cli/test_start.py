@@ -41,3 +41,16 @@ def test_help_loads_nothing_heavy() -> None:
 def test_a_weightless_verb_loads_no_torch() -> None:
     """GrabCut, filling and faces work without the 1.8 GB being touched."""
     assert not loaded_by("detect", "none.png", "--text", "face") & {"torch", "transformers"}
+
+
+def test_closed_and_full_outputs_are_no_bugs() -> None:
+    """stdout closed: nobody wants to know, exit code 0; full: one sentence, exit code 2."""
+    command = [sys.executable, "-m", "limner", "models", "where"]
+    closed = subprocess.run(
+        [f"{sys.executable} -m limner models where >&-"], shell=True, capture_output=True, text=True
+    )
+    assert (closed.returncode, "bug" in closed.stderr) == (0, False)
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert run.returncode == 2
+    assert "no space" in run.stderr.lower()

@@ -57,7 +57,11 @@ def test_segment_maps_on_request(limner: Command, astronaut: Path) -> None:
     limner("segment", astronaut, "--box", FACE, "--semantic", "--panoptic", "-o", "out.png")
     assert np.asarray(opened("out-semantic.png")).max() == 1
     ids = np.asarray(opened("out-panoptic.png")).astype(int)
-    segments = json.loads(Path("out-panoptic.json").read_text())["segments_info"]
+    listed = json.loads(Path("out-panoptic.json").read_text())
+    (annotation,) = listed["annotations"]
+    assert annotation["file_name"] == "out-panoptic.png"
+    assert {"id": 1, "name": "box", "supercategory": ""} in listed["categories"]
+    segments = annotation["segments_info"]
     values = set(np.unique(ids @ [1, 256, 65536])) - {0}
     assert values == {segment["id"] for segment in segments}
 
@@ -123,6 +127,35 @@ def test_redact_refuses_a_result_in_which_it_still_finds_the_face(
     assert answer.code == 1
     assert "can still be found" in answer.stderr
     assert not Path("out.png").exists()
+
+
+def test_redact_verify_looks_at_the_whole_result(limner: Command, astronaut: Path) -> None:
+    """A sleeve was covered and the face is still there: whoever asks for faces must be told."""
+    answer = limner.run(
+        "redact", astronaut, "--box", "0,300,100,400", "--verify", "face", "-o", "out.png"
+    )
+    assert answer.code == 1
+    assert "face can still be found" in answer.stderr
+    assert not Path("out.png").exists()
+
+
+def test_a_mask_is_taken_as_it_was_drawn(limner: Command, astronaut: Path) -> None:
+    """A cut-out from a mask is that mask to the pixel; only `segment` refines it."""
+    drawn = box_mask("100,200,250,300")
+    Image.fromarray(drawn.astype(np.uint8) * 255).save("mask.png")
+    limner("cutout", astronaut, "--mask", "mask.png", "--feather", "0", "-o", "out.png")
+    assert np.array_equal(np.asarray(opened("out.png"))[..., 3] == 255, drawn)
+
+
+def test_the_input_is_never_replaced(limner: Command, astronaut: Path) -> None:
+    """Not with --overwrite either: that is for results."""
+    opened(astronaut).save("photo.png")
+    before = Path("photo.png").read_bytes()
+    for more in ((), ("--overwrite",)):
+        answer = limner.run("redact", "photo.png", "--box", FACE, "-o", "./photo.png", *more)
+        assert answer.code == 2
+        assert "another file than the input" in answer.stderr
+    assert Path("photo.png").read_bytes() == before
 
 
 def test_a_result_explains_itself(limner: Command, astronaut: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -20,7 +21,7 @@ COMMANDS = {
     "remove": ("limner.cli.change", "Take an object away and continue its surroundings."),
     "cutout": ("limner.cli.change", "An object alone on transparency."),
     "background": ("limner.cli.change", "Keep an object and change everything behind it."),
-    "redact": ("limner.cli.change", "Hide faces, plates or anything else, and check that it is."),
+    "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),
     "models": ("limner.cli.models", "List, explain, fetch and locate models."),
 }
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""
@@ -73,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         code = limner.main(words, standalone_mode=False)  # an exit code where a command set one
-        sys.stdout.flush()  # here, where a reader that went away is not an error
+        if sys.stdout is not None:  # closed by the caller: nobody wants to know
+            sys.stdout.flush()  # here, where a reader that went away is not an error
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
         error.show()
@@ -91,14 +93,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`limner … | head`): not our error, nothing to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return _fail(f"There is no space left to write to ({error.strerror}).", 2)
+        return _bug(error)
     except Exception as error:
-        if os.environ.get("LIMNER_DEBUG"):
-            raise
-        return _fail(
-            f"A bug in limner ({type(error).__name__}: {error}). Please report it; "
-            "LIMNER_DEBUG=1 shows where it happened.",
-            INTERNAL,
-        )
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    if os.environ.get("LIMNER_DEBUG"):
+        raise error
+    return _fail(
+        f"A bug in limner ({type(error).__name__}: {error}). Please report it; "
+        "LIMNER_DEBUG=1 shows where it happened.",
+        INTERNAL,
+    )
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -19,6 +19,7 @@ from limner.cli.places import Place, check_writable, clear_remains, places, prob
 from limner.cli.say import progress, say, say_kept, say_run, summary
 from limner.cli.stored import is_whole, remove_old, remove_stale, stored
 from limner.errors import (
+    ImageError,
     LicenceRefused,
     LimnerError,
     MissingExtra,
@@ -41,12 +42,19 @@ NOT_OF_THE_IMAGE = (LicenceRefused, MissingExtra, OptionError, UnknownModel, Wei
 """Errors that every other image of the folder would meet too."""
 
 
+def _given_path(context: click.Context, parameter: click.Parameter, value: str) -> Path:
+    """An empty argument, as an unset variable makes, must not become the working folder."""
+    if not value.strip():
+        raise ImageError("Expected an image file or a folder of images, got nothing.")
+    return Path(value)
+
+
 def batch_options(command: Command) -> Command:
     """Adds the input argument and the options that every verb shares."""
     for option in (
         click.option(
             "--max-pixels",
-            type=int,
+            type=click.IntRange(min=1),
             default=100_000_000,
             show_default=True,
             help="Refuse larger images (decompression bombs).",
@@ -78,7 +86,7 @@ def batch_options(command: Command) -> Command:
             type=click.Path(path_type=Path),
             help="A picture, or a folder (default: beside you, named after the input).",
         ),
-        click.argument("image", type=click.Path(path_type=Path)),
+        click.argument("image", type=str, callback=_given_path),
     ):
         command = option(command)
     return command
@@ -153,7 +161,8 @@ def run_batch(
                 raise
             tally.failed += 1
             tally.code = max(tally.code, error.exit_code)
-            say(f"limner: {path}: {error}", err=True)
+            about = "" if str(error).startswith(str(path)) else f"{path}: "
+            say(f"limner: {about}{error}", err=True)
     if len(inputs) > 1 and not settings.as_json:
         say(summary(len(inputs), tally))
     if settings.fail_if_empty and tally.empty:

@@ -212,8 +212,9 @@ def _tasks(verb: str, objects: Sequence[Draft], asked: dict[str, Any]) -> tuple[
 
     tasks = tasks_for(objects)
     if verb == "redact":
-        if asked["redact"].region != "outline" and "detect" in tasks:
-            tasks = ("detect",)
+        boxes = all(draft.is_boxed for draft in objects)
+        if asked["redact"].region != "outline" and boxes:
+            tasks = tuple(task for task in tasks if task == "detect")
         return tasks if "detect" in tasks or not asked["verify"] else (*tasks, "detect")
     paints = verb in ("edit", "remove") or isinstance(asked.get("behind"), Text)
     return (*tasks, "inpaint") if paints else tasks

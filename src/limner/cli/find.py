@@ -218,6 +218,7 @@ def write_found(
     from limner.saving import save_image, write_atomic
 
     found, size_wh = run.grounding.detections, run.source.image.size
+    coco = export.coco([(Path(str(run.source.path)).name, size_wh, found)])
     pictures: dict[Path, Any] = {}
     texts: dict[Path, str] = {}
     masks = masks and len(found) > 0
@@ -231,11 +232,13 @@ def write_found(
     if "panoptic" in maps and len(found):
         ids, segments = export.panoptic(found, size_wh)
         pictures[place.beside("-panoptic.png")] = Image.fromarray(ids)
+        name = place.beside("-panoptic.png").name
+        annotation = {"image_id": 1, "file_name": name, "segments_info": segments}
+        listing = {"info": {"limner": record}, "images": coco["images"]}
         texts[place.beside("-panoptic.json")] = json.dumps(
-            {"info": {"limner": record}, "segments_info": segments}
+            {**listing, "annotations": [annotation], "categories": coco["categories"]}
         )
     pictures[place.main] = overlay(run.source.image, found, run.grounding.prompts)
-    coco = export.coco([(Path(str(run.source.path)).name, size_wh, found)])
     marker = place.beside(".json")
     files = [marker, *texts, *pictures]
     listed = {"maps": list(maps), "files": [p.relative_to(place.folder).as_posix() for p in files]}

@@ -16,7 +16,7 @@ import click
 
 from limner.cli.places import probing
 from limner.cli.say import say
-from limner.errors import ImageError
+from limner.errors import ImageError, PromptError
 from limner.grammar import SYNTAX, BoxDraft, Draft, parse_objects
 
 if TYPE_CHECKING:
@@ -109,7 +109,13 @@ class Opener:
             )
             self._noted(opened)
             return Mask(np.asarray(alpha) >= 128)
-        return Mask(np.asarray(self._noted(opened).image.convert("L")) >= 128)
+        grey = np.asarray(self._noted(opened).image.convert("L"))
+        if grey.max() < 128:
+            raise PromptError(
+                f"The brightest pixel of {path} is {grey.max()} of 255; those of at least 128 are "
+                "the object: save the mask in black and white."
+            )
+        return Mask(grey >= 128)
 
     def exemplar(self, path: str, box: BoxDraft | None) -> Exemplar:
         """An example picture with the thing's box in it."""

@@ -75,8 +75,13 @@ def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]
         if not exists:
             raise ImageError(f"There is no {image}: expected an image file or a folder of images.")
         if out is not None and is_picture:
-            return [(image, Place(out.parent, out.stem, out.suffix))]
-        return [(image, Place(out or Path(), f"{image.stem}-{verb}", suffix))]
+            place = Place(out.parent, out.stem, out.suffix)
+        else:
+            place = Place(out or Path(), f"{image.stem}-{verb}", suffix)
+        with probing(place.main, OutputError):
+            if place.main.exists() and place.main.samefile(image):
+                raise OutputError(f"--out must be another file than the input, {image}.")
+        return [(image, place)]
     if is_picture:
         raise OutputError(f"{image} is a folder of images: --out must be a folder, got {out}.")
     with probing(image, ImageError):

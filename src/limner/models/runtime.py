@@ -10,6 +10,7 @@ import gc
 import importlib
 import os
 import platform
+import re
 import sys
 import threading
 from collections import OrderedDict
@@ -37,6 +38,18 @@ DTYPES: Mapping[str, str] = {
 
 
 # ---- device and number format
+
+
+def check_names(device: str | None, dtype: str | None) -> None:
+    """Refuse what can't be a device or a number format anywhere, without importing torch.
+
+    Raises:
+        OptionError: no such name.
+    """
+    if device is not None and not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise OptionError(f"device is cpu, cuda, cuda:1 or mps; got {device!r}.")
+    if dtype is not None and dtype not in DTYPES:
+        raise OptionError(f"dtype is one of {', '.join(DTYPES)}; got {dtype!r}.")
 
 
 def choose(device: str | None = None, dtype: str | None = None) -> Runtime:

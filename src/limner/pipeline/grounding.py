@@ -12,6 +12,7 @@ import numpy as np
 import supervision as sv
 
 from limner import detections as dets
+from limner import masks
 from limner.errors import UnsupportedPrompt
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
 from limner.prompts import PromptKind, Text, VisualPrompt
@@ -205,11 +206,16 @@ def ground(
     selections: Sequence[Select] = (),
     embed: Embed | None = None,
     on_step: OnStep | None = None,
+    as_drawn: bool = False,
 ) -> Grounding:
     """Outline what the prompts mean.
 
     Text and example prompts go through ``detector`` and become box prompts; points, boxes and masks
     skip it, and so does a phrase that the segmenter itself takes. The image is embedded once.
+
+    Args:
+        as_drawn: a prompt that is a mask and nothing else is its own answer; otherwise a mask is a
+            hint that the segmenter refines.
 
     Raises:
         PromptError: a prompt lies outside the image.
@@ -219,8 +225,10 @@ def ground(
     prompts = tuple(prompts)
     for prompt in prompts:
         prompt.check_within(image.size)
-    direct = [k for k, prompt in enumerate(prompts) if not needs_detector(prompt, segmenter)]
-    asked = [k for k in range(len(prompts)) if k not in direct]
+    drawn = [k for k, prompt in enumerate(prompts) if as_drawn and _is_mask(prompt)]
+    others = [k for k in range(len(prompts)) if k not in drawn]
+    direct = [k for k in others if not needs_detector(prompts[k], segmenter)]
+    asked = [k for k in others if k not in direct]
     for k in direct:
         check_accepts(segmenter, [prompts[k]])
     sources = [Asked(k, prompts[k], _name(prompts[k])) for k in direct]
@@ -248,8 +256,9 @@ def ground(
                 on_step,
             )
         outlined = _relabel(answer, sources)
+    outlined = _in_order(dets.merge([outlined, *(_drawn(prompts[k], k) for k in drawn)]))
     for select in selections:
-        outlined = _selected(outlined, select, direct)
+        outlined = _selected(outlined, select, [*direct, *drawn])
     return Grounding(image.size, prompts, outlined, watch.seconds)
 
 
@@ -258,10 +267,25 @@ def _selected(rows: sv.Detections, select: Select, direct: Sequence[int]) -> sv.
     if rows.class_id is None:
         return rows
     here = np.isin(rows.class_id, list(direct))
-    kept = dets.merge([select(dets.take(rows, here)), dets.take(rows, ~here)])
-    if kept.class_id is None or not len(kept):
-        return kept
-    return dets.take(kept, np.argsort(kept.class_id, kind="stable"))
+    return _in_order(dets.merge([select(dets.take(rows, here)), dets.take(rows, ~here)]))
+
+
+def _in_order(rows: sv.Detections) -> sv.Detections:
+    """By prompt; within one as they were."""
+    if rows.class_id is None or not len(rows):
+        return rows
+    return dets.take(rows, np.argsort(rows.class_id, kind="stable"))
+
+
+def _is_mask(prompt: VisualPrompt) -> bool:
+    return prompt.kinds == {PromptKind.MASK}
+
+
+def _drawn(prompt: VisualPrompt, index: int) -> sv.Detections:
+    """A mask prompt as its own answer."""
+    mask = prompt.mask.array if prompt.mask else np.zeros((1, 1), dtype=bool)
+    found = dets.make(np.array([masks.box_of(mask)]), [1.0], [index], [prompt.manner])
+    return dets.with_masks(found, [mask], [1.0], candidates=[((mask, 1.0),)])
 
 
 def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:

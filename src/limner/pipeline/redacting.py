@@ -92,6 +92,7 @@ def redact(
     *,
     verify_with: Detector | None = None,
     prompts: Sequence[VisualPrompt] = (),
+    nowhere: Sequence[VisualPrompt] = (),
     detect_options: DetectOptions | None = None,
 ) -> Redaction:
     """Hide ``mask``, then ask the detector for ``prompts`` again on the result.
@@ -99,7 +100,9 @@ def redact(
     Args:
         mask: (H, W) bool; grown by ``options.dilate`` so that no rim is left.
         verify_with: the detector that looks again; None leaves the result unverified.
-        prompts: what it looks for: the phrases and examples that found the things.
+        prompts: what it looks for where something was hidden: the phrases and examples that found
+            the things. The same kind of thing elsewhere may have been left on purpose.
+        nowhere: what must not be found anywhere in the result.
     """
     options = options or RedactOptions()
     check_mask(mask, image.size)
@@ -113,12 +116,13 @@ def redact(
         crops=(Crop((0, 0, *image.size), image.size),),
         feather=0,
     )
-    if verify_with is None or not prompts:
+    if verify_with is None or not (prompts or nowhere):
         return Redaction(edit, None)
     # Every box counts here: the best face elsewhere must not take the place of the hidden one.
     options_again = unlimited(detect_options or DetectOptions())
-    again = detect(edit.image, prompts, verify_with, options_again)
-    return Redaction(edit, dets.take(again, _hidden_part(again, grown) >= STILL_THERE))
+    again = detect(edit.image, [*prompts, *nowhere], verify_with, options_again)
+    anywhere = np.asarray(again.data["prompt_index"]) >= len(prompts)
+    return Redaction(edit, dets.take(again, anywhere | (_hidden_part(again, grown) >= STILL_THERE)))
 
 
 def _grow(mask: BoolMask, options: RedactOptions) -> BoolMask:

@@ -45,6 +45,7 @@ class Models:
         unknown = sorted(set(overrides) - set(TASKS))
         if unknown:
             raise OptionError(f"models has the keys {', '.join(TASKS)}; got {', '.join(unknown)}.")
+        runtime.check_names(device, dtype)
         self.profile = profile
         self.names: dict[str, str] = {**catalog.profile(profile), **overrides}
         self.answered: dict[str, ModelRef] = {}

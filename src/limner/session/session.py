@@ -112,7 +112,7 @@ class Session:
                 on_step=on_step,
             )
             return self._run(job, source, grounding, tasks=("segment",))
-        grounding, tasks = self._ground(source, prompts, finding, on_step)
+        grounding, tasks = self._ground(source, prompts, finding, on_step, as_drawn=False)
         return self._run(job, source, grounding, tasks=tasks)
 
     def _ground(
@@ -122,13 +122,19 @@ class Session:
         finding: Finding | None,
         on_step: OnStep | None = None,
         segmenter: Segmenter | None = None,
+        as_drawn: bool = True,
     ) -> tuple[pipeline.Grounding, tuple[str, ...]]:
-        """Where the things are, and the tasks whose models took part."""
+        """Where the things are, and the tasks whose models took part.
+
+        ``as_drawn``: a mask that is given alone is the answer itself, not a hint to be refined.
+        """
         finding = finding or Finding()
         if not prompts:
             raise OptionError(
                 "Nothing was asked for: give a point, box, mask, phrase or example image."
             )
+        if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
+            segmenter = pipeline.BoxRegions()  # it is never asked: no model is loaded
         tasks = () if segmenter else ("segment",)
         # A segmenter of the session's own computes nothing that is worth a place in the cache.
         embed = None if segmenter else self.models.embed
@@ -145,6 +151,7 @@ class Session:
                 selections=finding.select,
                 embed=embed,
                 on_step=on_step,
+                as_drawn=as_drawn,
             )
         return grounding, ("detect", *tasks) if by_words else tasks
 
@@ -317,14 +324,16 @@ class Session:
     ) -> Run:
         """Hide what is found, then look again.
 
-        The phrases and examples that found the things are looked for on the result, and so is what
-        ``verify`` names. Whether that is a failure is for the caller: see ``redaction.verified``.
+        The phrases and examples that found the things are looked for where they were hidden, and
+        what ``verify`` names is looked for on the whole result. Whether that is a failure is for
+        the caller: see ``redaction.verified``.
         """
         source = Source.open(image)
         job = self.job("redact", find, finding=finding, redact=redact, verify=tuple(verify))
         redact, finding = redact or RedactOptions(), finding or Finding()
-        words = [prompt for prompt in (*find, *verify) if prompt.text or prompt.exemplar]
-        detector: Detector | None = self.models.detector if words else None
+        words = [prompt for prompt in find if prompt.text or prompt.exemplar]
+        looks = bool(words or verify)
+        detector: Detector | None = self.models.detector if looks else None
         grounding, tasks = self._regions(source, find, finding, redact)
         hidden = None
         if grounding.mask.any():
@@ -334,13 +343,14 @@ class Session:
                 redact,
                 verify_with=detector,
                 prompts=words,
+                nowhere=verify,
                 detect_options=finding.detect,
             )
         return self._run(
             job,
             source,
             grounding,
-            tasks=tuple(dict.fromkeys((*tasks, *(("detect",) if words else ())))),
+            tasks=tuple(dict.fromkeys((*tasks, *(("detect",) if looks else ())))),
             edits=(hidden.edit,) if hidden else (),
             redaction=hidden,
         )
