@@ -20,6 +20,7 @@ from limner.pipeline import backdrop
 from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import Detector, Inpainter, OnStep, Segmenter
 from limner.runs.record import Job
+from limner.session.effects import CUTOUT_OBEYS, check_background
 from limner.session.models import Models, Say
 from limner.session.values import AnyImage, Finding, Run, Source, make_job, make_run, tasks_of
 
@@ -245,7 +246,7 @@ class Session:
     ) -> Run:
         """What is found, alone on transparency (RGBA of the image's size)."""
         check_honoured(
-            edit or EditOptions(), _CUTOUT_OBEYS, "a cut-out", "nothing is painted around it"
+            edit or EditOptions(), CUTOUT_OBEYS, "a cut-out", "nothing is painted around it"
         )
         source = Source.open(image)
         job = self.job("cutout", find, finding=finding, edit=edit)
@@ -267,7 +268,7 @@ class Session:
         on_step: OnStep | None = None,
     ) -> Run:
         """Keep what is found; ``behind`` replaces the rest: words, a blur, a colour, a picture."""
-        _check_background(behind, inpaint, edit)
+        check_background(behind, inpaint, edit)
         source = Source.open(image)
         job = self.job(
             "background", keep, finding=finding, inpaint=inpaint, edit=edit, behind=behind
@@ -407,26 +408,3 @@ class Session:
     ) -> Run:
         models = [self.models.answered[task] for task in tasks]
         return make_run(job, source, grounding, models, result or {}, **made)
-
-
-_CUTOUT_OBEYS = frozenset({"dilate", "feather"})
-_BACKDROP_OBEYS = frozenset({"feather"})
-_PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context"})
-
-
-def _check_background(
-    behind: Text | backdrop.Backdrop, inpaint: InpaintOptions | None, edit: EditOptions | None
-) -> None:
-    """Refuse what can't matter to a background."""
-    painted = isinstance(behind, Text)
-    if not painted:
-        check_honoured(
-            inpaint or InpaintOptions(), frozenset(), "this background", "no model paints it"
-        )
-    edit = edit or EditOptions()
-    check_honoured(
-        replace(edit, dilate=edit.dilate or None),
-        _PAINTED_BACKGROUND_OBEYS if painted else _BACKDROP_OBEYS,
-        "this background",
-        "growing it would eat the subject" if painted else "it is laid behind the subject as it is",
-    )

@@ -1,0 +1,31 @@
+"""Which settings matter to which verb: one that was set and can't matter is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from limner.options import EditOptions, InpaintOptions, check_honoured
+from limner.pipeline import backdrop
+from limner.prompts import Text
+
+CUTOUT_OBEYS = frozenset({"dilate", "feather"})
+_BACKDROP_OBEYS = frozenset({"feather"})
+_PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context"})
+
+
+def check_background(
+    behind: Text | backdrop.Backdrop, inpaint: InpaintOptions | None, edit: EditOptions | None
+) -> None:
+    """Refuse what can't matter to a background."""
+    painted = isinstance(behind, Text)
+    if not painted:
+        check_honoured(
+            inpaint or InpaintOptions(), frozenset(), "this background", "no model paints it"
+        )
+    edit = edit or EditOptions()
+    check_honoured(
+        replace(edit, dilate=edit.dilate or None),
+        _PAINTED_BACKGROUND_OBEYS if painted else _BACKDROP_OBEYS,
+        "this background",
+        "growing it would eat the subject" if painted else "it is laid behind the subject as it is",
+    )
