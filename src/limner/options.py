@@ -35,7 +35,10 @@ def setting(
 
 
 class _Checked:
-    """Checks each field's type and range when an options value is made."""
+    """Checks each field's type and range when an options value is made.
+
+    What inherits it is a dataclass, which mypy can't know here: hence the ignored ``arg-type``.
+    """
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))

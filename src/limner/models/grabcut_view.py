@@ -154,6 +154,7 @@ def _palette(lab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cv2.setRNGSeed(0)  # k-means++ starts from OpenCV's global generator: same prompt, same mask
     k = min(PALETTE_SIZE, len(sample))
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 8, 1.0)
+    # The stubs want an array of labels, though cv2 makes its own where it gets None.
     _, _, colours = cv2.kmeans(sample, k, None, stop, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
     nearest = ((colours**2).sum(1) - 2 * pixels @ colours.T).argmin(1)
     return colours, nearest.reshape(lab.shape[:2])

@@ -142,6 +142,8 @@ class Models:
         ]
         return f"Models that can: {', '.join(can)}." if can else ""
 
+    # mypy wants a concrete class where a protocol is named (type-abstract); isinstance takes one.
+
     @property
     def detector(self) -> Detector:
         return self._load("detect", Detector)  # type: ignore[type-abstract]
