@@ -1,0 +1,140 @@
+"""The drawings that scenes are made of: 143 nouns, each drawn in up to seven styles.
+
+Four styles (MIT, Apache-2.0) lie in ``assets/drawings``. Three more (CC BY 4.0) are read from
+``../shared/data/emoji`` where that folder is, for training only; nothing that is shown, tested or
+scored needs them. ``assets/README.md`` has sources and licences.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+ASSETS = Path(__file__).parent / "assets"
+SHARED = Path(os.environ.get("LIMNER_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+MORE = SHARED / "emoji" / "webp128"
+
+TEST_STYLE = "noto"
+"""Never trained on. Of the seven it has no near copy: the smallest distance of one of its drawings
+to another style's of the same noun is above .05 (RMS of 24 px thumbnails in [0, 1])."""
+OWN_STYLES = ("fluent_3d", "fluent_flat", "noto_v1")
+"""Trained on, and shipped with the repository."""
+SHARED_STYLES = ("twemoji", "emojione", "fxemoji")
+"""Trained on where they are at hand."""
+
+UNSEEN = frozenset(
+    "ox taxi tangerine melon hibiscus leopard pine_tree handbag sushi telescope violin snail "
+    "hourglass castle wrench doughnut rooster graduation_cap seashell lipstick".split()
+)
+"""Twenty nouns never trained on, in any style: half of them like a trained one (ox and cow), half
+like none."""
+
+COLOURS = {
+    "black": (25, 25, 25),
+    "white": (240, 240, 240),
+    "gray": (140, 145, 150),
+    "red": (215, 35, 45),
+    "orange": (245, 130, 30),
+    "yellow": (250, 205, 50),
+    "green": (70, 165, 65),
+    "blue": (50, 125, 220),
+    "purple": (130, 70, 185),
+    "pink": (245, 130, 175),
+    "brown": (125, 75, 45),
+}
+"""Names that captions use, with the RGB that stands for each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """One noun in one style, cut to what is drawn."""
+
+    noun: str
+    style: str
+    rgba: Pixels
+    """(h, w, 4), colour multiplied by alpha, longer side at most 128."""
+    colour: str
+    """The name of the colour that most of it has."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.noun}/{self.style}"
+
+
+def phrase(noun: str) -> str:
+    """``alarm_clock`` as a person types it."""
+    return noun.replace("_", " ")
+
+
+@cache
+def nouns() -> tuple[str, ...]:
+    """All 143, in alphabetical order."""
+    return tuple(sorted(path.name for path in (ASSETS / "drawings").iterdir() if path.is_dir()))
+
+
+@cache
+def trained_nouns() -> tuple[str, ...]:
+    """The 123 that models were taught."""
+    return tuple(noun for noun in nouns() if noun not in UNSEEN)
+
+
+def training_styles() -> tuple[str, ...]:
+    """The styles for training that this machine has."""
+    return OWN_STYLES + (SHARED_STYLES if MORE.is_dir() else ())
+
+
+@cache
+def drawing(noun: str, style: str) -> Drawing:
+    """Read one drawing.
+
+    Raises:
+        FileNotFoundError: a style that this machine doesn't have.
+    """
+    folder = MORE if style in SHARED_STYLES else ASSETS / "drawings"
+    with Image.open(folder / noun / f"{style}.webp") as file:
+        rgba = np.asarray(file.convert("RGBA"))
+    ys, xs = np.nonzero(rgba[..., 3] > 8)
+    rgba = rgba[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    colour = _colour_name(rgba)
+    premultiplied = np.concatenate([rgba[..., :3] * alpha, rgba[..., 3:]], axis=2)
+    return Drawing(noun, style, np.round(premultiplied).astype(np.uint8), colour)
+
+
+def drawings(among: Sequence[str], styles: Sequence[str]) -> list[Drawing]:
+    """Every noun in every style, noun by noun."""
+    return [drawing(noun, style) for noun in among for style in styles]
+
+
+def _colour_name(rgba: Pixels) -> str:
+    """The colour of ``COLOURS`` that most of the drawn pixels are nearest to, in CIELAB."""
+    pixels = rgba[rgba[..., 3] > 128][:, :3]
+    lab = _lab(pixels)
+    anchors = _lab(np.array(list(COLOURS.values()), np.uint8))
+    nearest = np.argmin(((lab[:, None] - anchors) ** 2).sum(axis=2), axis=1)
+    return list(COLOURS)[int(np.bincount(nearest, minlength=len(COLOURS)).argmax())]
+
+
+def _lab(rgb: Pixels) -> npt.NDArray[np.float32]:
+    """(N, 3) RGB -> CIELAB."""
+    scaled = (rgb.astype(np.float32) / 255)[None]
+    converted: npt.NDArray[np.float32] = cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[0]
+    return converted
+
+
+@cache
+def backgrounds(test: bool) -> tuple[Pixels, ...]:
+    """CC0 photographs, longer side 320: every fourth is kept for tests."""
+    paths = sorted((ASSETS / "backgrounds").glob("*.jpg"))
+    chosen = [path for k, path in enumerate(paths) if (k % 4 == 0) == test]
+    return tuple(np.asarray(Image.open(path).convert("RGB")) for path in chosen)

@@ -1,0 +1,140 @@
+"""What all recipes share: the loop with its schedule, averaged weights, checkpoints and log.
+
+A recipe gives a model and a function that makes the loss of a step; ``train`` runs it for a number
+of steps, goes on after a kill where its last checkpoint was, and returns the averaged weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+OUT = Path(os.environ.get("LIMNER_MINIS_OUT", Path(__file__).parent / "out"))
+"""Checkpoints and logs; not kept in git."""
+SHIPPED = Path(__file__).parents[1] / "src" / "limner" / "models" / "minis"
+"""Where the finished models go."""
+
+Loss = tuple[torch.Tensor, dict[str, float]]
+"""What is minimised, and numbers for the log."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast."""
+
+    steps: int
+    learning_rate: float
+    weight_decay: float = 0.05
+    warmup: int = 200
+    ema: float = 0.998
+    clip: float = 1.0
+    bf16: bool = True
+    seed: int = 0
+    beta2: float = 0.98
+    checkpoint_seconds: float = 180
+
+
+def train(
+    name: str,
+    model: torch.nn.Module,
+    plan: Plan,
+    step_loss: Callable[[np.random.Generator], Loss],
+) -> torch.nn.Module:
+    """Minimise, and return a copy of ``model`` with the averaged weights, in eval mode.
+
+    ``step_loss`` gets a generator that depends only on the plan's seed and the step, and computes
+    with ``model``. Steps that a checkpoint holds are not done again.
+    """
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
+        lr=plan.learning_rate,
+        betas=(0.9, plan.beta2),
+        weight_decay=plan.weight_decay,
+    )
+    average = copy.deepcopy(model).requires_grad_(False)
+    OUT.mkdir(parents=True, exist_ok=True)
+    path = OUT / f"{name}.pt"
+    done, spent = 0, 0.0
+    if path.exists():
+        saved = torch.load(path, weights_only=True)
+        model.load_state_dict(saved["model"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        done, spent = saved["step"], saved["seconds"]
+    model.train()
+    torch.manual_seed(plan.seed + done)
+    start = noted = saved_at = time.time()
+    sums: dict[str, float] = {}
+    for step in range(done, plan.steps):
+        rate = learning_rate(step, plan)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        rng = np.random.default_rng([plan.seed, step])
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=plan.bf16):
+            loss, numbers = step_loss(rng)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+        if torch.isfinite(norm):
+            optimizer.step()
+        _average(average, model, min(plan.ema, (1 + step) / (10 + step)))
+        for key, value in (numbers | {"loss": float(loss.detach()), "norm": float(norm)}).items():
+            sums[key] = sums.get(key, 0.0) + value
+        if (step + 1) % 50 == 0:
+            now = time.time()
+            line = {key: round(value / 50, 4) for key, value in sums.items()}
+            line |= {"step": step + 1, "s": round((now - noted) / 50, 3), "lr": round(rate, 6)}
+            with (OUT / f"{name}.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            noted, sums = now, {}
+        if time.time() - saved_at > plan.checkpoint_seconds or step + 1 == plan.steps:
+            state = {
+                "model": model.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step + 1,
+                "seconds": spent + time.time() - start,
+            }
+            torch.save(state, path.with_suffix(".tmp"))
+            path.with_suffix(".tmp").replace(path)
+            saved_at = time.time()
+    return average.eval()
+
+
+def averaged(name: str, model: torch.nn.Module) -> torch.nn.Module:
+    """``model`` with the averaged weights of the newest checkpoint of ``name``."""
+    model.load_state_dict(torch.load(OUT / f"{name}.pt", weights_only=True)["average"])
+    return model.eval()
+
+
+def learning_rate(step: int, plan: Plan) -> float:
+    """Linear warm-up, then a cosine down to a hundredth."""
+    if step < plan.warmup:
+        return plan.learning_rate * (step + 1) / plan.warmup
+    t = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
+    return plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * t)) / 2)
+
+
+def to_tensor(images: list[np.ndarray]) -> torch.Tensor:
+    """RGB uint8 pictures of one size -> (N, 3, H, W) in [-1, 1]."""
+    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+    return batch / 127.5 - 1
+
+
+@torch.no_grad()
+def _average(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    for mean, now in zip(average.parameters(), model.parameters(), strict=True):
+        mean.lerp_(now, 1 - decay)
+    for mean, now in zip(average.buffers(), model.buffers(), strict=True):
+        mean.copy_(now)
