@@ -377,7 +377,7 @@ def test_a_record_keeps_what_was_said_of_the_input(tmp_path: Path, doubles: dict
         (
             lambda: Session(models={"paint": "x"}),
             OptionError,
-            "segment, inpaint; got paint",
+            "segment, inpaint, encode, caption; got paint",
         ),
         (lambda: Session(profile="tiny"), UnknownModel, "no profile 'tiny'.*classical"),
         (lambda: Session(models={"segment": "grabcat"}), UnknownModel, "grabcut"),
@@ -391,6 +391,16 @@ def test_a_model_that_cannot_answer_is_refused_with_a_way_on(
 ) -> None:
     with pytest.raises(error, match=message):
         make().segment(picture(), [BOXED])
+
+
+def test_a_profile_says_what_it_lacks_and_which_has_it() -> None:
+    models = Session().models
+    with pytest.raises(UnknownModel, match="classical has no model to encode") as caught:
+        models.encoder.encode_images([picture()])
+    assert "take --profile mini (nothing to fetch), --profile small," in str(caught.value)
+    assert "clip-vit-base-patch32" in str(caught.value)
+    with pytest.raises(UnknownModel, match="no model to caption; take --profile mini"):
+        models.captioner.caption([picture()])
 
 
 def test_commercial_safe_refuses_before_anything_is_fetched() -> None:
@@ -625,8 +635,13 @@ def test_a_background_may_say_that_it_does_not_grow(doubles: dict[str, Any]) -> 
 
 def test_words_need_a_model_that_follows_them() -> None:
     """Said before the image is opened, naming what to use instead."""
-    with pytest.raises(UnsupportedPrompt, match="sd15-inpaint"):
+    with pytest.raises(
+        UnsupportedPrompt, match=r"--profile mini \(nothing .*small.* or use remove"
+    ):
         Session().edit("none.png", [BOXED], Text("a cat"))
+    with pytest.raises(UnsupportedPrompt) as caught:
+        Session(commercial_safe=True).edit("none.png", [BOXED], Text("a cat"))
+    assert "take --profile mini (nothing to fetch), or use remove" in str(caught.value)
     with pytest.raises(UnsupportedPrompt, match="a blur, a colour or a picture"):
         Session().background(picture(), [BOXED], Text("a beach"))
 

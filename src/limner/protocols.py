@@ -147,14 +147,30 @@ class Inpainter(Model, Protocol):
 
 @runtime_checkable
 class Encoder(Model, Protocol):
+    """Pictures, and words where it reads them, as points of one space: the nearer, the liker."""
+
+    takes_text: bool
+    """Whether ``encode_texts`` answers; a model without it compares pictures only."""
+
     def encode_images(self, images: Sequence[Image]) -> npt.NDArray[np.float32]:
-        """(N, D) unit rows."""
+        """(N, D) unit rows: their products are cosines."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(N, D) unit rows in the same space.
+
+        Raises:
+            UnsupportedPrompt: this model reads no words.
+            PromptError: a text longer than the model holds.
+        """
         ...
 
 
 @runtime_checkable
 class Captioner(Model, Protocol):
-    def caption(self, images: Sequence[Image]) -> list[str]: ...
+    def caption(self, images: Sequence[Image]) -> list[str]:
+        """A sentence for each picture."""
+        ...
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from safetensors.numpy import save
 
 from limner.cli.models import TASKS, models
 from limner.errors import LicenceRefused, UnknownModel, UnsafeWeights, WeightsMissing
-from limner.models import catalog
+from limner.models import catalog, shipped
 from tests.hub_server import HubServer, Repo
 
 SLIM = {
@@ -73,12 +73,13 @@ def test_list_shows_every_model_uncut() -> None:
 
 @pytest.mark.parametrize(
     ("argv", "count"),
-    [((), 16), (("--task", "inpaint"), 4), (("--task", "inpaint", "--commercial-safe"), 1)],
+    [((), 29), (("--task", "inpaint"), 6), (("--task", "inpaint", "--commercial-safe"), 3)],
 )
 def test_list_narrows(argv: tuple[str, ...], count: int) -> None:
     listed = json.loads(run("list", "--json", *argv).stdout)
     assert len(listed) == count
-    assert all(entry["here"] == (entry["repo"] is None) for entry in listed)
+    assert all(entry["here"] for entry in listed if entry["path"] is None)
+    assert not [entry for entry in listed if entry["here"] and entry["repo"]]
     assert all("licence" in entry and "accepts" in entry for entry in listed)
 
 
@@ -110,6 +111,53 @@ def test_info_lists_the_methods_of_the_classical_fill() -> None:
 def test_an_unknown_name_is_an_error_of_ours() -> None:
     with pytest.raises(UnknownModel, match="slimsam-77"):
         run("info", "slimsam77")
+
+
+@pytest.fixture
+def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package that ships one mini."""
+    folder = tmp_path / "minis" / "mini-sam"
+    folder.mkdir(parents=True)
+    for name, data in SLIM.items():
+        (folder / name).write_bytes(data)
+    monkeypatch.setattr(shipped, "root", lambda: tmp_path / "minis")
+    monkeypatch.setattr(shipped, "lock_file", lambda: tmp_path / "minis.lock.json")
+    shipped.record()
+    return folder
+
+
+def test_what_ships_is_listed_as_here(mini: Path) -> None:
+    listed = {entry["name"]: entry for entry in json.loads(run("list", "--json").stdout)}
+    assert listed["mini-sam"]["here"]
+    assert not listed["mini-clip"]["here"]
+    (line,) = [line for line in run("list").stdout.splitlines() if "mini-sam" in line]
+    assert "ships with limner" in line
+
+
+def test_info_of_what_ships(mini: Path) -> None:
+    out = run("info", "mini-sam", "--verify").stdout
+    assert str(mini) in out
+    assert "2, all as recorded" in out
+    assert "ships with limner" in out
+    assert "pip install" in run("info", "mini-clip").stdout
+    facts = json.loads(run("info", "mini-sam", "--json").stdout)
+    assert facts["shipped"] is True
+    assert facts["commit"] is facts["pulled_at"] is None
+    assert set(facts["files"]) == set(SLIM)
+
+
+def test_where_and_pull_of_what_ships(mini: Path, home: Path) -> None:
+    """There is nothing to fetch: no hub is asked."""
+    assert run("where", "mini-sam").stdout.strip() == str(mini)
+    result = run("pull", "mini-sam")
+    assert result.stdout.strip() == str(mini)
+    assert "ships with limner: it is here" in result.stderr
+    assert not home.exists()
+    result = run("where", "mini-clip")
+    assert result.stdout.strip() == str(mini.with_name("mini-clip"))
+    assert "pip install" in result.stderr
+    with pytest.raises(WeightsMissing, match="slim build"):
+        run("pull", "mini-clip")
 
 
 def test_pull_shows_the_licence_fetches_and_prints_the_folder(hub: HubServer, home: Path) -> None:

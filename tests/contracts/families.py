@@ -13,6 +13,7 @@ from typing import Any
 from limner.models import catalog, store
 from limner.models.runtime import ModelPool
 from limner.models.source import Runtime
+from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
 from tests.models.tiny_owlvit import save_tiny_owlvit
 from tests.models.tiny_sam import save_tiny_sam
 from tests.models.tiny_sd import save_tiny_sd
@@ -38,6 +39,9 @@ FAMILIES = (
     Family("sam", "segment", save=save_tiny_sam),
     Family("owlvit", "detect", save=save_tiny_owlvit),
     Family("stable_diffusion", "inpaint", save=save_tiny_sd),
+    Family("clip", "encode", save=save_tiny_clip),
+    Family("dino", "encode", save=save_tiny_dino),
+    Family("blip", "caption", save=save_tiny_blip),
 )
 
 

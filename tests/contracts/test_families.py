@@ -10,14 +10,15 @@ import pytest
 import supervision as sv
 from PIL import Image
 
-from limner.errors import LimnerError, OptionError, UnsupportedPrompt
+from limner.errors import ImageError, LimnerError, OptionError, UnsupportedPrompt
 from limner.models import catalog
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
 from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualPrompt
-from limner.protocols import Detector, Inpainter, Segmenter
+from limner.protocols import Captioner, Detector, Encoder, Inpainter, Segmenter
 
 from .families import FAMILIES, Family, load, of
 
+PROMPTED = [*of("segment"), *of("detect")]
 PHRASE = {"haar": "face"}  # the only family with a fixed vocabulary
 
 
@@ -61,7 +62,7 @@ def test_every_family_of_the_catalog_is_held_to_the_contract() -> None:
     assert {family.name for family in FAMILIES} == set(catalog.families())
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f.task != "inpaint"], ids=str)
+@pytest.mark.parametrize("family", PROMPTED, ids=str)
 def test_accepts_is_what_the_catalog_says(family: Family, models: dict[str, Any]) -> None:
     """The catalog's table is read without importing the family, so the two must agree."""
     assert models[str(family)].accepts == catalog.families()[family.name].accepts
@@ -104,7 +105,7 @@ def test_an_embedding_is_a_value(
     assert np.array_equal(first.mask, again.mask)
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f.task != "inpaint"], ids=str)
+@pytest.mark.parametrize("family", PROMPTED, ids=str)
 def test_a_kind_that_is_not_accepted_is_refused(
     family: Family, models: dict[str, Any], picture: Image.Image
 ) -> None:
@@ -174,7 +175,59 @@ def test_an_inpainter_keeps_size_and_repeats_itself(
     assert inside.any(), "something was painted"
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=str)
+@pytest.mark.parametrize("family", of("encode"), ids=str)
+def test_an_encoder_answers_with_unit_rows(
+    family: Family, models: dict[str, Any], picture: Image.Image
+) -> None:
+    """Row i is picture i, alone or beside others; words lie in the same space or are refused."""
+    model = models[str(family)]
+    assert isinstance(model, Encoder)
+    pictures = [picture, picture.rotate(90), picture.resize((40, 90))]
+    together = model.encode_images(pictures)
+    assert together.dtype == np.float32
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    for row, one in enumerate(pictures):
+        assert np.allclose(model.encode_images([one])[0], together[row], atol=1e-5)
+    width = together.shape[1]
+    assert width > 1
+    assert model.encode_images([]).shape == (0, width)
+    assert model.takes_text == (PromptKind.TEXT in catalog.families()[family.name].accepts)
+    if model.takes_text:
+        words = model.encode_texts(["a cat", "a dog", ""])
+        assert words.shape == (3, width)
+        assert words.dtype == np.float32
+        assert np.allclose(np.linalg.norm(words, axis=1), 1, atol=1e-5)
+        assert model.encode_texts([]).shape == (0, width)
+    else:
+        with pytest.raises(UnsupportedPrompt, match=r"reads no words.*mini-clip"):
+            model.encode_texts(["a cat"])
+
+
+@pytest.mark.parametrize("family", of("caption"), ids=str)
+def test_a_captioner_answers_each_picture(
+    family: Family, models: dict[str, Any], picture: Image.Image
+) -> None:
+    """The same sentence for the same picture, whatever else was asked."""
+    model = models[str(family)]
+    assert isinstance(model, Captioner)
+    pictures = [picture, picture.rotate(90), picture]
+    together = model.caption(pictures)
+    assert len(together) == 3
+    assert all(isinstance(sentence, str) and sentence for sentence in together)
+    assert together[0] == together[2] == model.caption([picture])[0]
+    assert model.caption([]) == []
+
+
+@pytest.mark.parametrize("family", [*of("encode"), *of("caption")], ids=str)
+def test_a_picture_that_is_not_rgb_is_refused(
+    family: Family, models: dict[str, Any], picture: Image.Image
+) -> None:
+    model = models[str(family)]
+    with pytest.raises(ImageError, match="RGB images, got mode L"):
+        (model.encode_images if family.task == "encode" else model.caption)([picture.convert("L")])
+
+
+@pytest.mark.parametrize("family", [*PROMPTED, *of("inpaint")], ids=str)
 def test_a_setting_without_effect_is_refused(
     family: Family, models: dict[str, Any], picture: Image.Image
 ) -> None:

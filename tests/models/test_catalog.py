@@ -11,15 +11,27 @@ from limner.prompts import PromptKind
 
 ENTRIES = list(catalog.catalog().values())
 OPTIONS = {"segment": SegmentOptions, "detect": DetectOptions, "inpaint": InpaintOptions}
+MINIS = [entry for entry in ENTRIES if entry.shipped]
 
 
-def test_every_checkpoint_of_the_first_issue_is_there() -> None:
-    assert len(ENTRIES) == 16
+def test_every_checkpoint_of_the_issues_is_there() -> None:
+    assert len(ENTRIES) == 29
     assert {task: len(catalog.names(task)) for task in catalog.TASKS} == {
-        "segment": 6,
-        "detect": 6,
-        "inpaint": 4,
+        "segment": 7,
+        "detect": 7,
+        "inpaint": 6,
+        "encode": 6,
+        "caption": 3,
     }
+    assert [entry.name for entry in MINIS] == [
+        "mini-sam",
+        "mini-owlvit",
+        "mini-sd-inpaint",
+        "mini-sd",
+        "mini-clip",
+        "mini-dino",
+        "mini-blip",
+    ]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -29,9 +41,16 @@ def test_an_entry_says_what_it_costs_and_allows(entry: catalog.Entry) -> None:
     assert entry.licence
     assert entry.size_from
     assert entry.commercial == "yes" or entry.limits, "a limit must be explained"
-    assert entry.weightless == (entry.size_mb == 0)
-    assert set(entry.defaults) <= {f.name for f in dataclasses.fields(OPTIONS[entry.task])}
-    if not entry.weightless:
+    options = OPTIONS.get(entry.task)
+    known = {f.name for f in dataclasses.fields(options)} if options else set()
+    assert set(entry.defaults) <= known
+    if entry.weightless:
+        assert entry.size_mb == 0
+    elif entry.shipped:
+        assert entry.size == "ships with limner"
+        assert entry.commercial == "yes"
+    else:
+        assert entry.size_mb > 0
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repo or "")
         assert any(pattern.endswith(".safetensors") for pattern in entry.allow)
         assert not [p for p in entry.allow if p.endswith((".bin", ".ckpt", ".pt", ".onnx"))]
@@ -56,7 +75,16 @@ def test_every_family_has_code_and_facts() -> None:
 
 
 def test_the_table_says_what_the_adapters_say() -> None:
-    from limner.models import classical, owlvit, sam, stable_diffusion, stable_diffusion_folder
+    from limner.models import (
+        blip,
+        classical,
+        clip,
+        dino,
+        owlvit,
+        sam,
+        stable_diffusion,
+        stable_diffusion_folder,
+    )
 
     adapters = {
         "sam": sam.Sam,
@@ -72,9 +100,12 @@ def test_the_table_says_what_the_adapters_say() -> None:
         "stable_diffusion": stable_diffusion.StableDiffusion,
         "opencv_inpaint": classical.OpenCvInpaint,
     }
-    for name, painter in painters.items():
-        assert (PromptKind.TEXT in families[name].accepts) is painter.takes_text
-    assert set(adapters) | set(painters) == set(families)
+    encoders = {"clip": clip.Clip, "dino": dino.Dino}
+    for name, reader in (painters | encoders).items():
+        assert (PromptKind.TEXT in families[name].accepts) is reader.takes_text
+    captioners = {"blip": blip.Blip}
+    assert set(adapters) | set(painters) | set(encoders) | set(captioners) == set(families)
+    assert set(families["dino"].types) == set(dino.ARCHITECTURES)
     assert set(families["stable_diffusion"].types) == set(stable_diffusion_folder.PIPELINES)
 
 
@@ -85,16 +116,18 @@ def test_every_family_loads_by_its_name() -> None:
 
 
 def test_profiles_name_a_model_for_every_task() -> None:
-    assert set(catalog.profiles()) == {"classical", "small", "base", "large"}
+    assert set(catalog.profiles()) == {"classical", "mini", "small", "base", "large"}
     for name in catalog.profiles():
         chosen = catalog.profile(name)
-        assert set(chosen) == set(catalog.TASKS)
+        lacks = {"encode", "caption"} if name == "classical" else set()
+        assert set(chosen) == set(catalog.TASKS) - lacks
         assert {catalog.catalog()[model].task: model for model in chosen.values()} == dict(chosen)
     assert all(catalog.catalog()[m].weightless for m in catalog.profile("classical").values())
+    assert all(catalog.catalog()[m].shipped for m in catalog.profile("mini").values())
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownModel, match="classical, small, base, large"):
+    with pytest.raises(UnknownModel, match="classical, mini, small, base, large"):
         catalog.profile("tiny")
 
 
@@ -175,6 +208,16 @@ def test_weightless_models_do_every_task() -> None:
     assert catalog.weightless("inpaint") == ("opencv-inpaint",)
 
 
+def test_the_minis_do_every_task_with_nothing_to_fetch() -> None:
+    assert {task: catalog.offline(task) for task in catalog.TASKS} == {
+        "segment": ("grabcut", "mini-sam"),
+        "detect": ("haar", "mini-owlvit"),
+        "inpaint": ("opencv-inpaint", "mini-sd-inpaint", "mini-sd"),
+        "encode": ("mini-clip", "mini-dino"),
+        "caption": ("mini-blip",),
+    }
+
+
 def test_commercial_safe_refuses_and_names_what_may_be_used() -> None:
     refused = 0
     for entry in ENTRIES:
@@ -222,6 +265,7 @@ def test_parse_gives_a_model_its_familys_files() -> None:
         ("[families.sam]", "[families.mas]", "mas"),
         ('segment = "m"', 'segment = "n"', "has n"),
         ("[profiles.p]", "[profile.p]", "profile"),
+        ('repo = "a/b"', 'repo = "a/b"\nshipped = true', "one or none"),
     ],
 )
 def test_a_mistake_in_the_table_is_an_error(old: str, new: str, complaint: str) -> None:

@@ -70,7 +70,8 @@ def batch_options(command: Command) -> Command:
             "--profile",
             default="classical",
             show_default=True,
-            help="Which models by default: classical needs no weights; small, base, large.",
+            help="Which models by default: classical has no weights; mini ships with limner and "
+            "knows drawn things; small, base, large.",
         ),
         click.option("--fail-if-empty", is_flag=True, help="Exit with 1 when nothing is found."),
         click.option(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from limner.models.catalog import Entry
     from limner.protocols import OnStep
 
-TASKS = ("segment", "detect", "inpaint")
+TASKS = ("segment", "detect", "inpaint", "encode", "caption")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,7 +76,7 @@ def pull(names: tuple[str, ...], revision: str | None, commercial_safe: bool, ye
             catalog.require_commercial(entry)
         limits = f": {entry.limits}" if entry.limits else ""
         _say(f"{entry.name}: {entry.size}, {entry.licence}{limits}")
-    fetching = any(not store.is_here(entry) or revision for entry in chosen)
+    fetching = any(not entry.shipped and (revision or not store.is_here(entry)) for entry in chosen)
     if fetching and not yes and sys.stdin.isatty():
         click.confirm("Fetch?", default=True, abort=True, err=True)
     for entry in chosen:
@@ -85,6 +85,8 @@ def pull(names: tuple[str, ...], revision: str | None, commercial_safe: bool, ye
         if weights.path is None:
             _say(f"{entry.name} needs no download.")
         else:
+            if entry.shipped:
+                _say(f"{entry.name} ships with limner: it is here, and there is nothing to fetch.")
             click.echo(weights.path)
 
 
@@ -102,7 +104,7 @@ def where(name: str | None) -> None:
         _say(f"{entry.name} has no files: it works as it is.")
         return
     if not store.is_here(entry):
-        _say(f"{entry.name} is not there yet: limner models pull {entry.name}")
+        _say(f"{entry.name} is not there{'' if entry.shipped else ' yet'}: {_how_to_get(entry)}")
     click.echo(store.where(entry))
 
 
@@ -121,12 +123,12 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
     locked = None if entry.weightless else store.locked(entry)
     facts = entry.to_dict()
-    facts["approximate"] = not entry.weightless
+    facts["approximate"] = not (entry.weightless or entry.shipped)
     facts["accepts"] = sorted(catalog.families()[entry.family].accepts)
     facts["here"] = store.is_here(entry)
     facts["path"] = None if entry.weightless else str(store.where(entry))
     facts["commit"] = locked.commit if locked else None
-    facts["pulled_at"] = locked.pulled_at if locked else None
+    facts["pulled_at"] = locked.pulled_at or None if locked else None
     facts["files"] = {p: m.sha256 for p, m in locked.files.items()} if locked else {}
     if entry.family == "opencv_inpaint":
         from limner.models.fill import METHODS
@@ -144,7 +146,10 @@ def _explained(entry: Entry, facts: dict[str, Any]) -> Iterator[tuple[str, str]]
         yield "takes", ", ".join(facts["accepts"])
     yield "licence", entry.licence
     yield "commercial", entry.commercial + (f": {entry.limits}" if entry.limits else "")
-    yield "size", entry.size + ("" if entry.weightless else f" ({entry.size_from})")
+    if entry.shipped:
+        yield "size", f"{entry.size_mb:g} MB, {entry.size}"
+    else:
+        yield "size", entry.size + ("" if entry.weightless else f" ({entry.size_from})")
     if entry.repo:
         was = f" (was {', '.join(entry.former)})" if entry.former else ""
         yield "repository", entry.repo + was + (" (gated)" if entry.gated else "")
@@ -153,12 +158,19 @@ def _explained(entry: Entry, facts: dict[str, Any]) -> Iterator[tuple[str, str]]
     for method, meaning in facts.get("methods", {}).items():
         yield "method", f"{method}: {meaning}"
     if not facts["here"]:
-        yield "here", f"no: limner models pull {entry.name}"
-    elif entry.repo:
+        yield "here", f"no: {_how_to_get(entry)}"
+    elif facts["path"]:
         yield "here", facts["path"]
     if facts["pulled_at"]:
         yield "commit", f"{facts['commit'] or 'not known (copied here)'}, {facts['pulled_at']}"
+    if facts["files"]:
         yield "files", f"{len(facts['files'])}{', all as recorded' if 'verified' in facts else ''}"
+
+
+def _how_to_get(entry: Entry) -> str:
+    from limner.models.shipped import REINSTALL
+
+    return REINSTALL if entry.shipped else f"limner models pull {entry.name}"
 
 
 def _print_table(entries: list[Entry]) -> None:

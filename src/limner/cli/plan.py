@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from limner.session import Session
 
 STEPS = 50
-"""Denoising steps when none were given: the default of diffusers' inpaint pipelines."""
+"""Denoising steps when neither the command nor the catalog says: diffusers' own default."""
 
 
 def print_plan(
@@ -45,7 +45,8 @@ def print_plan(
         cost = COSTS.get(row["model"])
         if cost:
             count = prompts if task == "segment" else max(len(objects), 1)
-            seconds = cost.seconds(count, (steps or STEPS) if task == "inpaint" else 0)
+            denoising = (steps or _default_steps(session)) if task == "inpaint" else 0
+            seconds = cost.seconds(count, denoising)
             if task == "inpaint":
                 seconds *= pictures
             row |= {
@@ -79,6 +80,11 @@ def _row(session: Session, task: str) -> dict[str, Any]:
         "download": entry.size,
         "here": entry.weightless or store.is_here(entry),
     }
+
+
+def _default_steps(session: Session) -> int:
+    entry = session.models.entry("inpaint")
+    return int(entry.defaults.get("num_inference_steps", STEPS)) if entry else STEPS
 
 
 def _line(row: dict[str, Any]) -> str:

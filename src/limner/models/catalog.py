@@ -17,9 +17,10 @@ from types import MappingProxyType
 from typing import Any
 
 from limner.errors import LicenceRefused, ModelError, UnknownModel
+from limner.models import shipped
 from limner.prompts import PromptKind
 
-TASKS = ("segment", "detect", "inpaint")
+TASKS = ("segment", "detect", "inpaint", "encode", "caption")
 COMMERCIAL = ("yes", "no", "restricted")
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
@@ -30,6 +31,9 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "grabcut": "limner.models.classical:load_grabcut",
         "opencv_inpaint": "limner.models.classical:load_opencv_inpaint",
         "haar": "limner.models.classical:load_haar",
+        "clip": "limner.models.clip:load",
+        "dino": "limner.models.dino:load",
+        "blip": "limner.models.blip:load",
     }
 )
 """``module:function`` of each family's ``load(weights, runtime)``; imported only when used."""
@@ -60,6 +64,7 @@ class Entry:
     size_mb: float
     size_from: str
     repo: str | None = None
+    shipped: bool = False
     limits: str = ""
     gated: bool = False
     former: tuple[str, ...] = ()
@@ -69,12 +74,14 @@ class Entry:
 
     @property
     def weightless(self) -> bool:
-        """Works with nothing downloaded."""
-        return self.repo is None
+        """An algorithm: it has no weights at all."""
+        return self.repo is None and not self.shipped
 
     @property
     def size(self) -> str:
         """The approximate download, for people."""
+        if self.shipped:
+            return "ships with limner"
         if self.weightless:
             return "no download"
         return (
@@ -125,6 +132,12 @@ def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> 
     specs = {spec.name: spec for spec in dataclasses.fields(Entry)}
     _known(f"model {name}", table, set(specs) - {"name"})
     needed = {"description", "task", "family", "licence", "commercial", "size_mb", "size_from"}
+    if table.get("shipped"):
+        if "repo" in table:
+            raise ModelError(
+                f"The catalog's model {name} ships and has a repo: it has one or none."
+            )
+        table = {"size_mb": shipped.megabytes(name), "size_from": "its files", **table}
     if missing := sorted(needed - set(table)):
         raise ModelError(f"The catalog's model {name} lacks {', '.join(missing)}.")
     _known(f"the task of {name}", {table["task"]}, set(TASKS))
@@ -228,8 +241,14 @@ def names(task: str) -> tuple[str, ...]:
 
 
 def weightless(task: str) -> tuple[str, ...]:
-    """Names of the models that do this task with nothing downloaded."""
+    """Names of the models that do this task without weights."""
     return tuple(e.name for e in catalog().values() if e.task == task and e.weightless)
+
+
+def offline(task: str) -> tuple[str, ...]:
+    """Names of the models that do this task with nothing to fetch."""
+    here = [e for e in catalog().values() if e.weightless or e.shipped]
+    return tuple(e.name for e in here if e.task == task)
 
 
 def commercial(task: str) -> tuple[str, ...]:

@@ -181,7 +181,8 @@ class Haar:
             if kind not in KINDS:
                 raise PromptError(
                     f"{self.ref.name} knows {', '.join(KINDS)}; got {phrase!r}. For any other "
-                    "phrase name a detector such as owlvit-base-patch32 (--detector)."
+                    "phrase take --profile small, or --profile mini (nothing to fetch; it knows "
+                    "drawn things), or name a detector such as owlvit-base-patch32 (--detector)."
                 )
             xyxy, scores = cascade_detect(pixels, kind)
             keep = scores >= options.least_score(phrase, 0.0)

@@ -50,6 +50,19 @@ COSTS: dict[str, Cost] = {
     "sd15-inpaint": Cost(memory_gb=3.0, image=11.7, step=6.3, measured=False),
     "sd2-inpaint": Cost(memory_gb=3.0, image=11.7, step=6.3),
     "sdxl-inpaint": Cost(memory_gb=8.0, image=47, step=52),
+    "clip-vit-base-patch32": Cost(memory_gb=0.8, image=0.1, prompt=0.05, measured=False),
+    "clip-vit-large-patch14": Cost(memory_gb=2.0, image=1.6, prompt=0.1, measured=False),
+    "dinov2-small": Cost(memory_gb=0.3, image=0.1, measured=False),
+    "dino-vits16": Cost(memory_gb=0.3, image=0.1, measured=False),
+    "blip-base": Cost(memory_gb=1.1, image=1.5, prompt=0.7, measured=False),
+    "blip-large": Cost(memory_gb=2.0, image=4.5, prompt=0.7, measured=False),
+    "mini-sam": Cost(memory_gb=0.1, image=0.05, prompt=0.02, measured=False),
+    "mini-owlvit": Cost(memory_gb=0.1, image=0.02, prompt=0.01, measured=False),
+    "mini-sd-inpaint": Cost(memory_gb=0.2, image=0.1, step=0.05, measured=False),
+    "mini-sd": Cost(memory_gb=0.2, image=0.1, step=0.05, measured=False),
+    "mini-clip": Cost(memory_gb=0.1, image=0.01, prompt=0.01, measured=False),
+    "mini-dino": Cost(memory_gb=0.1, image=0.01, measured=False),
+    "mini-blip": Cost(memory_gb=0.1, image=0.02, prompt=0.1, measured=False),
 }
 """Every model of the catalog; a test holds the two together."""
 

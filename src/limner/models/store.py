@@ -8,7 +8,8 @@
         ├── sam-vit-base/         as ``from_pretrained`` reads it, and limner.json: its lock entry
         └── .pulling/             unfinished downloads; their finished files aren't fetched twice
 
-A folder under ``models/`` is complete, for it is renamed into place.
+A folder under ``models/`` is complete, for it is renamed into place. Models that ship with limner
+lie in the package (``shipped.py``); nothing is written of them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from limner.errors import ModelError, OutputError, UnknownModel, UnsafeWeights, WeightsMissing
-from limner.models import catalog, hub, lock
+from limner.errors import (
+    ModelError,
+    OptionError,
+    OutputError,
+    UnknownModel,
+    UnsafeWeights,
+    WeightsMissing,
+)
+from limner.models import catalog, hub, lock, shipped
 from limner.models.catalog import Entry
 from limner.models.hub import PICKLES, Say
 from limner.models.lock import LOCK, RECORD, FileMark, Locked, home
@@ -50,7 +58,8 @@ __all__ = [
 
 def where(model: str | Entry) -> Path:
     """The folder where a model is, or would be."""
-    return home() / "models" / _entry(model).name
+    entry = _entry(model)
+    return shipped.folder(entry.name) if entry.shipped else home() / "models" / entry.name
 
 
 def is_here(model: str | Entry) -> bool:
@@ -60,8 +69,11 @@ def is_here(model: str | Entry) -> bool:
 
 
 def locked(model: str | Entry) -> Locked | None:
-    """A model's entry in the lock."""
-    return lock.read(_entry(model).name)
+    """A model's entry in the lock; for one that ships, its files as they must be."""
+    entry = _entry(model)
+    if entry.shipped:
+        return Locked(None, None, "", shipped.recorded(entry.name))
+    return lock.read(entry.name)
 
 
 def identity(entry: Entry) -> str:
@@ -98,7 +110,8 @@ def find(model: str | Entry) -> Weights:
 
     The sizes of all files are held against the lock, and their hashes too when one was changed
     since they were last read. A folder that was copied here is checked against the record inside
-    it, then entered in the lock, if that can be written.
+    it, then entered in the lock, if that can be written. The files of a model that ships are read
+    and held against the catalog's hashes, once a process.
 
     Raises:
         WeightsMissing: with how to get them, and what works without.
@@ -133,12 +146,18 @@ def verify(model: str | Entry) -> Locked | None:
 
 def missing(entry: Entry) -> str:
     """The message for weights that aren't here."""
-    now = ", ".join(catalog.weightless(entry.task)) or "nothing"
+    now = ", ".join(filter(is_here, catalog.offline(entry.task))) or "nothing"
+    if entry.shipped:
+        return (
+            f"The weights of {entry.name} ship with limner, and this installation was built "
+            f"without them (a slim build). To have them: {shipped.REINSTALL}; or copy the folder "
+            f"{where(entry)} from a full one. To {entry.task} now, with nothing to fetch: {now}."
+        )
     return (
         f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}). "
         f"With a network: `limner models pull {entry.name}`. Without: pull on another machine and "
         f"copy the folder that `limner models where {entry.name}` prints there to {where(entry)}. "
-        f"To {entry.task} now, with no weights: {now}."
+        f"To {entry.task} now, with nothing to fetch: {now}."
     )
 
 
@@ -148,6 +167,8 @@ def _checked(entry: Entry, *, thorough: bool = False) -> Locked:
     with _readable(folder):
         if not folder.is_dir():
             raise WeightsMissing(missing(entry))
+        if entry.shipped:
+            return shipped.check(entry.name, thorough=thorough)
         found = locked(entry)
         if found is None:
             return _adopt(entry, folder)
@@ -302,10 +323,13 @@ def pull(
     Raises:
         WeightsMissing: no network, no such repository any more, or no access to it.
         UnknownModel: no such revision.
+        OptionError: a revision of a model that ships.
         UnsafeWeights: the repository has only pickles, or what came isn't what was promised.
         OutputError: no room, or no permission to write.
     """
-    if entry.weightless:
+    if entry.shipped and revision:
+        raise OptionError(f"{entry.name} ships with limner: it has no other revisions to fetch.")
+    if entry.weightless or entry.shipped:
         return find(entry)
     staging = home() / "models" / ".pulling" / entry.name
     with _writable(entry):

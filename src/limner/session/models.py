@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from limner import images
@@ -11,7 +11,16 @@ from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, 
 from limner.models import catalog, runtime, store
 from limner.models.source import Runtime, Weights
 from limner.prompts import PromptKind
-from limner.protocols import Detector, ImageEmbedding, Inpainter, Model, ModelRef, Segmenter
+from limner.protocols import (
+    Captioner,
+    Detector,
+    Encoder,
+    ImageEmbedding,
+    Inpainter,
+    Model,
+    ModelRef,
+    Segmenter,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,7 +28,13 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 ModelT = TypeVar("ModelT", bound=Model)
 
-TASKS = ("detect", "segment", "inpaint")
+TASKS = ("detect", "segment", "inpaint", "encode", "caption")
+
+MINI_ANSWERS = (
+    "{name} is a mini: the models that ship with limner are tiny and were trained on composed "
+    "scenes of drawn things, so on a photograph expect little of them."
+)
+"""Said once a session, when the first mini is loaded."""
 
 EMBEDDINGS_KEPT = 4
 """Image embeddings kept by content; SAM's is 4 MB, GrabCut's the picture itself."""
@@ -56,6 +71,9 @@ class Models:
         self._pool = runtime.ModelPool(memory_budget)
         self._runtime: Runtime | None = None
         self._weights: dict[str, Weights] = {}
+        self._minis: set[str] = set()
+        """Names of the chosen models that ship with limner."""
+        self._mini_said = False
         self._embeddings: OrderedDict[tuple[str, str], ImageEmbedding] = OrderedDict()
 
     def entry(self, task: str) -> catalog.Entry | None:
@@ -69,9 +87,11 @@ class Models:
         """
         name = self.names.get(task)
         if name is None:
+            others = self.profiles_able((), task)
             raise UnknownModel(
                 f"The profile {self.profile} has no model to {task}; "
-                f"name one of {', '.join(catalog.names(task))}."
+                + (f"take {others}, or " if others else "")
+                + f"name one of {', '.join(catalog.names(task))}."
             )
         if is_folder(name):
             if self._commercial_safe:
@@ -102,6 +122,8 @@ class Models:
         if name not in self._weights:
             entry = self.entry(task)
             self._weights[name] = store.find(entry.name) if entry else store.from_folder(name)
+            if entry and entry.shipped:
+                self._minis.add(name)
         return self._weights[name]
 
     def identities(self, tasks: Iterable[str] | None = None) -> dict[str, str]:
@@ -134,13 +156,34 @@ class Models:
         A commercial-safe session names those that it would not refuse. Empty when there is none.
         """
         kinds = tuple(kinds)
-        can = [
+        can = self._able(kinds, task)
+        profiles = self.profiles_able(kinds, task)
+        if not can:
+            return ""
+        return f"Models that can: {', '.join(can)}" + (f"; or {profiles}." if profiles else ".")
+
+    def profiles_able(self, kinds: Collection[PromptKind], task: str) -> str:
+        """Other profiles than the session's whose model can, as flags; empty when there is none."""
+        can, here = self._able(kinds, task), catalog.offline(task)
+        flags = [
+            f"--profile {name}" + (" (nothing to fetch)" if chosen[task] in here else "")
+            for name, chosen in catalog.profiles().items()
+            if name != self.profile and chosen.get(task) in can
+        ]
+        return " or ".join(filter(None, [", ".join(flags[:-1]), *flags[-1:]]))
+
+    def painters(self) -> str:
+        """What to take to paint from words."""
+        can = [PromptKind.TEXT], "inpaint"
+        return self.profiles_able(*can) or f"one of {', '.join(self._able(*can))}"
+
+    def _able(self, kinds: Collection[PromptKind], task: str) -> list[str]:
+        return [
             name
             for name in catalog.names(task)
             if all(name in catalog.able(kind, task=task) for kind in kinds)
             and (not self._commercial_safe or name in catalog.commercial(task))
         ]
-        return f"Models that can: {', '.join(can)}." if can else ""
 
     # mypy wants a concrete class where a protocol is named (type-abstract); isinstance takes one.
 
@@ -156,12 +199,23 @@ class Models:
     def inpainter(self) -> Inpainter:
         return self._load("inpaint", Inpainter)  # type: ignore[type-abstract]
 
+    @property
+    def encoder(self) -> Encoder:
+        return self._load("encode", Encoder)  # type: ignore[type-abstract]
+
+    @property
+    def captioner(self) -> Captioner:
+        return self._load("caption", Captioner)  # type: ignore[type-abstract]
+
     def _load(self, task: str, kind: type[ModelT]) -> ModelT:
         weights = self.weights(task)
         model = self._pool.get(weights, self._runtime_for(weights))
         if not isinstance(model, kind):
             raise ModelError(f"{weights.ref.name} ({weights.ref.family}) can't {task}.")
         self.answered[task] = weights.ref
+        if self.names[task] in self._minis and not self._mini_said:
+            self._say(MINI_ANSWERS.format(name=weights.ref.name))
+            self._mini_said = True
         return model
 
     def _runtime_for(self, weights: Weights) -> Runtime:

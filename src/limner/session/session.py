@@ -30,8 +30,8 @@ class Session:
 
     Args:
         profile: a row of the catalog's profiles, naming a model for each task.
-        models: task ("detect", "segment", "inpaint") -> model name or local folder; overrides the
-            profile.
+        models: task ("detect", "segment", "inpaint", "encode", "caption") -> model name or local
+            folder; overrides the profile.
         commercial_safe: refuse models whose licence bars commercial use.
         device, dtype: see ``models.runtime.choose``; None chooses.
         memory_budget: bytes of live models; None is half of the machine's memory.
@@ -186,8 +186,8 @@ class Session:
         if not inpainter.takes_text:
             raise UnsupportedPrompt(
                 f"{inpainter.ref.name} continues what surrounds a hole and can't follow words: "
-                "to paint something new name a diffusion model such as sd15-inpaint, "
-                "or use remove to take the object away."
+                f"to paint something new take {self.models.painters()}, or use remove to take the "
+                "object away."
             )
         return self._repaint("edit", image, find, paint, finding, inpaint, edit, on_step)
 
@@ -309,8 +309,8 @@ class Session:
         painter = self.models.inpainter
         if not painter.takes_text:
             raise UnsupportedPrompt(
-                f"{painter.ref.name} can't follow words: to paint a background name a diffusion "
-                "model such as sd15-inpaint, or give a blur, a colour or a picture instead."
+                f"{painter.ref.name} can't follow words: to paint a background take "
+                f"{self.models.painters()}, or give a blur, a colour or a picture instead."
             )
         return painter
 

@@ -1,0 +1,55 @@
+"""BLIP (Li et al. 2022, arXiv 2201.12086) says in a sentence what is in a picture, through
+transformers' ``BlipForConditionalGeneration``. The same picture always gets the same sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil
+
+from limner.models.memory import guard_memory
+from limner.models.pretrained import check_side, folder_of, pixels, read_model, read_part
+from limner.models.source import Runtime, Weights
+from limner.protocols import ModelRef
+
+TOKENS = 40
+"""A caption's length at most. Those of COCO, which BLIP learned from, have about a dozen words."""
+ADVICE = "take a smaller model, such as blip-base, or load it in bfloat16"
+
+
+def load(weights: Weights, runtime: Runtime) -> Blip:
+    """Read a folder made by ``save_pretrained``: weights, image processor and tokenizer.
+
+    Raises:
+        WeightsMissing: no folder, or a file or tensors of the model are not in it.
+        ModelError: the folder holds another kind of model, or files of two.
+    """
+    path, _ = folder_of(weights, ("blip",))
+    model = read_model(BlipForConditionalGeneration, weights, path, runtime)
+    processor = read_part(BlipImageProcessorPil, weights, path)
+    check_side(processor, path, model.config.vision_config.image_size)
+    return Blip(weights.ref, model, processor, read_part(AutoTokenizer, weights, path))
+
+
+class Blip:
+    """A ``Captioner``."""
+
+    def __init__(self, ref: ModelRef, model: Any, processor: Any, tokenizer: Any) -> None:
+        self.ref = ref
+        self._model = model
+        self._processor = processor
+        self._tokenizer = tokenizer
+
+    def caption(self, images: Sequence[Image.Image]) -> list[str]:
+        """One sentence a picture: at each word the likeliest."""
+        sentences: list[str] = []
+        with torch.inference_mode(), guard_memory(ADVICE):
+            for batch in pixels(self._processor, images, self.ref.name, self._model):
+                tokens = self._model.generate(
+                    pixel_values=batch, max_new_tokens=TOKENS, do_sample=False, num_beams=1
+                )
+                sentences += self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [sentence.strip() for sentence in sentences]

@@ -1,0 +1,121 @@
+"""A folder that ``save_pretrained`` made, read so that nothing in it is filled in at random."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from limner.errors import ImageError, ModelError, WeightsMissing
+from limner.models.source import Runtime, Weights
+
+IMAGES_AT_ONCE = 16
+"""Pictures in one pass of an encoder: more is no faster on a CPU."""
+
+
+def folder_of(weights: Weights, kinds: Collection[str]) -> tuple[Path, str]:
+    """The model's folder, and which of ``kinds`` its config says it is.
+
+    Raises:
+        WeightsMissing: no folder, or no config in it.
+        ModelError: another kind of model.
+    """
+    name, path = weights.ref.name, weights.path
+    if path is None:
+        raise WeightsMissing(f"{name} needs a folder of weights, and none was given.")
+    try:
+        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except OSError as error:
+        raise WeightsMissing(f"{name} can't be read from {path}: {error}") from error
+    if kind not in kinds:
+        known = " and ".join(kinds)
+        raise ModelError(f"{path} holds a {kind} model; this family reads {known}.")
+    return path, str(kind)
+
+
+def read_model(
+    architecture: Any, weights: Weights, path: Path, runtime: Runtime, **given: Any
+) -> Any:
+    """The model on its device, ready to answer; ``given`` goes to its constructor.
+
+    Raises:
+        WeightsMissing: a file, or tensors of the model, are not there.
+    """
+    name = weights.ref.name
+    try:
+        model, info = architecture.from_pretrained(
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=getattr(torch, runtime.dtype),
+            output_loading_info=True,
+            **given,
+        )
+    except OSError as error:
+        raise WeightsMissing(f"{name} can't be read from {path}: {error}") from error
+    if lacking := sorted(info["missing_keys"]):
+        # transformers would fill them with random numbers
+        raise WeightsMissing(
+            f"The weights in {path} lack {len(lacking)} of {name}'s tensors, such as {lacking[0]}: "
+            "get them again."
+        )
+    return model.eval().requires_grad_(False).to(runtime.device)
+
+
+def read_part(part: Any, weights: Weights, path: Path, **given: Any) -> Any:
+    """An image processor or a tokenizer.
+
+    Raises:
+        WeightsMissing: its file is not there.
+    """
+    try:
+        return part.from_pretrained(path, local_files_only=True, **given)
+    except OSError as error:
+        raise WeightsMissing(f"{weights.ref.name} can't be read from {path}: {error}") from error
+
+
+def check_side(processor: Any, path: Path, side: int) -> None:
+    """Refuse an image processor that makes pictures of another size than the model takes.
+
+    Raises:
+        ModelError: it does.
+    """
+    made = processor.crop_size if processor.do_center_crop else processor.size
+    if (made["width"], made["height"]) != (side, side):
+        raise ModelError(
+            f"{path} holds a model for images of {side} pixels and an image processor that makes "
+            f"them {made['width']} x {made['height']}: get the files of one model."
+        )
+
+
+def pixels(
+    processor: Any, images: Sequence[Image.Image], name: str, like: torch.nn.Module
+) -> Iterator[torch.Tensor]:
+    """Batches of pictures as (N, 3, H, W) tensors of the model's device and number format.
+
+    Raises:
+        ImageError: a picture that isn't RGB.
+    """
+    weight = next(like.parameters())
+    for image in images:
+        if image.mode != "RGB":
+            raise ImageError(f"{name} sees RGB images, got mode {image.mode}.")
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        batch = list(images[start : start + IMAGES_AT_ONCE])
+        made = processor(images=batch, return_tensors="pt")["pixel_values"]
+        yield made.to(weight.device, weight.dtype)
+
+
+def unit_rows(features: Sequence[torch.Tensor], width: int) -> npt.NDArray[np.float32]:
+    """Batches of (n, width) features as one (N, width) float32 array of rows of length 1."""
+    if not features:
+        return np.zeros((0, width), dtype=np.float32)
+    rows = torch.cat(list(features)).float()
+    unit: npt.NDArray[np.float32] = (rows / rows.norm(dim=-1, keepdim=True)).cpu().numpy()
+    return unit
