@@ -74,7 +74,7 @@ def crop(
 
 
 def blended(rng: np.random.Generator, noun: str) -> Drawing:
-    """A drawing between two styles of one noun: neither, so that no style can be learned by heart."""
+    """A drawing between two styles of one noun: neither, so that none can be learned by heart."""
     a, b = rng.choice(training_styles(), 2, replace=False)
     first, second = drawing(noun, str(a)), drawing(noun, str(b))
     size = (96, 96)
@@ -105,4 +105,4 @@ def recoloured(rng: np.random.Generator, image: Pixels) -> Pixels:
 
 def _corner(stamp: Floats, middle: npt.NDArray[np.floating]) -> tuple[int, int]:
     x, y = middle - np.array(stamp.shape[1::-1]) / 2
-    return int(round(float(x))), int(round(float(y)))
+    return round(float(x)), round(float(y))

@@ -278,6 +278,4 @@ def _fits(covered: Bools, stamp: Floats, others: Sequence[Bools]) -> bool:
     whole = np.count_nonzero(stamp[..., 3] > 127)
     if np.count_nonzero(covered) < LEAST_VISIBLE * whole or whole < 30:
         return False
-    return all(
-        np.count_nonzero(mask & covered) <= 0.25 * np.count_nonzero(mask) for mask in others
-    )
+    return all(np.count_nonzero(mask & covered) <= 0.25 * np.count_nonzero(mask) for mask in others)

@@ -1,13 +1,13 @@
 """mini-owlvit: phrases and example images to boxes.
 
-Cost: 45 minutes on one core. Target, in a held-out drawing style: AP50 .60 over all trained nouns in
-scenes of 1 to 6 things; .50 from one example image; .35 for unseen nouns by example.
+Cost: 45 minutes on one core. Target, in a held-out drawing style: AP50 .60 over all trained nouns
+in scenes of 1 to 6 things; .50 from one example image; .35 for unseen nouns by example.
 
-Starts from mini-clip, as OWL-ViT does from CLIP (arXiv 2205.06230). Every step asks for all trained
-nouns at once, and for what the batch's other pictures show: the class embedding of a thing in one
-picture is the query in the others, which is what an example image is later. The patches nearest to a
-thing's middle answer for it, each with the IoU of its box as the score to reach (VarifocalNet, arXiv
-2008.13367), so that the best box has the highest score.
+Starts from mini-clip, as OWL-ViT does from CLIP (arXiv 2205.06230). Every step asks for all
+trained nouns at once, and for what the batch's other pictures show: the class embedding of a thing
+in one picture is the query in the others, which is what an example image is later. The patches
+nearest to a thing's middle answer for it, each with the IoU of its box as the score to reach
+(VarifocalNet, arXiv 2008.13367), so that the best box has the highest score.
 """
 
 from __future__ import annotations

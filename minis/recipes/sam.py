@@ -1,12 +1,12 @@
 """mini-sam: points, boxes and earlier masks to masks.
 
-Cost: 40 minutes on one core. Target, in a held-out drawing style: mean IoU .88 from the box; .78, .85
-and .88 from 1, 3 and 5 clicks; the chosen of three candidates within .05 of the best.
+Cost: 40 minutes on one core. Target, in a held-out drawing style: mean IoU .88 from the box; .78,
+.85 and .88 from 1, 3 and 5 clicks; the chosen of three candidates within .05 of the best.
 
-The training of Segment Anything (arXiv 2304.02643, appendix A) in small: a first prompt, then clicks
-where the last answer is wrong, with the last mask given back or not. One lone click gets three
-candidates, of which the best one learns; everything else gets one. A click beside all things teaches
-the IoU head that there is nothing.
+The training of Segment Anything (arXiv 2304.02643, appendix A) in small: a first prompt, then
+clicks where the last answer is wrong, with the last mask given back or not. One lone click gets
+three candidates, of which the best one learns; everything else gets one. A click beside all things
+teaches the IoU head that there is nothing.
 """
 
 from __future__ import annotations

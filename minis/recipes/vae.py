@@ -28,8 +28,8 @@ SIDE, LATENTS, WIDTH = 64, 16, 48
 BATCH = 16
 PLAN = Plan(steps=4500, learning_rate=1.2e-3, weight_decay=0.0, warmup=150, bf16=True)
 NOISE = 0.08
-"""Spread of what is added to the latents while training, beside their own of 1: neighbouring latents
-then mean neighbouring pictures, which is all that a diffusion model can hit."""
+"""Spread of what is added to the latents while training, beside their own of 1: neighbouring
+latents then mean neighbouring pictures, which is all that a diffusion model can hit."""
 
 
 def build() -> AutoencoderTiny:
