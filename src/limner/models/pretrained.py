@@ -86,11 +86,13 @@ def check_side(processor: Any, path: Path, side: int) -> None:
     Raises:
         ModelError: it does.
     """
-    made = processor.crop_size if processor.do_center_crop else processor.size
-    if (made["width"], made["height"]) != (side, side):
+    size = processor.crop_size if processor.do_center_crop else processor.size
+    made = (size["width"], size["height"])
+    if made != (side, side):
+        shape = f"{made[0]} x {made[1]}" if all(made) else "of any shape"
         raise ModelError(
             f"{path} holds a model for images of {side} pixels and an image processor that makes "
-            f"them {made['width']} x {made['height']}: get the files of one model."
+            f"them {shape}: get the files of one model."
         )
 
 

@@ -7,9 +7,10 @@ For the same numbers a picture is that of diffusers' own pipeline, bit for bit, 
 - No NSFW filter, even where the folder has one: it blacks out harmless photographs (CompVis
   #239, #331), costs 1.2 GB, and guards a public service, not one's own machine. No watermark
   either: whether diffusers adds one depends on which packages happen to be installed.
-- A U-Net of 4 input channels, made for text to image, works too: at each step diffusers puts
-  the noised original back around the mask. Such a model doesn't see the surroundings while it
-  paints; one made for inpainting (9 channels) does, and joins better.
+- A U-Net whose input is the latents alone (4 channels), made for text to image, works too: at each
+  step diffusers puts the noised original back around the mask. Such a model doesn't see the
+  surroundings while it paints; one made for inpainting (9: latents, mask, and the latents of what
+  is around it) does, and joins better.
 """
 
 from __future__ import annotations

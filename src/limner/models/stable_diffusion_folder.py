@@ -34,6 +34,9 @@ WITHOUT: Mapping[str, Mapping[str, Any]] = {
 }
 """What is left out of each pipeline."""
 
+USUAL = {"text to image": 4, "inpainting": 9}
+"""Input channels by which diffusers' pipelines know what a U-Net was made for."""
+
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 """The folders that hold weights."""
 
@@ -44,7 +47,7 @@ def open_pipeline(weights: Weights, runtime: Runtime) -> Any:
     Raises:
         WeightsMissing: no folder, or a part of it is missing.
         UnsafeWeights: a part's only weights are pickles.
-        ModelError: another kind of pipeline, or files that can't be read.
+        ModelError: another kind of pipeline or U-Net, or files that can't be read.
     """
     name, path = weights.ref.name, weights.path
     if path is None:
@@ -65,7 +68,46 @@ def open_pipeline(weights: Weights, runtime: Runtime) -> Any:
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{name} can't be read from {path}: {error}") from error
         pipe.to(runtime.device)
+    _tell_role(name, pipe)
     return _prepared(pipe, runtime)
+
+
+class Channels(int):
+    """Input channels of a U-Net, equal to their number and to the one that diffusers knows."""
+
+    usual: int
+
+    def __eq__(self, other: object) -> bool:
+        return other in (int(self), self.usual)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
+def _tell_role(name: str, pipe: Any) -> None:
+    """Have the pipeline see what its U-Net was made for, whatever the width of its latents.
+
+    diffusers asks whether it has 4 or 9 input channels, which is right for latents of 4 channels
+    only (``__call__`` of pipeline_stable_diffusion_inpaint.py).
+
+    Raises:
+        ModelError: a U-Net made for something else.
+    """
+    latents, channels = pipe.vae.config.latent_channels, pipe.unet.config.in_channels
+    roles = {latents: "text to image", 2 * latents + 1: "inpainting"}
+    if channels not in roles:
+        known = " or ".join(f"{count} ({role})" for count, role in roles.items())
+        raise ModelError(
+            f"{name} has a U-Net of {channels} input channels; with latents of {latents} channels "
+            f"limner paints with {known}."
+        )
+    told = Channels(channels)
+    told.usual = USUAL[roles[channels]]
+    if told.usual != channels:
+        pipe.unet.register_to_config(in_channels=told)
 
 
 def _read_index(name: str, path: Path) -> dict[str, Any]:
