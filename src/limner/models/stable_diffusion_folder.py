@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def open_pipeline(weights: Weights, runtime: Runtime) -> Any:
     index = _read_index(name, path)
     kind = _pipeline_kind(name, index)
     variant = _variant(name, path, index)
-    with guard_memory("take a smaller model, or half precision (bfloat16)"):
+    advice = "take a smaller model, or half precision (bfloat16)"
+    with guard_memory(advice), _errors_only(diffusers):
         try:
             pipe = _pipeline_class(kind).from_pretrained(
                 str(path),
@@ -160,10 +162,18 @@ def _prepared(pipe: Any, runtime: Runtime) -> Any:
 
 def _pipeline_class(kind: str) -> Any:
     """Its import says, for each image processor, that torchvision is missing; none is used."""
-    log: Any = transformers.utils.logging
+    with _errors_only(transformers):
+        return getattr(diffusers, kind)
+
+
+@contextmanager
+def _errors_only(library: Any) -> Iterator[None]:
+    """Of what a library logs. diffusers remarks on an ``AutoencoderTiny`` in a pipeline that takes
+    it, and on the settings which that class itself writes."""
+    log = library.utils.logging
     level = log.get_verbosity()
     log.set_verbosity_error()
     try:
-        return getattr(diffusers, kind)
+        yield
     finally:
         log.set_verbosity(level)
