@@ -6,6 +6,7 @@ import pytest
 
 from limner.errors import LicenceRefused, ModelError, UnknownModel
 from limner.models import catalog
+from limner.models.costs import COSTS
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
 from limner.prompts import PromptKind
 
@@ -54,6 +55,10 @@ def test_an_entry_says_what_it_costs_and_allows(entry: catalog.Entry) -> None:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repo or "")
         assert any(pattern.endswith(".safetensors") for pattern in entry.allow)
         assert not [p for p in entry.allow if p.endswith((".bin", ".ckpt", ".pt", ".onnx"))]
+
+
+def test_every_model_has_its_costs() -> None:
+    assert set(COSTS) == {entry.name for entry in ENTRIES}
 
 
 def test_no_dead_or_doubled_id_is_fetched() -> None:

@@ -218,6 +218,13 @@ def test_a_revision_is_fetched_and_an_unchanged_file_is_not(hub: HubServer) -> N
     assert store.verify(an_entry())
 
 
+def test_the_catalog_can_name_a_revision(hub: HubServer) -> None:
+    """Where main has only a pickle and the hub's own conversion is a pull request."""
+    hub.repos["someone/tiny-sam"].files = {"config.json": CONFIG, "pytorch_model.bin": b"pickle"}
+    hub.repos["someone/tiny-sam"].others["refs/pr/15"] = SAM
+    assert store.pull(an_entry(revision="refs/pr/15")).ref.revision == commit_of(SAM)
+
+
 def test_a_new_commit_is_taken_only_when_asked_for(hub: HubServer) -> None:
     first = store.pull(an_entry())
     hub.repos["someone/tiny-sam"].files = SAM | {"model.safetensors": NEWER}

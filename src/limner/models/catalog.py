@@ -64,6 +64,7 @@ class Entry:
     size_mb: float
     size_from: str
     repo: str | None = None
+    revision: str | None = None
     shipped: bool = False
     limits: str = ""
     gated: bool = False

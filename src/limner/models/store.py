@@ -316,7 +316,7 @@ def pull(
 
     Args:
         revision: a commit, branch, tag or ``refs/pr/N``. None: what is here, else the lock's
-            commit, else the newest.
+            commit, else the catalog's revision, else the newest.
         on_progress: gets ``(bytes done, bytes in all)``.
         say: hears what the user must be told: a fallback taken, half precision taken.
 
@@ -351,7 +351,7 @@ def _pull(
         return
     pinned = before.commit if before else None
     try:
-        snapshot = hub.look_up(entry, revision or pinned, say)
+        snapshot = hub.look_up(entry, revision or pinned or entry.revision, say)
         known = before if before and (before.repo, before.commit) == _version(snapshot) else None
         if known and intact:
             return
