@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 MISSING = "SHARED DATA MISSING"
+MINI_MISSING = "MINI MISSING"
+"""Tests of what the shipped models can do start their reason for being skipped with this."""
 
 # No timed assertions: a slow machine is no bug.
 settings.register_profile(
@@ -37,15 +39,13 @@ def shared_data() -> Path:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests did not run for want of data, so that green is not mistaken for whole."""
-    skipped = [
-        report
-        for report in terminalreporter.stats.get("skipped", [])
-        if MISSING in str(report.longrepr)
-    ]
-    if skipped:
-        terminalreporter.write_line(
-            f"{len(skipped)} tests were SKIPPED FOR MISSING DATA in {shared_data_folder()}: "
-            "set LIMNER_SHARED_DATA.",
-            red=True,
-            bold=True,
-        )
+    advice = {
+        MISSING: f"MISSING DATA in {shared_data_folder()}: set LIMNER_SHARED_DATA.",
+        MINI_MISSING: "MISSING WEIGHTS of minis in src/limner/models/minis: make minis.",
+    }
+    for mark, what in advice.items():
+        reports = terminalreporter.stats.get("skipped", [])
+        count = sum(mark in str(report.longrepr) for report in reports)
+        if count:
+            line = f"{count} tests were SKIPPED FOR {what}"
+            terminalreporter.write_line(line, red=True, bold=True)

@@ -1,0 +1,53 @@
+"""The shipped models, loaded as a user loads them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from PIL import Image
+
+from limner import Session
+from limner.models import shipped
+from limner.protocols import Captioner, Detector, Encoder, Segmenter
+from minis.scenes import Pixels
+
+
+class Shelf:
+    """limner's own adapters, by the profile ``mini``; each is loaded when it is first needed."""
+
+    @cached_property
+    def session(self) -> Session:
+        """The profile as it is."""
+        return Session(profile="mini", device="cpu", dtype="float32")
+
+    @property
+    def segmenter(self) -> Segmenter:
+        return self.session.models.segmenter
+
+    @property
+    def detector(self) -> Detector:
+        return self.session.models.detector
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.session.models.encoder
+
+    @property
+    def captioner(self) -> Captioner:
+        return self.session.models.captioner
+
+    @cached_property
+    def instance_encoder(self) -> Encoder:
+        """mini-dino."""
+        chosen = {"encode": "mini-dino"}
+        return Session(profile="mini", models=chosen, device="cpu", dtype="float32").models.encoder
+
+
+def is_there(name: str) -> bool:
+    """Whether a mini's weights lie in the package."""
+    return any(shipped.folder(name).rglob("*.safetensors"))
+
+
+def pictured(image: Pixels) -> Image.Image:
+    """(H, W, 3) RGB as limner's adapters take it."""
+    return Image.fromarray(image)
