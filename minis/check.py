@@ -60,6 +60,11 @@ PARTS = {
         ("painter-",),
         lambda shelf, quick: painting.measure(shelf, painting.QUICK if quick else painting.FULL),
     ),
+    "canvas": Part(
+        ("mini-sd", "mini-clip"),
+        ("canvas-",),
+        lambda shelf, quick: painting.measure_canvas(shelf, 1 if quick else 4),
+    ),
     "blip": Part(("mini-blip",), ("blip-",), lambda shelf, quick: captioning.measure(shelf)),
     "edit": Part(
         ("mini-sd-inpaint", "mini-owlvit", "mini-sam"),

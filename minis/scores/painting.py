@@ -18,6 +18,7 @@ from statistics import mean
 
 import numpy as np
 
+from limner import Session
 from limner.options import InpaintOptions
 from limner.prompts import Mask, Text, VisualPrompt
 from minis.captions import article
@@ -57,7 +58,7 @@ def measure(shelf: Shelf, amounts: Amounts) -> dict[str, float]:
     """With the nouns that the painters were taught."""
     from minis.recipes.painter import NOUNS
 
-    easel = Easel(shelf, Namer(shelf.encoder))
+    easel = Easel(shelf.session, Namer(shelf.encoder))
     some = NOUNS[:: amounts.every]
     return {
         **easel.recognised(NOUNS, amounts.holes),
@@ -68,12 +69,21 @@ def measure(shelf: Shelf, amounts: Amounts) -> dict[str, float]:
     }
 
 
+def measure_canvas(shelf: Shelf, each: int) -> dict[str, float]:
+    """mini-sd in the same holes, whose surroundings it doesn't see."""
+    from minis.recipes.painter import NOUNS
+
+    easel = Easel(shelf.canvas_session, Namer(shelf.encoder))
+    scores = easel.recognised(NOUNS, each)
+    return {f"canvas-{name.removeprefix('painter-')}": value for name, value in scores.items()}
+
+
 class Easel:
     """Paints, and asks mini-clip what it sees."""
 
-    def __init__(self, shelf: Shelf, namer: Namer) -> None:
+    def __init__(self, session: Session, namer: Namer) -> None:
         self.namer = namer
-        self._shelf = shelf
+        self._session = session
 
     def recognised(self, nouns: Sequence[str], each: int) -> dict[str, float]:
         """Among the first and the first five, over ``each`` holes for every noun."""
@@ -124,7 +134,7 @@ class Easel:
         return [self._paint(places[seed % PLACES], words, seed, guidance) for seed in seeds]
 
     def _paint(self, place: Hole, words: Text, seed: int, guidance: float | None) -> Pixels:
-        run = self._shelf.session.edit(
+        run = self._session.edit(
             pictured(place.image),
             [VisualPrompt(mask=Mask(place.mask))],
             words,

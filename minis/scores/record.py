@@ -33,7 +33,7 @@ class Verdict:
         if self.recorded is None:
             return False
         if self.measured is None:
-            return True
+            return self.bar.slack is not None
         return self.bar.worse(self.measured, self.recorded)
 
     @property
@@ -41,12 +41,12 @@ class Verdict:
         """What to tell the reader."""
         parts = []
         if self.measured is None:
-            parts.append("missing")
+            parts.append("missing" if self.bar.asked is not None else "")
         elif self.bar.asked is not None:
             parts.append("ok" if self.bar.met(self.measured) else "SHORT")
         if self.regressed:
             parts.append("WORSE THAN RECORDED")
-        return ", ".join(parts)
+        return ", ".join(filter(None, parts))
 
 
 def judge(asked: Sequence[Bar], measured: Scores, recorded: Scores) -> list[Verdict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from PIL import Image
@@ -18,7 +19,12 @@ class Shelf:
     @cached_property
     def session(self) -> Session:
         """The profile as it is."""
-        return Session(profile="mini", device="cpu", dtype="float32")
+        return session_with({})
+
+    @cached_property
+    def canvas_session(self) -> Session:
+        """mini-sd repaints."""
+        return session_with({"inpaint": "mini-sd"})
 
     @property
     def segmenter(self) -> Segmenter:
@@ -39,8 +45,12 @@ class Shelf:
     @cached_property
     def instance_encoder(self) -> Encoder:
         """mini-dino."""
-        chosen = {"encode": "mini-dino"}
-        return Session(profile="mini", models=chosen, device="cpu", dtype="float32").models.encoder
+        return session_with({"encode": "mini-dino"}).models.encoder
+
+
+def session_with(models: Mapping[str, str]) -> Session:
+    """The profile with other models for some tasks; everywhere computed alike."""
+    return Session(profile="mini", models=models, device="cpu", dtype="float32")
 
 
 def is_there(name: str) -> bool:
