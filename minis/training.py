@@ -40,6 +40,8 @@ class Plan:
     bf16: bool = True
     seed: int = 0
     beta2: float = 0.98
+    muon: bool = False
+    """Muon for the matrices of the layers, at AdamW's learning rate; AdamW for all else."""
     checkpoint_seconds: float = 180
 
 
@@ -54,14 +56,7 @@ def train(
     ``step_loss`` gets a generator that depends only on the plan's seed and the step, and computes
     with ``model``. Steps that a checkpoint holds are not done again.
     """
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
-        lr=plan.learning_rate,
-        betas=(0.9, plan.beta2),
-        weight_decay=plan.weight_decay,
-    )
+    optimizers = make_optimizers(model, plan)
     average = copy.deepcopy(model).requires_grad_(False)
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.pt"
@@ -70,7 +65,8 @@ def train(
         saved = torch.load(path, weights_only=True)
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         done, spent = saved["step"], saved["seconds"]
     model.train()
     torch.manual_seed(plan.seed + done)
@@ -78,16 +74,17 @@ def train(
     sums: dict[str, float] = {}
     for step in range(done, plan.steps):
         rate = learning_rate(step, plan)
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
         rng = np.random.default_rng([plan.seed, step])
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=plan.bf16):
             loss, numbers = step_loss(rng)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         if torch.isfinite(norm):
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
         _average(average, model, min(plan.ema, (1 + step) / (10 + step)))
         for key, value in (numbers | {"loss": float(loss.detach()), "norm": float(norm)}).items():
             sums[key] = sums.get(key, 0.0) + value
@@ -102,7 +99,7 @@ def train(
             state = {
                 "model": model.state_dict(),
                 "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "step": step + 1,
                 "seconds": spent + time.time() - start,
             }
@@ -110,6 +107,36 @@ def train(
             path.with_suffix(".tmp").replace(path)
             saved_at = time.time()
     return average.eval()
+
+
+def make_optimizers(model: torch.nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
+    """AdamW for everything, or for what Muon (arXiv 2502.16982) isn't made for."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    hidden = {
+        name
+        for name, p in trained.items()
+        if plan.muon and p.ndim == 2 and "layers." in name and "embed" not in name
+    }
+    others = [p for name, p in trained.items() if name not in hidden]
+    adam = torch.optim.AdamW(
+        [
+            {"params": [p for p in others if p.ndim > 1]},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=plan.learning_rate,
+        betas=(0.9, plan.beta2),
+        weight_decay=plan.weight_decay,
+    )
+    if not hidden:
+        return [adam]
+    muon = torch.optim.Muon(
+        [trained[name] for name in sorted(hidden)],
+        lr=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+        ns_steps=4,
+    )
+    return [adam, muon]
 
 
 def averaged(name: str, model: torch.nn.Module) -> torch.nn.Module:

@@ -20,13 +20,15 @@ import torch.nn.functional as F
 from transformers import SamConfig, SamImageProcessorPil, SamModel
 
 from minis import scenes
-from minis.scenes import SIDE, Bools
+from minis.scenes import SIDE, Bools, Scene
 from minis.training import SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = SHIPPED / "mini-sam"
-PLAN = Plan(steps=3200, learning_rate=8e-4, warmup=200, bf16=False, weight_decay=0.02)
+PLAN = Plan(steps=3000, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.02, muon=True)
 IMAGES, EACH = 8, 4
 LOW = SIDE // 2
+LOOKED_UP = ("iou_token", "mask_tokens", "point_embed", "not_a_point_embed", "no_mask_embed")
+"""Vectors, not matrices: what they start from is all that tells them apart."""
 MASK_LOGIT = 10.0
 """What a mask prompt's pixels become in limner's adapter, as in SAM 2."""
 
@@ -37,10 +39,10 @@ def build() -> SamModel:
     model = SamModel(
         SamConfig(
             vision_config={
-                "hidden_size": 160,
+                "hidden_size": 128,
                 "output_channels": 128,
                 "num_hidden_layers": 5,
-                "num_attention_heads": 5,
+                "num_attention_heads": 4,
                 "image_size": SIDE,
                 "patch_size": 8,
                 "window_size": 8,
@@ -65,12 +67,12 @@ def build() -> SamModel:
             if "positional_embedding" in name:  # Gaussian frequencies, fixed as in the paper
                 weight.normal_(0, 1)
                 weight.requires_grad_(False)
-            elif weight.ndim > 1 and "embed." not in name and "token" not in name:
-                torch.nn.init.xavier_uniform_(weight)
             elif weight.ndim == 1:
                 weight.zero_()
-            else:
+            elif any(part in name for part in LOOKED_UP):
                 weight.normal_(0, 0.5)
+            else:
+                torch.nn.init.xavier_uniform_(weight)
         model.vision_encoder.pos_embed.normal_(0, 0.05)
     return model
 
@@ -100,14 +102,34 @@ def jittered_box(rng: np.random.Generator, mask: Bools) -> list[float]:
 
 
 def mask_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """(N, M) focal and dice loss (20 : 1) of (N, M, h, w) logits against (N, h, w) coverage."""
+    """(N, M) cross-entropy and dice loss (2 : 1) of (N, M, h, w) logits against (N, h, w) coverage."""
     targets = targets[:, None].expand_as(logits)
-    bce = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    bce = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=(2, 3))
     p = logits.sigmoid()
-    focal = ((p - targets).abs() ** 1.5 * bce).mean(dim=(2, 3))
     overlap = (p * targets).sum(dim=(2, 3))
     dice = 1 - (2 * overlap + 1) / (p.sum(dim=(2, 3)) + targets.sum(dim=(2, 3)) + 1)
-    return 20 * focal + dice
+    return 2 * bce + dice
+
+
+def dense_loss(dense: torch.nn.Module, grid: torch.Tensor, images: list[Scene]) -> torch.Tensor:
+    """What a head on the image encoder alone says: where things are, and where one ends.
+
+    The head is thrown away; it shows the encoder the way before the decoder has learned to ask.
+    """
+    things = [np.any([thing.mask for thing in scene.things], axis=0) for scene in images]
+    edges = [_edges(scene) for scene in images]
+    wanted = torch.from_numpy(np.stack([things, edges], axis=1)).float()
+    guess = F.pixel_shuffle(dense(grid), LOW // grid.shape[-1])
+    return F.binary_cross_entropy_with_logits(guess.float(), F.max_pool2d(wanted, 2))
+
+
+def _edges(scene: Scene) -> Bools:
+    found = np.zeros((SIDE, SIDE), np.uint8)
+    kernel = np.ones((3, 3), np.uint8)
+    for thing in scene.things:
+        found |= cv2.morphologyEx(thing.mask.astype(np.uint8), cv2.MORPH_GRADIENT, kernel)
+    edges: Bools = found > 0
+    return edges
 
 
 def ious(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -118,15 +140,16 @@ def ious(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 def main() -> None:
     model = build()
+    model.dense = torch.nn.Conv2d(128, 2 * (LOW // 16) ** 2, 1)
     split = scenes.train()
 
     def step_loss(rng: np.random.Generator) -> Loss:
-        shown, truths, real = [], [], []
+        shown, truths, real = [], [], []  # scenes, masks, whether something is there
         while len(shown) < IMAGES:
             scene = scenes.scene(int(rng.integers(1 << 40)), split)
             if not scene.things:
                 continue
-            shown.append(scene.image)
+            shown.append(scene)
             nothing = ~np.any([thing.mask for thing in scene.things], axis=0)
             for n in range(EACH):
                 thing = scene.things[int(rng.integers(len(scene.things)))]
@@ -140,7 +163,9 @@ def main() -> None:
         masks = np.stack(truths)
         targets = F.avg_pool2d(torch.from_numpy(masks).float()[:, None], 2)[:, 0]
         good = torch.tensor(real)
-        grid = model.vision_encoder(to_tensor(shown)).last_hidden_state
+        pixels = to_tensor([scene.image for scene in shown])
+        grid = model.vision_encoder(pixels).last_hidden_state
+        dense = dense_loss(model.dense, grid, shown)
         grid = grid.repeat_interleave(EACH, 0)
         points = [[inside(rng, mask)] for mask in masks] if form != "box" else []
         labels = [[1] for _ in points]
@@ -148,7 +173,7 @@ def main() -> None:
         if form != "click":
             boxes = torch.tensor([[jittered_box(rng, mask)] for mask in masks])
         previous = None
-        loss, numbers = torch.zeros(()), {}
+        loss, numbers = torch.zeros(()), {"dense": float(dense.detach())}
         rounds = int(rng.integers(2, 4)) if form == "click" else int(rng.integers(1, 3))
         for turn in range(rounds):
             lone = form == "click" and turn == 0
@@ -190,9 +215,10 @@ def main() -> None:
                 front = missed.sum() >= extra.sum()
                 points[n].append(inside(rng, missed if front else extra))
                 labels[n].append(int(front))
-        return loss / rounds, numbers
+        return loss / rounds + dense, numbers
 
     finished = train("sam", model, PLAN, step_loss)
+    del finished.dense
     save(finished)
 
 

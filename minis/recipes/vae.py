@@ -5,7 +5,9 @@ Cost: 20 minutes on one core. Target: 25 dB PSNR on held-out scenes.
 An ``AutoencoderTiny`` (TAESD's architecture): no normalisation, so absolute colour costs nothing;
 He-initialised with damped residual branches, without which it stays on a plateau for hundreds of
 steps. Full resolution is left at once: convolutions there are where the time goes. Afterwards the
-latents are brought to zero mean and unit spread by folding both into the neighbouring convolutions.
+latents are brought to zero mean and unit spread by folding both into the neighbouring convolutions,
+and the decoder learns its new input for a few minutes: its soft clamp and its zero padding lie
+elsewhere now (27.2 dB before, 21.2 after the folding alone).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ FOLDER = OUT / "vae"
 SIDE, LATENTS, WIDTH = 64, 16, 48
 BATCH = 16
 PLAN = Plan(steps=4500, learning_rate=1.2e-3, weight_decay=0.0, warmup=150, bf16=True)
+AFTERWARDS = Plan(steps=1200, learning_rate=6e-4, weight_decay=0.0, warmup=50, bf16=True)
 NOISE = 0.08
 """Spread of what is added to the latents while training, beside their own of 1: neighbouring
 latents then mean neighbouring pictures, which is all that a diffusion model can hit."""
@@ -88,15 +91,27 @@ def main() -> None:
 
     finished = train("vae", vae, PLAN, step_loss)
     normalise(finished)
-    finished.save_pretrained(FOLDER)
+    finished.encoder.requires_grad_(False)
+    finished.decoder.requires_grad_(True)
+
+    def decoder_loss(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        images = to_tensor(pictures(rng, split)).to(memory_format=torch.channels_last)
+        with torch.no_grad():
+            latents = finished.encoder(images)
+        error = finished.decoder(latents + NOISE * torch.randn_like(latents)).float() - images
+        mse = error.pow(2).mean()
+        loss = mse + 0.05 * error.abs().mean()
+        return loss, {"psnr": float(10 * torch.log10(4 / mse.detach()))}
+
+    train("vae_decoder", finished, AFTERWARDS, decoder_loss).save_pretrained(FOLDER)
 
 
 @torch.no_grad()
 def normalise(vae: AutoencoderTiny) -> None:
     """Zero mean and unit spread for each latent channel, the pictures unchanged.
 
-    The decoder's first step is a soft clamp at 3, so what it saw in training is a little different
-    from what it sees now; its first convolution takes the scale and the mean back.
+    The decoder's first convolution takes the scale and the mean back, but for its edges and the soft
+    clamp at 3 before it.
     """
     rng = np.random.default_rng(1)
     split = scenes.train()
