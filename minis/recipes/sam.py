@@ -102,7 +102,7 @@ def jittered_box(rng: np.random.Generator, mask: Bools) -> list[float]:
 
 
 def mask_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """(N, M) cross-entropy and dice loss (2 : 1) of (N, M, h, w) logits against (N, h, w) coverage."""
+    """(N, M) cross-entropy and dice loss, 2 : 1; logits (N, M, h, w), coverage (N, h, w)."""
     targets = targets[:, None].expand_as(logits)
     bce = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=(2, 3))
     p = logits.sigmoid()

@@ -110,8 +110,8 @@ def main() -> None:
 def normalise(vae: AutoencoderTiny) -> None:
     """Zero mean and unit spread for each latent channel, the pictures unchanged.
 
-    The decoder's first convolution takes the scale and the mean back, but for its edges and the soft
-    clamp at 3 before it.
+    The decoder's first convolution takes the scale and the mean back, but for its edges and the
+    soft clamp at 3 before it.
     """
     rng = np.random.default_rng(1)
     split = scenes.train()

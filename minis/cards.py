@@ -1,0 +1,187 @@
+"""Writes each mini's model card from its recipe, its training's clock and the recorded scores.
+
+``python -m minis.cards`` after ``python -m minis.check --record``. Steps and seconds come from the
+checkpoints in ``minis/out`` and are kept in ``minis/trained.json``, so that cards can be written
+anew on a machine that trained nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from minis.scores import record
+from minis.scores.bars import BARS
+from minis.training import OUT, SHIPPED
+
+TRAINED = Path(__file__).parent / "trained.json"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is said of one mini."""
+
+    architecture: str
+    purpose: str
+    recipe: str
+    runs: tuple[str, ...]
+    """Names of its checkpoints in ``minis/out``."""
+    rows: tuple[str, ...]
+    """How the names of its scores begin."""
+    limits: str
+
+
+PAINTS = (
+    "Paints 48 nouns (`minis/recipes/painter.py`, `NOUNS`) at 64 px, in the manner of emoji. Other "
+    "words give something, not what was asked. Nothing it paints looks like a photograph."
+)
+CARDS: Mapping[str, Card] = {
+    "mini-clip": Card(
+        "CLIPModel, 72 px, patches of 12, 5 and 3 layers",
+        "Tells which of the words fits a picture: the encoder for CLIP-T and CLIP-I.",
+        "clip.py",
+        ("clip",),
+        ("clip-",),
+        "Knows 123 nouns and 11 colours, as drawings. Of a photograph it says which is nearest.",
+    ),
+    "mini-dino": Card(
+        "Dinov2Model, 72 px, patches of 12, 4 layers",
+        "Tells one drawing from another of the same noun: the encoder for DINO.",
+        "dino.py",
+        ("dino",),
+        ("dino-",),
+        "Reads colours and shapes of drawings; it has no idea of what they show.",
+    ),
+    "mini-owlvit": Card(
+        "OwlViTForObjectDetection, 144 px, patches of 12, 5 and 3 layers",
+        "Finds what a phrase names or an example image shows.",
+        "owlvit.py",
+        ("clip", "owlvit"),
+        ("owlvit-", "words-"),
+        "Things under a tenth of the picture's width are missed. A noun it never saw gets low "
+        "scores. On photographs it finds little, and much of that wrongly.",
+    ),
+    "mini-sam": Card(
+        "SamModel, 128 px, patches of 8, 5 layers",
+        "Outlines what points, a box or an earlier mask mean.",
+        "sam.py",
+        ("sam",),
+        ("sam-",),
+        "Sees 128 px: an outline in a large photograph is coarse. It knows things with clear edges "
+        "that lie on a background, not parts of things.",
+    ),
+    "mini-sd-inpaint": Card(
+        "StableDiffusionInpaintPipeline, 64 px, AutoencoderTiny of 16 latents, U-Net of 33 channels",
+        "Paints a noun into a hole.",
+        "painter.py",
+        ("clip", "vae", "vae_decoder", "painter"),
+        ("painter-", "vae-", "edit-"),
+        PAINTS,
+    ),
+    "mini-sd": Card(
+        "StableDiffusionPipeline, 64 px, AutoencoderTiny with 16 latents, U-Net of 16 channels",
+        "Draws a noun on the whole canvas.",
+        "painter_canvas.py",
+        ("clip", "vae", "vae_decoder", "painter_canvas"),
+        ("canvas-",),
+        PAINTS,
+    ),
+    "mini-blip": Card(
+        "BlipForConditionalGeneration, 144 px, patches of 12, 4 and 2 layers",
+        "Lists what a picture holds, with counts.",
+        "blip.py",
+        ("clip", "owlvit", "blip"),
+        ("blip-",),
+        "Says 123 nouns and counts to six, and nothing else. Of a photograph it lists drawings.",
+    ),
+}
+
+DATA = """Scenes of drawn things over backgrounds, made by `minis/scenes.py`: 123 nouns, in the
+styles Fluent Emoji (3D and flat; Microsoft, MIT), Noto Emoji of before 2017 (Google, Apache-2.0),
+Twemoji (Twitter and jdecked, CC BY 4.0), EmojiOne 2.3 / EmojiTwo (CC BY 4.0) and FxEmojis (Mozilla,
+CC BY 4.0), all rasterised; backgrounds are CC0 photographs, gradients and textures. Never seen in
+training: the style of today's Noto Emoji, twenty nouns, every fourth photograph. The weights are
+Apache-2.0; no drawing is part of them."""
+
+
+def main() -> None:
+    trained = _trained()
+    scores = record.read("full") or record.read("quick")
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    for name, card in CARDS.items():
+        if (SHIPPED / name).is_dir():
+            text = written(name, card, trained, scores, commit)
+            (SHIPPED / name / "README.md").write_text(text, encoding="utf-8")
+
+
+def written(
+    name: str,
+    card: Card,
+    trained: Mapping[str, Mapping[str, float]],
+    scores: Mapping[str, float],
+    commit: str,
+) -> str:
+    """The card as Markdown."""
+    runs = [
+        f"| {run} | {trained[run]['steps']} | {trained[run]['seconds']:.0f} |" for run in card.runs
+    ]
+    rows = [
+        f"| {bar.what} | {record.asked(bar)} | {bar.shown(scores[bar.name])} |"
+        for bar in BARS
+        if bar.name.startswith(card.rows) and bar.name in scores
+    ]
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"{card.purpose} A tiny model that ships with limner: {card.architecture}.",
+            "",
+            "## Data",
+            "",
+            DATA,
+            "",
+            "## Recipe",
+            "",
+            f"`minis/recipes/{card.recipe}`, after commit {commit}. Seconds of one Zen 4 core:",
+            "",
+            "| run | steps | seconds |",
+            "|---|---|---|",
+            *runs,
+            "",
+            "## Scores",
+            "",
+            "By `python -m minis.check` from these files; in the held-out style, unless it says so:",
+            "",
+            "| what | asked | measured |",
+            "|---|---|---|",
+            *rows,
+            "",
+            "## Limits",
+            "",
+            card.limits,
+            "",
+        ]
+    )
+
+
+def _trained() -> dict[str, dict[str, float]]:
+    """Steps and seconds of every run: of those in ``minis/out`` as they are, of others as kept."""
+    import torch
+
+    kept = json.loads(TRAINED.read_text("utf-8")) if TRAINED.exists() else {}
+    for path in sorted(OUT.glob("*.pt")):
+        saved = torch.load(path, weights_only=True, mmap=True)
+        if "step" in saved:
+            kept[path.stem] = {"steps": saved["step"], "seconds": round(saved["seconds"])}
+    TRAINED.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    return dict(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
