@@ -15,7 +15,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/python examples/demo.py --out demo
+	$(BIN)/limner demo --out demo
 
 test: install
 	$(BIN)/python -m pytest -n 2
