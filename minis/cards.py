@@ -75,7 +75,7 @@ CARDS: Mapping[str, Card] = {
         "that lie on a background, not parts of things.",
     ),
     "mini-sd-inpaint": Card(
-        "StableDiffusionInpaintPipeline, 64 px, AutoencoderTiny of 16 latents, U-Net of 33 channels",
+        "StableDiffusionInpaintPipeline, 64 px, AutoencoderTiny of 16 latents, U-Net of 33 inputs",
         "Paints a noun into a hole.",
         "painter.py",
         ("clip", "vae", "vae_decoder", "painter"),
@@ -83,7 +83,7 @@ CARDS: Mapping[str, Card] = {
         PAINTS,
     ),
     "mini-sd": Card(
-        "StableDiffusionPipeline, 64 px, AutoencoderTiny with 16 latents, U-Net of 16 channels",
+        "StableDiffusionPipeline, 64 px, AutoencoderTiny of 16 latents, U-Net of 16 inputs",
         "Draws a noun on the whole canvas.",
         "painter_canvas.py",
         ("clip", "vae", "vae_decoder", "painter_canvas"),
@@ -156,7 +156,7 @@ def written(
             "",
             "## Scores",
             "",
-            "By `python -m minis.check` from these files; in the held-out style, unless it says so:",
+            "By `python -m minis.check` from these files, mostly in the held-out style:",
             "",
             "| what | asked | measured |",
             "|---|---|---|",

@@ -19,7 +19,7 @@ from minis.training import SHIPPED, Loss, Plan, train
 
 FOLDER = SHIPPED / "mini-sd"
 WIDTHS = (48, 64)
-PLAN = Plan(steps=4000, learning_rate=8e-4, warmup=200, ema=0.998, bf16=False, weight_decay=0.01)
+PLAN = Plan(steps=2600, learning_rate=1e-3, warmup=150, ema=0.998, bf16=False, weight_decay=0.01)
 
 
 def main() -> None:
