@@ -61,5 +61,5 @@ for words, prompt in (
     }
     said = " and ".join(name for name, hit in hits.items() if hit) or "neither"
     print(f"  {words:22} boxes {said}")
-    overlay(run.source.image, found).save(lesson.out / f"{words.replace(',', '')}.png")
+    overlay(run.source.image, found).save(lesson.out / f"{words.replace(',', '').replace(' ', '-')}.png")
 print(f"\nPictures: {lesson.out}")

@@ -137,12 +137,14 @@ def demo(out: Path) -> None:
     Runs commands as you would type them, says each, and writes a page with what each one made. The
     scene is answered by the tiny models that ship with limner, the photograph by classical methods.
     """
-    make_folder(out)
+    take_folder(out)
     started = time.perf_counter()
     told: list[Told] = []
     heard: set[str] = set()
     with contextlib.chdir(out):
-        _write(told, None)
+        _write(told, None)  # first of all: by its page the folder is known as ours
+        for name in INPUTS:
+            shutil.copyfile(FILES / name, name)
         for step in (*SCENE, *PHOTO):
             told.append(_run(step, heard))
             _write(told, None)
@@ -150,8 +152,8 @@ def demo(out: Path) -> None:
     say(f"\nOpen {out / PAGE}")
 
 
-def make_folder(out: Path) -> None:
-    """The folder with the inputs in it.
+def take_folder(out: Path) -> None:
+    """Make the folder, or take the one of an earlier demo.
 
     Raises:
         OutputError: it can't be written, or holds something other than an earlier demo.
@@ -168,8 +170,6 @@ def make_folder(out: Path) -> None:
                 f"{out} holds other files than those of an earlier demo: name a new folder with "
                 "--out."
             )
-        for name in INPUTS:
-            shutil.copyfile(FILES / name, out / name)
 
 
 def _run(step: Step, heard: set[str]) -> Told:
