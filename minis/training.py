@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def make_optimizers(model: torch.nn.Module, plan: Plan) -> list[torch.optim.Opti
     hidden = {
         name
         for name, p in trained.items()
-        if plan.muon and p.ndim == 2 and "layers." in name and "embed" not in name
+        if plan.muon and p.ndim == 2 and re.search(r"layers?\.\d", name)
     }
     others = [p for name, p in trained.items() if name not in hidden]
     adam = torch.optim.AdamW(
