@@ -61,5 +61,6 @@ for words, prompt in (
     }
     said = " and ".join(name for name, hit in hits.items() if hit) or "neither"
     print(f"  {words:22} boxes {said}")
-    overlay(run.source.image, found).save(lesson.out / f"{words.replace(',', '').replace(' ', '-')}.png")
+    name = words.replace(",", "").replace(" ", "-")
+    overlay(run.source.image, found).save(lesson.out / f"{name}.png")
 print(f"\nPictures: {lesson.out}")
