@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
-from pycocotools.coco import COCO
 
 from limner import Session
+from limner.rle import from_rle
 
 EXAMPLES = Path(__file__).parent
 PROFILES = ("mini", "small", "base", "large")
@@ -68,11 +69,12 @@ def begin(about: str, name: str) -> Lesson:
 
 def scene(name: str) -> Scene:
     """``lawn`` or ``planks``."""
-    coco = COCO(str(EXAMPLES / "scenes" / f"{name}.json"))
+    coco = json.loads((EXAMPLES / "scenes" / f"{name}.json").read_text(encoding="utf-8"))
+    nouns = {category["id"]: category["name"] for category in coco["categories"]}
     things: dict[str, tuple[Mask, ...]] = {}
-    for row in sorted(coco.dataset["annotations"], key=lambda row: row["bbox"][0]):
-        noun = coco.cats[row["category_id"]]["name"]
-        things[noun] = (*things.get(noun, ()), coco.annToMask(row).astype(bool))
+    for row in sorted(coco["annotations"], key=lambda row: row["bbox"][0]):
+        noun = nouns[row["category_id"]]
+        things[noun] = (*things.get(noun, ()), from_rle(row["segmentation"]))
     return Scene(EXAMPLES / "scenes" / f"{name}.png", things)
 
 
