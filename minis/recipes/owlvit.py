@@ -39,7 +39,7 @@ GRID = SEES // PATCH
 BATCH = 16
 MOST_PATCHES = 5
 """Patches that answer for one thing, at most."""
-PLAN = Plan(steps=3400, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.05, muon=True)
+PLAN = Plan(steps=2300, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.05, muon=True)
 
 
 def build() -> OwlViTForObjectDetection:
@@ -65,8 +65,12 @@ def build() -> OwlViTForObjectDetection:
     with torch.no_grad():
         head.dense0.weight.copy_(start.visual_projection.weight)
         head.dense0.bias.zero_()
+        # transformers starts these with a spread of 1: boxes of no size, and no way back from there
         for linear in (head.logit_shift, head.logit_scale):
-            linear.weight.mul_(0.1)
+            linear.weight.normal_(0, 0.002)
+        for linear in (model.box_head.dense0, model.box_head.dense1, model.box_head.dense2):
+            torch.nn.init.xavier_uniform_(linear.weight)
+            linear.bias.zero_()
         head.logit_shift.bias.fill_(-0.55)
         head.logit_scale.bias.fill_(11.0)
         model.box_head.dense2.weight.mul_(0.1)
