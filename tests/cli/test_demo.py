@@ -125,11 +125,14 @@ def test_a_second_demo_takes_the_place_of_the_first(
 def test_a_command_that_fails_ends_the_demo(
     monkeypatch: pytest.MonkeyPatch, limner: Command, tmp_path: Path
 ) -> None:
-    """Without weights the sentence is that of the command itself, and the page says it is none."""
-    empty = tmp_path / "package" / "minis"
-    empty.mkdir(parents=True)
-    monkeypatch.setattr(shipped, "root", lambda: empty)
-    monkeypatch.setattr(shipped, "lock_file", lambda: empty.parent / "minis.lock.json")
+    """With damaged weights the sentence is that of the command itself, and the page says that it is
+    not whole."""
+    damaged = tmp_path / "package" / "minis"
+    for name in MINIS:
+        (damaged / name).mkdir(parents=True)
+        (damaged / name / "model.safetensors").write_bytes(b"broken")
+    monkeypatch.setattr(shipped, "root", lambda: damaged)
+    monkeypatch.setattr(shipped, "lock_file", lambda: damaged.parent / "minis.lock.json")
     answer = limner.run("demo")
     assert answer.code == 2
     assert "mini-owlvit" in answer.stderr
@@ -144,3 +147,16 @@ def test_the_demos_inputs_are_the_examples_own() -> None:
     assert size < 400_000
     names = {image["file_name"] for image in json.loads(TRUTH.read_text())["images"]}
     assert names == {"lawn.png"}
+
+
+def test_what_an_installation_lacks_is_left_out_aloud(
+    limner: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without the minis the photograph is still shown, and the steps that went are named."""
+    monkeypatch.setattr(shipped, "root", lambda: tmp_path / "none")
+    done = limner("demo")
+    assert "Not in this installation: mini-owlvit, mini-sam, mini-sd-inpaint." in done.stderr
+    assert all(step.title in done.stderr for step in demo.SCENE)
+    page = Path("limner-demo/index.html").read_text()
+    assert "photo-redacted.png" in page
+    assert "found.png" not in page

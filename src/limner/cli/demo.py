@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,18 +46,24 @@ class Step:
     """Painted by each command."""
     columns: tuple[str, ...] = ()
     """Of a contact sheet: what each command differs in. Its rows are seeds."""
+    minis: tuple[str, ...] = ()
+    """That it needs. A step whose minis aren't in the installation is left out, aloud."""
 
+
+FINDER, OUTLINER, PAINTER = "mini-owlvit", "mini-sam", "mini-sd-inpaint"
 
 SCENE = (
     Step(
         "Find it by name",
         "A phrase becomes a box.",
         (f"limner detect scene.png {APPLE} --profile mini -o found.png",),
+        minis=(FINDER,),
     ),
     Step(
         "Outline it",
         "The box becomes a mask, exact to the pixel.",
         (f"limner segment scene.png {APPLE} --profile mini -o outlined.png",),
+        minis=(FINDER, OUTLINER),
     ),
     Step(
         "Paint something else there",
@@ -65,6 +72,7 @@ SCENE = (
             'limner edit scene.png --find apple --paint "a red car" --profile mini '
             f"--seed {SEED} -o car.png",
         ),
+        minis=(FINDER, OUTLINER, PAINTER),
     ),
     Step(
         "Take it away",
@@ -73,6 +81,7 @@ SCENE = (
             "limner remove scene.png --find apple --profile mini "
             "--inpainter opencv-inpaint -o removed.png",
         ),
+        minis=(FINDER, OUTLINER),
     ),
     Step(
         "Say what you don't mean",
@@ -83,11 +92,13 @@ SCENE = (
             f"limner segment scene.png --box {RABBIT_AND_CUP} --point 122,226 --point 76,200:bg "
             "--profile mini -o cup.png",
         ),
+        minis=(OUTLINER,),
     ),
     Step(
         "Find more like this one",
         "No words: one sunflower was boxed as an example.",
         (f"limner detect scene.png --exemplar scene.png@{SUNFLOWER} --profile mini -o alike.png",),
+        minis=(FINDER,),
     ),
     Step(
         "Compare settings",
@@ -100,6 +111,7 @@ SCENE = (
         ),
         pictures=SEEDS,
         columns=tuple(f"guidance {scale}" for scale in SCALES),
+        minis=(FINDER, OUTLINER, PAINTER),
     ),
 )
 
@@ -139,17 +151,30 @@ def demo(out: Path) -> None:
     """
     take_folder(out)
     started = time.perf_counter()
-    told: list[Told] = []
     heard: set[str] = set()
+    scene: list[Told] = []
+    photo: list[Told] = []
+    steps = [(step, scene) for step in possible(SCENE)] + [(step, photo) for step in PHOTO]
     with contextlib.chdir(out):
-        _write(told, None)  # first of all: by its page the folder is known as ours
+        _write(scene, photo, None)  # first of all: by its page the folder is known as ours
         for name in INPUTS:
             shutil.copyfile(FILES / name, name)
-        for step in (*SCENE, *PHOTO):
+        for step, told in steps:
             told.append(_run(step, heard))
-            _write(told, None)
-        _write(told, time.perf_counter() - started)
+            _write(scene, photo, None)
+        _write(scene, photo, time.perf_counter() - started)
     say(f"\nOpen {out / PAGE}")
+
+
+def possible(steps: Sequence[Step]) -> list[Step]:
+    """Those whose minis are here; the others are named."""
+    from limner.models.store import is_here
+
+    lacking = {name for step in steps for name in step.minis if not is_here(name)}
+    if lacking:
+        left = "; ".join(step.title for step in steps if lacking & {*step.minis})
+        say(f"Not in this installation: {', '.join(sorted(lacking))}. Left out: {left}.", err=True)
+    return [step for step in steps if not lacking & {*step.minis}]
 
 
 def take_folder(out: Path) -> None:
@@ -204,10 +229,9 @@ def _run(step: Step, heard: set[str]) -> Told:
     return Told(step.title, step.meaning, step.commands, tuple(made), step.columns)
 
 
-def _write(told: list[Told], seconds: float | None) -> None:
+def _write(scene: Sequence[Told], photo: Sequence[Told], seconds: float | None) -> None:
     """The page as far as it goes. Written after each step, so that it can be looked at."""
     from limner.cli.demo_page import page
     from limner.saving import write_atomic
 
-    scene, photo = told[: len(SCENE)], told[len(SCENE) :]
     write_atomic(Path(PAGE), page(scene, photo, seconds), overwrite=True)

@@ -83,9 +83,10 @@ def page(scene: Sequence[Told], photo: Sequence[Told], seconds: float | None) ->
 def _hero(scene: Sequence[Told]) -> str:
     """The picture, what was meant, what became of it: as far as they are there."""
     parts = [_picture(Path("scene.png"), "A picture", "A picture.")]
-    for step, said in ((1, "Say “apple”."), (2, "Say “a red car”.")):
-        if len(scene) > step and scene[step].made[0].pictures:
-            parts.append(_picture(scene[step].made[0].pictures[0], scene[step].title, said))
+    for name, said in (("outlined.png", "Say “apple”."), ("car.png", "Say “a red car”.")):
+        for told in scene:
+            if Path(name) in told.made[0].pictures:
+                parts.append(_picture(Path(name), told.title, said))
     return '<span class="arrow">→</span>'.join(parts)
 
 
