@@ -39,7 +39,7 @@ GRID = SEES // PATCH
 BATCH = 16
 MOST_PATCHES = 5
 """Patches that answer for one thing, at most."""
-PLAN = Plan(steps=2300, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.05, muon=True)
+PLAN = Plan(steps=4200, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.05, muon=True)
 
 
 def build() -> OwlViTForObjectDetection:
