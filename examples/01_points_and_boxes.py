@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 
-from lesson import begin, box_of, iou, scene
+from lesson import begin, scene
 
 from limner import Box, Point, VisualPrompt
+from limner.masks import box_of, iou
 from limner.overlay import overlay
 
 lesson = begin(__doc__, "01_points_and_boxes")

@@ -7,9 +7,10 @@ the boxes, which can't go wrong in that way.
 
 from __future__ import annotations
 
-from lesson import Mask, begin, box_iou, box_of, iou, scene
+from lesson import Mask, begin, box_iou, scene
 
 from limner import DetectOptions, Finding, Text, VisualPrompt
+from limner.masks import box_of, iou
 from limner.overlay import overlay
 
 lesson = begin(__doc__, "02_words_to_masks")

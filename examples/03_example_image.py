@@ -7,9 +7,10 @@ works for things that nobody has a word for.
 from __future__ import annotations
 
 import numpy as np
-from lesson import begin, box_iou, box_of, scene
+from lesson import begin, box_iou, scene
 
 from limner import Box, Exemplar, VisualPrompt
+from limner.masks import box_of
 from limner.overlay import overlay
 
 lesson = begin(__doc__, "03_example_image")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from lesson import begin, box_of, iou, scene
+from lesson import begin, scene
 from PIL import Image
 
 from limner import Box, Point, Text, VisualPrompt
+from limner.masks import box_of, iou
 from limner.overlay import overlay
 from limner.saving import read_record, save_image
 

@@ -78,17 +78,6 @@ def scene(name: str) -> Scene:
     return Scene(EXAMPLES / "scenes" / f"{name}.png", things)
 
 
-def box_of(mask: Mask) -> tuple[int, int, int, int]:
-    """(x0, y0, x1, y1) around a mask."""
-    xs, ys = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
-
-
-def iou(a: Mask, b: Mask) -> float:
-    """Intersection over union."""
-    return float((a & b).sum() / max((a | b).sum(), 1))
-
-
 def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
     """Of two XYXY boxes."""
     width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))

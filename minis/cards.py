@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from minis.scores import record
 from minis.scores.bars import BARS
@@ -109,27 +110,24 @@ Apache-2.0; no drawing is part of them."""
 
 
 def main() -> None:
-    trained = _trained()
+    there = {name: card for name, card in CARDS.items() if (SHIPPED / name).is_dir()}
+    trained = _trained({run for card in there.values() for run in card.runs})
     scores = record.read("full") or record.read("quick")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    for name, card in CARDS.items():
-        if (SHIPPED / name).is_dir():
-            text = written(name, card, trained, scores, commit)
-            (SHIPPED / name / "README.md").write_text(text, encoding="utf-8")
+    for name, card in there.items():
+        text = written(name, card, trained, scores)
+        (SHIPPED / name / "README.md").write_text(text, encoding="utf-8")
 
 
 def written(
     name: str,
     card: Card,
-    trained: Mapping[str, Mapping[str, float]],
+    trained: Mapping[str, Mapping[str, Any]],
     scores: Mapping[str, float],
-    commit: str,
 ) -> str:
     """The card as Markdown."""
     runs = [
-        f"| {run} | {trained[run]['steps']} | {trained[run]['seconds']:.0f} |" for run in card.runs
+        f"| {run} | {had['steps']} | {had['seconds']:.0f} | {had['commit']} |"
+        for run, had in ((run, trained[run]) for run in card.runs)
     ]
     rows = [
         f"| {bar.what} | {record.asked(bar)} | {bar.shown(scores[bar.name])} |"
@@ -148,10 +146,11 @@ def written(
             "",
             "## Recipe",
             "",
-            f"`minis/recipes/{card.recipe}`, after commit {commit}. Seconds of one Zen 4 core:",
+            f"`minis/recipes/{card.recipe}`. Seconds are those of one Zen 4 core; the commit holds",
+            "the recipe as it was run.",
             "",
-            "| run | steps | seconds |",
-            "|---|---|---|",
+            "| run | steps | seconds | commit |",
+            "|---|---|---|---|",
             *runs,
             "",
             "## Scores",
@@ -170,17 +169,26 @@ def written(
     )
 
 
-def _trained() -> dict[str, dict[str, float]]:
-    """Steps and seconds of every run: of those in ``minis/out`` as they are, of others as kept."""
+def _trained(runs: set[str]) -> dict[str, dict[str, Any]]:
+    """Steps, seconds and commit of the runs behind what ships. One whose steps or seconds differ
+    from what was kept is new: its commit is today's."""
     import torch
 
     kept = json.loads(TRAINED.read_text("utf-8")) if TRAINED.exists() else {}
-    for path in sorted(OUT.glob("*.pt")):
-        saved = torch.load(path, weights_only=True, mmap=True)
-        if "step" in saved:
-            kept[path.stem] = {"steps": saved["step"], "seconds": round(saved["seconds"])}
+    for path in (OUT / f"{run}.pt" for run in sorted(runs)):
+        if path.exists():
+            saved = torch.load(path, weights_only=True, mmap=True)
+            found = {"steps": saved["step"], "seconds": round(saved["seconds"])}
+            if found.items() - kept.get(path.stem, {}).items():
+                kept[path.stem] = {**found, "commit": _commit()}
+    kept = {run: kept[run] for run in sorted(runs)}
     TRAINED.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    return dict(kept)
+    return kept
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from minis.scenes import (
     Bools,
     Floats,
     Pixels,
+    alpha_on,
     background,
     cast_shadow,
     paste,
@@ -65,12 +66,10 @@ def crop(
     before = canvas.copy()
     cast_shadow(canvas, stamp, spot, rng)
     paste(canvas, stamp, spot)
-    alpha = np.zeros((side, side, 3), np.float32)
-    paste(alpha, np.concatenate([np.repeat(stamp[..., 3:], 3, 2), stamp[..., 3:]], 2), spot)
     state = rng.bit_generator.state  # the same camera for both pictures
     image = photographed(canvas, rng)
     rng.bit_generator.state = state
-    return Crop(image, photographed(before, rng), alpha[..., 0] > 127)
+    return Crop(image, photographed(before, rng), alpha_on(stamp, spot, side) > 127 / 255)
 
 
 def blended(rng: np.random.Generator, noun: str) -> Drawing:

@@ -119,7 +119,7 @@ def scene(
         for _ in range(12):
             stamp = turned(drawn.rgba, rng, side * rng.uniform(0.2, largest))
             spot = _spot(stamp, rng, side)
-            covered = _alpha_on(stamp, spot, side) > 0.5
+            covered = alpha_on(stamp, spot, side) > 0.5
             if _fits(covered, stamp, [mask for _, mask in placed]):
                 cast_shadow(canvas, stamp, spot, rng)
                 paste(canvas, stamp, spot)
@@ -214,7 +214,7 @@ def cast_shadow(
     side = canvas.shape[0]
     reach = max(2, round(0.08 * max(stamp.shape[:2])))
     shift = (spot[0] + int(rng.integers(-reach, reach + 1)), spot[1] + int(rng.integers(0, reach)))
-    alpha = _alpha_on(stamp, shift, side)
+    alpha = alpha_on(stamp, shift, side)
     soft = cv2.GaussianBlur(alpha, (0, 0), max(1.0, reach / 2))
     canvas *= 1 - (rng.uniform(0.15, 0.45) * soft)[..., None]
 
@@ -224,6 +224,14 @@ def paste(canvas: Floats, stamp: Floats, spot: tuple[int, int]) -> None:
     (y, x), (v, u) = _overlap(stamp, spot, canvas.shape[0])
     piece = stamp[v, u]
     canvas[y, x] = canvas[y, x] * (1 - piece[..., 3:] / 255) + piece[..., :3]
+
+
+def alpha_on(stamp: Floats, spot: tuple[int, int], side: int) -> Floats:
+    """(side, side) alpha in [0, 1] of the stamp where it would lie."""
+    alpha = np.zeros((side, side), np.float32)
+    on_canvas, on_stamp = _overlap(stamp, spot, side)
+    alpha[on_canvas] = stamp[on_stamp][..., 3] / 255
+    return alpha
 
 
 def photographed(canvas: Floats, rng: np.random.Generator) -> Pixels:
@@ -263,14 +271,6 @@ def _overlap(
     x0, y0 = np.clip([x, y], 0, side).tolist()
     x1, y1 = np.clip([x + width, y + height], 0, side).tolist()  # nothing of it, if it lies beyond
     return (slice(y0, y1), slice(x0, x1)), (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
-
-
-def _alpha_on(stamp: Floats, spot: tuple[int, int], side: int) -> Floats:
-    """(side, side) alpha in [0, 1] of the stamp where it would lie."""
-    alpha = np.zeros((side, side), np.float32)
-    on_canvas, on_stamp = _overlap(stamp, spot, side)
-    alpha[on_canvas] = stamp[on_stamp][..., 3] / 255
-    return alpha
 
 
 def _fits(covered: Bools, stamp: Floats, others: Sequence[Bools]) -> bool:

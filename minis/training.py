@@ -140,12 +140,6 @@ def make_optimizers(model: torch.nn.Module, plan: Plan) -> list[torch.optim.Opti
     return [adam, muon]
 
 
-def averaged(name: str, model: torch.nn.Module) -> torch.nn.Module:
-    """``model`` with the averaged weights of the newest checkpoint of ``name``."""
-    model.load_state_dict(torch.load(OUT / f"{name}.pt", weights_only=True)["average"])
-    return model.eval()
-
-
 def learning_rate(step: int, plan: Plan) -> float:
     """Linear warm-up, then a cosine down to a hundredth."""
     if step < plan.warmup:

@@ -97,9 +97,7 @@ def compose(plan: Plan) -> scenes.Scene:
         drawn = drawing(put.noun, TEST_STYLE)
         stamp = scenes.turned(drawn.rgba, rng, put.size, most_degrees=10)
         spot = (put.x - stamp.shape[1] // 2, put.y - stamp.shape[0] // 2)
-        alpha = np.zeros((SIDE, SIDE, 3), np.float32)
-        scenes.paste(alpha, np.repeat(stamp[..., 3:], 4, axis=2), spot)
-        covered = alpha[..., 0] > 127
+        covered = scenes.alpha_on(stamp, spot, SIDE) > 127 / 255
         scenes.cast_shadow(canvas, stamp, spot, rng)
         scenes.paste(canvas, stamp, spot)
         things = [

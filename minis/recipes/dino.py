@@ -26,7 +26,7 @@ FOLDER = SHIPPED / "mini-dino"
 SIDE, PATCH = 72, 12
 NOUNS_A_STEP, STYLES_A_NOUN = 8, 4
 TEMPERATURE = 0.1
-PLAN = Plan(steps=3600, learning_rate=1.5e-3, warmup=150, bf16=False, muon=True)
+PLAN = Plan(steps=2500, learning_rate=1e-3, warmup=150, bf16=False)
 
 
 def build() -> Dinov2Model:

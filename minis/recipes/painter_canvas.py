@@ -1,6 +1,6 @@
 """mini-sd: draws the noun asked for on the whole canvas.
 
-Cost: 20 minutes on one core, with the latents of mini-sd-inpaint's lessons. Target: mini-clip knows
+Cost: 13 minutes on one core, with the latents of mini-sd-inpaint's lessons. Target: mini-clip knows
 what it drew; there is no bar of its own.
 
 The lessons are those of the inpainting painter; the hole is simply never shown. Everything else is

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
-from limner.errors import PromptError
 from limner.models.memory import guard_memory
 from limner.models.pretrained import (
+    check_lengths,
     check_side,
     folder_of,
     pixels,
@@ -72,7 +72,7 @@ class Clip:
         Raises:
             PromptError: a text longer than the model holds.
         """
-        self._check_lengths(texts)
+        check_lengths(self._tokenizer, texts, self.ref.name, "text")
         rows = []
         with torch.inference_mode(), guard_memory(ADVICE):
             for start in range(0, len(texts), PHRASES_AT_ONCE):
@@ -81,13 +81,3 @@ class Clip:
                 tokens = tokens.to(self._model.device)
                 rows.append(self._model.get_text_features(**tokens).pooler_output)
         return unit_rows(rows, self._width)
-
-    def _check_lengths(self, texts: Sequence[str]) -> None:
-        holds = self._tokenizer.model_max_length
-        for text in texts:
-            has = len(self._tokenizer(text, verbose=False).input_ids)
-            if has > holds:
-                raise PromptError(
-                    f'The text "{text}" has {has} tokens, counting the two that mark its ends, '
-                    f"and {self.ref.name} holds {holds}: shorten it."
-                )

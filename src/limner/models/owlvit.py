@@ -11,11 +11,9 @@ what these leave out: suppression (phrases), clipping to the image, a limit on t
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -34,9 +32,10 @@ from transformers import (
 
 from limner import frames, images
 from limner.conventions import CONVENTIONS
-from limner.errors import ModelError, PromptError, UnsupportedPrompt, WeightsMissing
+from limner.errors import ModelError, UnsupportedPrompt
 from limner.models.candidates import answers, patch_for, suppress
 from limner.models.memory import guard_memory
+from limner.models.pretrained import check_lengths, folder_of, read_model, read_part
 from limner.models.source import Runtime, Weights
 from limner.options import DetectOptions
 from limner.prompts import Exemplar, PromptKind, VisualPrompt
@@ -141,56 +140,29 @@ def load(weights: Weights, runtime: Runtime) -> OwlViT:
         WeightsMissing: no folder, or a file or tensors of the model are not in it.
         ModelError: the folder holds another kind of model, or files of two.
     """
-    name, path = weights.ref.name, weights.path
-    if path is None:
-        raise WeightsMissing(f"{name} needs a folder of weights, and none was given.")
-    try:
-        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
-        if kind not in ARCHITECTURES:
-            known = " and ".join(ARCHITECTURES)
-            raise ModelError(f"{path} holds a {kind} model; this family reads {known}.")
-        return _read(weights, path, ARCHITECTURES[kind], runtime)
-    except OSError as error:
-        raise WeightsMissing(f"{name} can't be read from {path}: {error}") from error
-
-
-def _read(weights: Weights, path: Path, architecture: Architecture, runtime: Runtime) -> OwlViT:
-    model, info = architecture.model.from_pretrained(
-        path,
-        local_files_only=True,
-        use_safetensors=True,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    if lacking := sorted(info["missing_keys"]):
-        # transformers would fill them with random numbers
-        raise WeightsMissing(
-            f"The weights in {path} lack {len(lacking)} of {weights.ref.name}'s tensors, "
-            f"such as {lacking[0]}: get them again."
-        )
+    path, kind = folder_of(weights, ARCHITECTURES)
+    architecture = ARCHITECTURES[kind]
+    model = read_model(architecture.model, weights, path, Runtime())
     # The heads stay in float32: they take 3 % of the time, and bfloat16 writes a box near the right
     # edge in steps of 1/256 of the image (B/32 at 600 x 400, random weights: 0.74 px off instead of
     # 0.93 in the median).
     dtype = getattr(torch, runtime.dtype)
     model.base_model.to(dtype)
     model.layer_norm.to(dtype)
-    processor = architecture.processor.from_pretrained(path, local_files_only=True)
+    processor = read_part(architecture.processor, weights, path)
     side = model.config.vision_config.image_size
     if (made := (processor.size["width"], processor.size["height"])) != (side, side):
         raise ModelError(
             f"{path} holds a model for images of {side} pixels and an image processor that makes "
             f"them {made[0]} x {made[1]}: get the files of one model."
         )
+    holds = model.config.text_config.max_position_embeddings
     return OwlViT(
         ref=weights.ref,
         architecture=architecture,
-        model=model.eval().requires_grad_(False).to(runtime.device),
+        model=model.to(runtime.device),
         processor=processor,
-        tokenizer=CLIPTokenizer.from_pretrained(
-            path,
-            local_files_only=True,
-            model_max_length=model.config.text_config.max_position_embeddings,
-        ),
+        tokenizer=read_part(CLIPTokenizer, weights, path, model_max_length=holds),
         defaults=weights.defaults,
     )
 
@@ -308,14 +280,7 @@ class OwlViT:
 
     def _tokenize(self, phrases: Sequence[str]) -> Iterator[tuple[Any, Sequence[str]]]:
         """Batches of phrases with their tokens; all are measured before the first is given."""
-        holds = self._tokenizer.model_max_length
-        for phrase in phrases:
-            has = len(self._tokenizer(phrase, verbose=False).input_ids)
-            if has > holds:
-                raise PromptError(
-                    f'The phrase "{phrase}" has {has} tokens, counting the two that mark its ends, '
-                    f"and {self.ref.name} holds {holds}: shorten it."
-                )
+        check_lengths(self._tokenizer, phrases, self.ref.name, "phrase")
         for start in range(0, len(phrases), PHRASES_AT_ONCE):
             batch = phrases[start : start + PHRASES_AT_ONCE]
             tokens = self._tokenizer(list(batch), padding="max_length", return_tensors="pt")

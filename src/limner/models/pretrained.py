@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from limner.errors import ImageError, ModelError, WeightsMissing
+from limner.errors import ImageError, ModelError, PromptError, WeightsMissing
 from limner.models.source import Runtime, Weights
 
 IMAGES_AT_ONCE = 16
@@ -78,6 +78,25 @@ def read_part(part: Any, weights: Weights, path: Path, **given: Any) -> Any:
         return part.from_pretrained(path, local_files_only=True, **given)
     except OSError as error:
         raise WeightsMissing(f"{weights.ref.name} can't be read from {path}: {error}") from error
+
+
+def check_lengths(tokenizer: Any, texts: Sequence[str], name: str, what: str) -> None:
+    """Refuse a text that ``tokenizer`` would cut off.
+
+    Args:
+        what: the text, as a person calls it.
+
+    Raises:
+        PromptError: with its length and the model's.
+    """
+    holds = tokenizer.model_max_length
+    for text in texts:
+        has = len(tokenizer(text, verbose=False).input_ids)
+        if has > holds:
+            raise PromptError(
+                f'The {what} "{text}" has {has} tokens, counting the two that mark its ends, '
+                f"and {name} holds {holds}: shorten it."
+            )
 
 
 def check_side(processor: Any, path: Path, side: int) -> None:

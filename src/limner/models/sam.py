@@ -12,7 +12,6 @@ share a pass of the decoder.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,9 @@ from PIL import Image
 from transformers import SamImageProcessorPil, SamModel
 
 from limner import detections, frames, images, masks
-from limner.errors import ImageError, ModelError, WeightsMissing
+from limner.errors import ImageError, ModelError
 from limner.models.memory import guard_memory
+from limner.models.pretrained import folder_of, read_model, read_part
 from limner.models.sam_candidates import Candidates
 from limner.models.sam_everything import everything
 from limner.models.source import Runtime, Weights
@@ -65,45 +65,19 @@ def load(weights: Weights, runtime: Runtime) -> Sam:
         WeightsMissing: no folder, or a file or tensors of the model are not in it.
         ModelError: the folder holds another kind of model.
     """
-    name, path = weights.ref.name, weights.path
-    if path is None:
-        raise WeightsMissing(f"{name} needs a folder of weights, and none was given.")
-    try:
-        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
-        if kind != "sam":
-            raise ModelError(f"{path} holds a {kind} model; this family reads sam.")
-        model = _read_model(name, path)
-        processor = _read_processor(path, model.config.vision_config.image_size)
-    except OSError as error:
-        raise WeightsMissing(f"{name} can't be read from {path}: {error}") from error
+    path, _ = folder_of(weights, ("sam",))
+    model = read_model(SamModel, weights, path, Runtime())
+    processor = _read_processor(weights, path, model.config.vision_config.image_size)
     # The prompt encoder and the decoder, 4 M of ViT-B's 94 M weights, stay in float32: bfloat16
     # rounds a click to 2 of 1024 pixels.
     model.vision_encoder.to(getattr(torch, runtime.dtype))
-    model.eval().requires_grad_(False).to(runtime.device)
+    model.to(runtime.device)
     return Sam(weights.ref, model, processor, runtime.device, weights.defaults)
 
 
-def _read_model(name: str, path: Path) -> Any:
-    loaded: Any = SamModel.from_pretrained(
-        path,
-        local_files_only=True,
-        use_safetensors=True,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    model, info = loaded
-    if lacking := sorted(info["missing_keys"]):
-        # transformers would fill them with random numbers
-        raise WeightsMissing(
-            f"The weights in {path} lack {len(lacking)} of {name}'s tensors, "
-            f"such as {lacking[0]}: get them again."
-        )
-    return model
-
-
-def _read_processor(path: Path, side: int) -> Any:
+def _read_processor(weights: Weights, path: Path, side: int) -> Any:
     if any((path / f"{kind}_config.json").exists() for kind in ("preprocessor", "processor")):
-        processor = SamImageProcessorPil.from_pretrained(path, local_files_only=True)
+        processor = read_part(SamImageProcessorPil, weights, path)
     else:
         square = {"height": side, "width": side}
         processor = SamImageProcessorPil(size={"longest_edge": side}, pad_size=square)
