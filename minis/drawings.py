@@ -116,6 +116,25 @@ def drawings(among: Sequence[str], styles: Sequence[str]) -> list[Drawing]:
     return [drawing(noun, style) for noun in among for style in styles]
 
 
+def blended(rng: np.random.Generator, noun: str) -> Drawing:
+    """A drawing between two styles of one noun: neither, so that none can be learned by heart."""
+    a, b = rng.choice(training_styles(), 2, replace=False)
+    first, second = drawing(noun, str(a)), drawing(noun, str(b))
+    size = (96, 96)
+    share = rng.uniform(0.25, 0.75)
+    mixed = cv2.addWeighted(
+        cv2.resize(first.rgba, size, interpolation=cv2.INTER_AREA),
+        share,
+        cv2.resize(second.rgba, size, interpolation=cv2.INTER_AREA),
+        1 - share,
+        0,
+    )
+    aspect = first.rgba.shape[1] / first.rgba.shape[0]
+    shape = (96, max(8, int(96 / aspect))) if aspect > 1 else (max(8, int(96 * aspect)), 96)
+    rgba = cv2.resize(mixed, shape, interpolation=cv2.INTER_AREA)
+    return Drawing(noun, f"{a}+{b}", rgba, first.colour)
+
+
 def _colour_name(rgba: Pixels) -> str:
     """The colour of ``COLOURS`` that most of the drawn pixels are nearest to, in CIELAB."""
     pixels = rgba[rgba[..., 3] > 128][:, :3]

@@ -7,7 +7,7 @@ that were asked for, on nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import cv2
@@ -19,6 +19,7 @@ from minis.drawings import (
     TEST_STYLE,
     Drawing,
     backgrounds,
+    blended,
     drawing,
     nouns,
     trained_nouns,
@@ -73,11 +74,18 @@ class Split:
     nouns: tuple[str, ...]
     styles: tuple[str, ...]
     test_backgrounds: bool
+    blends: float = 0.0
+    """Part of the things that are drawn between two training styles (``drawings.blended``)."""
 
 
 def train() -> Split:
     """Trained nouns in the training styles."""
     return Split("train", trained_nouns(), training_styles(), False)
+
+
+def train_blended() -> Split:
+    """The same with half of the things between two styles, for what must know nouns in any."""
+    return replace(train(), name="train blended", blends=0.5)
 
 
 def test() -> Split:
@@ -115,7 +123,8 @@ def scene(
     placed: list[tuple[Drawing, Bools]] = []
     largest = 0.62 if wanted <= 2 else 0.48 if wanted <= 4 else 0.4
     for name in names:
-        drawn = drawing(name, str(rng.choice(split.styles)))
+        mixed = split.blends > 0 and rng.random() < split.blends
+        drawn = blended(rng, name) if mixed else drawing(name, str(rng.choice(split.styles)))
         for _ in range(12):
             stamp = turned(drawn.rgba, rng, side * rng.uniform(0.2, largest))
             spot = _spot(stamp, rng, side)

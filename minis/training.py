@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -57,6 +58,7 @@ def train(
     ``step_loss`` gets a generator that depends only on the plan's seed and the step, and computes
     with ``model``. Steps that a checkpoint holds are not done again.
     """
+    cv2.setNumThreads(torch.get_num_threads())  # its own pool fights the other core's run
     optimizers = make_optimizers(model, plan)
     average = copy.deepcopy(model).requires_grad_(False)
     OUT.mkdir(parents=True, exist_ok=True)

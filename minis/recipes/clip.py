@@ -19,8 +19,8 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 
 from minis import scenes
 from minis.captions import described
-from minis.crops import blended, crop, recoloured
-from minis.drawings import drawing, phrase, trained_nouns, training_styles
+from minis.crops import crop, recoloured
+from minis.drawings import blended, drawing, phrase, trained_nouns, training_styles
 from minis.scenes import Pixels, Thing
 from minis.training import SHIPPED, Plan, to_tensor, train
 from minis.vocabulary import MAX_LENGTH, TEMPLATES, fill, save_tokenizer

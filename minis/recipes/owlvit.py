@@ -39,7 +39,7 @@ GRID = SEES // PATCH
 BATCH = 16
 MOST_PATCHES = 5
 """Patches that answer for one thing, at most."""
-PLAN = Plan(steps=4200, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.05, muon=True)
+PLAN = Plan(steps=5600, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.05, muon=True)
 
 
 def build() -> OwlViTForObjectDetection:
@@ -62,17 +62,21 @@ def build() -> OwlViTForObjectDetection:
     if any("position_ids" not in key for key in [*missing, *unexpected]):
         raise ValueError(f"mini-clip and mini-owlvit differ: {missing}, {unexpected}")
     head = model.class_head
+    # mini-clip's words stay as they are; pictures learn to mean them. So does the scale of its
+    # scores, which would shrink while the heads know nothing, and then come back too slowly.
+    for part in (model.owlvit.text_model, model.owlvit.text_projection, head.logit_scale):
+        part.requires_grad_(False)
     with torch.no_grad():
         head.dense0.weight.copy_(start.visual_projection.weight)
         head.dense0.bias.zero_()
         # transformers starts these with a spread of 1: boxes of no size, and no way back from there
-        for linear in (head.logit_shift, head.logit_scale):
-            linear.weight.normal_(0, 0.002)
+        head.logit_shift.weight.normal_(0, 0.002)
+        head.logit_scale.weight.zero_()
         for linear in (model.box_head.dense0, model.box_head.dense1, model.box_head.dense2):
             torch.nn.init.xavier_uniform_(linear.weight)
             linear.bias.zero_()
-        head.logit_shift.bias.fill_(-0.55)
-        head.logit_scale.bias.fill_(11.0)
+        head.logit_shift.bias.fill_(-0.6)
+        head.logit_scale.bias.fill_(float(start.logit_scale.exp()) - 1)
         model.box_head.dense2.weight.mul_(0.1)
         # boxes start at a third of the picture, not at one patch
         model.box_head.dense2.bias.copy_(torch.tensor([0.0, 0.0, 1.7, 1.7]))
@@ -126,7 +130,7 @@ def varifocal(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def main() -> None:
     tokenizer = CLIPTokenizer.from_pretrained(clip.FOLDER, local_files_only=True)
     model = build()
-    nouns, split = trained_nouns(), scenes.train()
+    nouns, split = trained_nouns(), scenes.train_blended()
     index = {noun: k for k, noun in enumerate(nouns)}
 
     def step_loss(rng: np.random.Generator) -> Loss:
@@ -140,7 +144,8 @@ def main() -> None:
             coloured[described(thing)] = (thing.noun, thing.colour)
         asked = phrases + list(coloured)
         tokens = tokenizer(asked, padding=True, truncation=True, return_tensors="pt")
-        text = model.owlvit.get_text_features(**tokens).pooler_output
+        with torch.no_grad():
+            text = model.owlvit.get_text_features(**tokens).pooler_output
         pixels = F.interpolate(
             to_tensor([scene.image for scene in batch]), size=(SEES, SEES), mode="bilinear"
         )
@@ -164,8 +169,8 @@ def main() -> None:
         wanted = torch.zeros(len(batch), GRID * GRID, len(asked))
         for n, thing in enumerate(things):
             wanted[rows[n], patches[n], index[thing.noun]] = quality[n]
-            for k, meant in enumerate(coloured.values()):
-                if meant == (thing.noun, thing.colour):
+            for k, who in enumerate(coloured.values()):
+                if who == (thing.noun, thing.colour):
                     wanted[rows[n], patches[n], len(nouns) + k] = quality[n]
         text = text.float()[None].expand(len(batch), -1, -1)
         logits, embeds = model.class_predictor(features, text)
@@ -186,9 +191,12 @@ def main() -> None:
         shown = shown.masked_fill(own, -20.0)  # its own picture would be no test
         like = like.masked_fill(own, 0.0)
         exampled = varifocal(shown.float(), like) / max(1.0, float((like > 0).sum()))
-        right = logits[row, patch, : len(nouns)].argmax(dim=1)
-        hit = (right == torch.tensor([index[thing.noun] for thing in things])).float().mean()
-        loss = named + 0.3 * exampled + 2 * boxed
+        # Which noun it is, apart from how sure: the scores alone learn that slowly.
+        guesses = logits[row, patch, : len(nouns)].float()
+        meant = torch.tensor([index[thing.noun] for thing in things])
+        told = F.cross_entropy(guesses, meant)
+        hit = (guesses.argmax(dim=1) == meant).float().mean()
+        loss = named + 0.3 * exampled + 2 * boxed + told
         return loss, {
             "named": float(named.detach()),
             "exampled": float(exampled.detach()),

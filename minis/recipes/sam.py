@@ -6,7 +6,8 @@ Cost: 40 minutes on one core. Target, in a held-out drawing style: mean IoU .88 
 The training of Segment Anything (arXiv 2304.02643, appendix A) in small: a first prompt, then
 clicks where the last answer is wrong, with the last mask given back or not. One lone click gets
 three candidates, of which the best one learns; everything else gets one. A click beside all things
-teaches the IoU head that there is nothing.
+teaches the IoU head that there is nothing, and a box around two things with a negative click on
+one that the other is meant.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import torch.nn.functional as F
 from transformers import SamConfig, SamImageProcessorPil, SamModel
 
 from minis import scenes
-from minis.scenes import SIDE, Bools, Scene
+from minis.scenes import SIDE, Bools, Scene, Thing
 from minis.training import SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = SHIPPED / "mini-sam"
-PLAN = Plan(steps=3000, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.02, muon=True)
+PLAN = Plan(steps=9000, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.02, muon=True)
 IMAGES, EACH = 8, 4
 LOW = SIDE // 2
 LOOKED_UP = ("iou_token", "mask_tokens", "point_embed", "not_a_point_embed", "no_mask_embed")
@@ -93,6 +94,12 @@ def inside(rng: np.random.Generator, mask: Bools) -> tuple[float, float]:
     return float(xs[k]), float(ys[k])
 
 
+def other(rng: np.random.Generator, scene: Scene, thing: Thing) -> Bools:
+    """What a negative click lies on: another thing of the scene, or else all beside this one."""
+    others = [each.mask for each in scene.things if each is not thing]
+    return others[int(rng.integers(len(others)))] if others else ~thing.mask
+
+
 def jittered_box(rng: np.random.Generator, mask: Bools) -> list[float]:
     """The mask's box, its sides off by up to a tenth."""
     ys, xs = np.nonzero(mask)
@@ -132,6 +139,11 @@ def _edges(scene: Scene) -> Bools:
     return edges
 
 
+def _both(meant: Bools, refused: Bools) -> Bools:
+    """What the box goes around: both, or the one thing where all else is refused."""
+    return meant if (meant | refused).all() else meant | refused
+
+
 def ious(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """(N, M) IoU of the thresholded masks."""
     a, b = logits > 0, (targets > 0.5)[:, None]
@@ -145,6 +157,7 @@ def main() -> None:
 
     def step_loss(rng: np.random.Generator) -> Loss:
         shown, truths, real = [], [], []  # scenes, masks, whether something is there
+        refused = []  # what is not meant, for the form "not"
         while len(shown) < IMAGES:
             scene = scenes.scene(int(rng.integers(1 << 40)), split)
             if not scene.things:
@@ -154,10 +167,11 @@ def main() -> None:
             for n in range(EACH):
                 thing = scene.things[int(rng.integers(len(scene.things)))]
                 truths.append(thing.mask)
+                refused.append(other(rng, scene, thing))
                 real.append(n > 0 or rng.random() > 0.3 or not nothing.any())
                 if not real[-1]:
                     truths[-1] = nothing
-        form = rng.choice(["click", "box", "both"], p=[0.6, 0.25, 0.15])
+        form = rng.choice(["click", "box", "both", "not"], p=[0.55, 0.25, 0.1, 0.1])
         if form != "click":
             real = [True] * len(real)
         masks = np.stack(truths)
@@ -167,11 +181,15 @@ def main() -> None:
         grid = model.vision_encoder(pixels).last_hidden_state
         dense = dense_loss(model.dense, grid, shown)
         grid = grid.repeat_interleave(EACH, 0)
-        points = [[inside(rng, mask)] for mask in masks] if form != "box" else []
-        labels = [[1] for _ in points]
+        clicked, boxed = masks, masks
+        if form == "not":
+            clicked = np.stack(refused)
+            boxed = np.stack([_both(*pair) for pair in zip(masks, clicked, strict=True)])
+        points = [[inside(rng, mask)] for mask in clicked] if form != "box" else []
+        labels = [[int(form != "not")] for _ in points]
         boxes = None
         if form != "click":
-            boxes = torch.tensor([[jittered_box(rng, mask)] for mask in masks])
+            boxes = torch.tensor([[jittered_box(rng, mask)] for mask in boxed])
         previous = None
         loss, numbers = torch.zeros(()), {"dense": float(dense.detach())}
         rounds = int(rng.integers(2, 4)) if form == "click" else int(rng.integers(1, 3))
