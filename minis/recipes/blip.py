@@ -35,7 +35,7 @@ from minis.training import SHIPPED, Loss, Plan, to_tensor, train
 FOLDER = SHIPPED / "mini-blip"
 VISION_LAYERS, MOST_TOKENS = 3, 40
 BATCH = 16
-PLAN = Plan(steps=4500, learning_rate=1e-3, warmup=150, bf16=False, muon=True)
+PLAN = Plan(steps=4000, learning_rate=1e-3, warmup=150, bf16=False, muon=True)
 
 
 def vocabulary() -> BertTokenizer:
