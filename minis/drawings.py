@@ -135,6 +135,25 @@ def blended(rng: np.random.Generator, noun: str) -> Drawing:
     return Drawing(noun, f"{a}+{b}", rgba, first.colour)
 
 
+def redrawn(rng: np.random.Generator, rgba: Pixels) -> Pixels:
+    """The same drawing by another hand: bent a little, its colours a little off.
+
+    Args:
+        rgba: (H, W, 4), colours premultiplied.
+    """
+    height, width = rgba.shape[:2]
+    bends = rng.normal(0, 0.05, (2, 4, 4)) * [[[width]], [[height]]]
+    dx, dy = (
+        cv2.resize(bend.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+        for bend in bends
+    )
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    bent = cv2.remap(rgba, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    colour = bent[..., :3] * rng.uniform(0.8, 1.25, 3)
+    within = np.minimum(colour, bent[..., 3:])  # premultiplied: no brighter than it is opaque
+    return np.concatenate([within.round().astype(np.uint8), bent[..., 3:]], axis=2)
+
+
 def _colour_name(rgba: Pixels) -> str:
     """The colour of ``COLOURS`` that most of the drawn pixels are nearest to, in CIELAB."""
     pixels = rgba[rgba[..., 3] > 128][:, :3]

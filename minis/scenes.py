@@ -22,6 +22,7 @@ from minis.drawings import (
     blended,
     drawing,
     nouns,
+    redrawn,
     trained_nouns,
     training_styles,
 )
@@ -75,7 +76,8 @@ class Split:
     styles: tuple[str, ...]
     test_backgrounds: bool
     blends: float = 0.0
-    """Part of the things that are drawn between two training styles (``drawings.blended``)."""
+    """Part of the things that are drawn between two training styles (``drawings.blended``), and
+    part of all that are bent a little (``drawings.redrawn``)."""
 
 
 def train() -> Split:
@@ -84,7 +86,8 @@ def train() -> Split:
 
 
 def train_blended() -> Split:
-    """The same with half of the things between two styles, for what must know nouns in any."""
+    """The same with half of the things between two styles, and half bent, for what must know nouns
+    in any style."""
     return replace(train(), name="train blended", blends=0.5)
 
 
@@ -125,8 +128,11 @@ def scene(
     for name in names:
         mixed = split.blends > 0 and rng.random() < split.blends
         drawn = blended(rng, name) if mixed else drawing(name, str(rng.choice(split.styles)))
+        rgba = drawn.rgba
+        if split.blends > 0 and rng.random() < split.blends:
+            rgba = redrawn(rng, rgba)
         for _ in range(12):
-            stamp = turned(drawn.rgba, rng, side * rng.uniform(0.2, largest))
+            stamp = turned(rgba, rng, side * rng.uniform(0.2, largest))
             spot = _spot(stamp, rng, side)
             covered = alpha_on(stamp, spot, side) > 0.5
             if _fits(covered, stamp, [mask for _, mask in placed]):
