@@ -51,7 +51,7 @@ class Amounts:
 
 
 QUICK = Amounts(holes=3, guided=1, pairs=1, own=0, every=2)
-FULL = Amounts(holes=24, guided=2, pairs=3, own=2)
+FULL = Amounts(holes=24, guided=1, pairs=1, own=1)
 
 
 def measure(shelf: Shelf, amounts: Amounts) -> dict[str, float]:
