@@ -28,6 +28,12 @@ def photos(folder: Path) -> None:
         picture.save(folder / f"{stem}.png")
 
 
+def opened(path: Path | str) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
 def rectangle(box: tuple[int, int, int, int], size_wh: tuple[int, int] = SIZE_WH) -> BoolMask:
     mask = np.zeros(size_wh[::-1], dtype=bool)
     x0, y0, x1, y1 = box

@@ -110,7 +110,7 @@ BAD = [
         "yolo",
         "an unknown class",
         spoil("labels/a.txt", "5 .5 .5 .1 .1"),
-        r"class_id 5, outside .*\[0, 1\]",
+        "class_id 5, outside",
     ),
     (
         "yolo",

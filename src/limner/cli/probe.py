@@ -85,11 +85,9 @@ def probe(ctx: click.Context, /, **given: Any) -> None:
     finding, session = finding_of({"multimask_output": None, **given}), session_of(given)
     if given["paint"]:
         found, worst = _painted(given, source, prompt, finding, session)
-        tasks = ("detect", "segment", "inpaint", "encode")
     else:
         found, worst = _outlined(given, source, prompt, finding, session, opener)
-        tasks = ("detect", "segment")
-    _write(given, out, found, worst, models_used(session, *tasks))
+    _write(given, out, found, worst, models_used(session, "detect", "segment", "inpaint", "encode"))
 
 
 def _place(given: dict[str, Any]) -> Path:

@@ -60,14 +60,14 @@ def edit(**given: Any) -> None:
 
     check_report(given)
     session = session_of(given)
-    rows = []
+    rows: list[dict[str, Any]] = []
     triples = _triples(given["before"], given["after"], given["mask"])
     opener = Opener(max_pixels=100_000_000)
     with progress("pictures") as on_step:
         for number, (name, before, after, mask) in enumerate(triples, start=1):
             first, second = opener.open(before).image, opener.open(after).image
             where = opener.mask(str(mask)).array
-            scores = edit_scores(first, second, where, given["step"]).to_dict()
+            scores: dict[str, Any] = edit_scores(first, second, where, given["step"]).to_dict()
             if given["lpips"]:
                 scores["lpips_outside"] = _lpips_outside(first, second, where)
             if given["paint"]:

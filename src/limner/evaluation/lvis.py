@@ -82,12 +82,12 @@ def evaluate_lvis(
     """
     data = load(truth, "truth")
     true = Truth.read(data, iou_type)
-    found = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results))]
     whole = {
         "images": [_image(row) for row in data["images"]],
         "categories": [_category(row) for row in data["categories"]],
         "annotations": list(true.annotations),
     }
+    found = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results))]
     return _judged(whole, _best(found), iou_type)
 
 

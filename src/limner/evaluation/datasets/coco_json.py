@@ -108,7 +108,8 @@ def coco_of(
     Args:
         rows: (file name, size_wh, ``sv.Detections`` with ``class_id`` into ``names``).
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, (file_name, (width, height), found) in enumerate(rows, start=1):
         images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
         for k, (x0, y0, x1, y1) in enumerate(found.xyxy.astype(float).tolist()):
