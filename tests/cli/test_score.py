@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from limner import masks
+from limner.models import perceptual
 from tests.evaluation import labelled
 
 from .command import Command
@@ -203,15 +205,24 @@ def test_portraits_of_a_subject(limner: Command) -> None:
     assert (answer.code, "no prompt for 0.png" in answer.stderr) == (2, True)
 
 
-def test_what_needs_an_extra_names_it(limner: Command, coco: Path) -> None:
-    pytest.importorskip("limner.models.perceptual")
-    try:
-        import lpips  # noqa: F401
-    except ImportError:
-        Image.fromarray(labelled.rectangle((0, 0, 9, 9))).save("mask.png")
-        picture = coco / "a.png"
-        answer = limner.run("score", "edit", picture, picture, "-m", "mask.png", "--lpips")
-        assert (answer.code, "limner[perceptual]" in answer.stderr) == (2, True)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("edit", "data/a.png", "data/a.png", "-m", "mask.png", "--lpips"),
+        ("subject", "data", "data", "--profile", "mini", "--prompt", "a cat", "--div"),
+        ("subject", "data", "data", "--profile", "mini", "--fid"),
+    ],
+    ids=["lpips", "div", "fid"],
+)
+def test_what_needs_an_extra_names_it(
+    limner: Command, coco: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    for package in ("lpips", "torch_fidelity"):
+        monkeypatch.setitem(sys.modules, package, None)
+    perceptual._lpips_network.cache_clear()
+    Image.fromarray(labelled.rectangle((0, 0, 9, 9))).save("mask.png")
+    answer = limner.run("score", *words)
+    assert (answer.code, "pip install 'limner[perceptual]'" in answer.stderr) == (2, True)
 
 
 # --- bad input ------------------------------------------------------------------------------------
