@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.conftest import need_minis
 from tests.evaluation import labelled
 
 from .command import Command
@@ -46,6 +47,7 @@ def test_without_a_true_mask_answers_are_held_against_the_first(
 
 
 def test_a_click_on_mini_sam(limner: Command) -> None:
+    need_minis("mini-sam")
     scene = SCENES / "lawn.png"
     content = json.loads((SCENES / "lawn.json").read_text())
     x, y, width, height = content["annotations"][0]["bbox"]

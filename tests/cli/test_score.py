@@ -15,6 +15,7 @@ from PIL import Image
 
 from limner import masks
 from limner.models import perceptual
+from tests.conftest import need_minis
 from tests.evaluation import labelled
 
 from .command import Command
@@ -147,6 +148,7 @@ def test_outlines_of_a_model_run_now(limner: Command, coco: Path) -> None:
 
 
 def test_mini_sam_on_the_drawn_scenes(limner: Command) -> None:
+    need_minis("mini-sam")
     asked = ["--prompt", "point", "--profile", "mini"]
     report = limner.json("score", "segment", SCENES / "lawn.json", *asked)
     assert [model["name"] for model in report["models"]] == ["mini-sam"]
@@ -185,6 +187,7 @@ def test_edits_of_a_folder(limner: Command, coco: Path) -> None:
 
 def test_portraits_of_a_subject(limner: Command) -> None:
     """Crops of one drawn scene, by the shipped encoders: pictures of themselves are like 1."""
+    need_minis("mini-clip", "mini-dino")
     scene = labelled.opened(SCENES / "lawn.png")
     for folder in ("real", "made"):
         Path(folder).mkdir()
@@ -217,6 +220,7 @@ def test_portraits_of_a_subject(limner: Command) -> None:
 def test_what_needs_an_extra_names_it(
     limner: Command, coco: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
+    need_minis("mini-clip", "mini-dino")
     for package in ("lpips", "torch_fidelity"):
         monkeypatch.setitem(sys.modules, package, None)
     perceptual._lpips_network.cache_clear()

@@ -86,6 +86,7 @@ def test_fid_and_kid_of_two_folders(
     real, made = folders
     assert perceptual.frechet_and_kernel(real, made) == (12.5, 0.25)
     assert (asked["input1"], asked["input2"]) == (str(made), str(real))
+    assert (asked["samples_find_deep"], asked["cuda"]) == (False, False)
     assert (asked["fid"], asked["kid"], asked["kid_subset_size"]) == (True, True, 2)
     (made / "0.png").unlink()
     with pytest.raises(InputError, match="2 pictures a folder or more: 1"):

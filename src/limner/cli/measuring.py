@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.places import check_writable
+from limner.cli.places import check_writable, probing
 from limner.cli.say import say
-from limner.errors import OutputError
+from limner.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from limner.evaluation.coco import IouType
@@ -116,6 +116,10 @@ def read_data(given: Mapping[str, Any], kind: IouType) -> Dataset:
     """The labelled pictures that a command was given."""
     from limner.evaluation import datasets
 
+    for path in (given["data"], given["images"], given.get("predictions")):
+        if path is not None:
+            with probing(path, InputError):
+                path.exists()
     found = datasets.read(given["data"], kind, images=given["images"], name=given["data_format"])
     return found.only(given["classes"])
 

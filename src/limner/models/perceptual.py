@@ -75,6 +75,8 @@ def frechet_and_kernel(real: Path, made: Path) -> tuple[float, float]:
         )
     except OSError as error:
         raise WeightsMissing(f"Inception's weights can't be had: {error}.") from error
+    except ValueError as error:  # it looks for PNG and JPEG only, and says so
+        raise InputError(f"FID and KID can't be had of {real} and {made}: {error}") from error
     return (
         float(scores["frechet_inception_distance"]),
         float(scores["kernel_inception_distance_mean"]),
