@@ -209,7 +209,7 @@ def _prompts(folder: Path, files: Sequence[Path], common: str | None) -> list[st
 
 
 def _diversity(made: Sequence[Image], prompts: Sequence[str] | None) -> float:
-    """Mean LPIPS of every two pictures of one prompt (DreamBooth, section 4.3).
+    """Mean LPIPS of every two pictures of one prompt (DreamBooth, table 3).
 
     Raises:
         OptionError: no prompt has two pictures.

@@ -1,7 +1,7 @@
 """Distances that networks trained on photographs give: LPIPS, FID and KID, by kept libraries.
 
 Both libraries need torchvision, which limner's base install does without, and fetch their network's
-weights on first use: AlexNet's (233 MB, download.pytorch.org) and Inception's (91 MB, GitHub).
+weights on first use: AlexNet's (about 230 MB, from pytorch.org) and Inception's (90 MB, GitHub).
 """
 
 from __future__ import annotations
