@@ -23,6 +23,9 @@ COMMANDS = {
     "background": ("limner.cli.change", "Keep an object and change everything behind it."),
     "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),
     "demo": ("limner.cli.demo", "Show it all, offline, on one page."),
+    "score": ("limner.cli.score", "How good boxes, outlines, edits and portraits are."),
+    "probe": ("limner.cli.probe", "How far an answer hangs on its prompt, and the worst case."),
+    "tune": ("limner.cli.tune", "A detection threshold for each phrase, and how sure it is."),
     "models": ("limner.cli.models", "List, explain, fetch and locate models."),
 }
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""

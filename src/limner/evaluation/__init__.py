@@ -1,14 +1,33 @@
-"""How good an answer is: COCO's average precision, and clicks until an outline is right."""
+"""How good an answer is: average precision, clicks until an outline is right, outlines, edits,
+likeness; how far an answer hangs on its prompt; and which threshold to take."""
 
 from limner.evaluation.clicks import first_click, next_click, noc, simulate
 from limner.evaluation.coco import CocoScores, evaluate, results_from
+from limner.evaluation.d3 import D3Scores, evaluate_d3
+from limner.evaluation.likeness import SubjectScores, clip_t, subject_scores
+from limner.evaluation.lvis import LvisScores, evaluate_lvis
+from limner.evaluation.outlines import boundary_f, boundary_iou
+from limner.evaluation.outside import EditScores, edit_scores, psnr_outside, ssim_outside
 
 __all__ = [
     "CocoScores",
+    "D3Scores",
+    "EditScores",
+    "LvisScores",
+    "SubjectScores",
+    "boundary_f",
+    "boundary_iou",
+    "clip_t",
+    "edit_scores",
     "evaluate",
+    "evaluate_d3",
+    "evaluate_lvis",
     "first_click",
     "next_click",
     "noc",
+    "psnr_outside",
     "results_from",
     "simulate",
+    "ssim_outside",
+    "subject_scores",
 ]

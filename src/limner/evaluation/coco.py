@@ -80,11 +80,8 @@ def evaluate(
     """
     if iou_type not in ("bbox", "segm"):
         raise InputError(f"COCO results are compared by bbox or segm, got {iou_type!r}.")
-    true = _Truth.read(_load(truth, "truth"), iou_type)
-    rows = _load(results, "results")
-    if isinstance(rows, Mapping):
-        rows = rows.get("annotations")
-    found = [true.result(number, row, iou_type) for number, row in enumerate(_rows(rows, "result"))]
+    true = Truth.read(load(truth, "truth"), iou_type)
+    found = [true.result(number, row, iou_type) for number, row in enumerate(rows_of(results))]
     # pycocotools prints; there is no switch. This holds back other threads' prints for that time.
     with contextlib.redirect_stdout(io.StringIO()):
         judge = COCOeval(true.index(true.annotations), true.index(found), iou_type)
@@ -143,7 +140,7 @@ def results_from(
 
 
 @dataclass(frozen=True)
-class _Truth:
+class Truth:
     """A checked annotation file."""
 
     size_hw: dict[int, tuple[int, int] | None]
@@ -152,7 +149,7 @@ class _Truth:
     annotations: tuple[Row, ...]
 
     @classmethod
-    def read(cls, data: Any, iou_type: IouType) -> _Truth:
+    def read(cls, data: Any, iou_type: IouType) -> Truth:
         if not isinstance(data, Mapping) or not {"images", "categories", "annotations"} <= set(
             data
         ):
@@ -221,7 +218,22 @@ class _Truth:
         return {**kept, "segmentation": _rle(row.get("segmentation"), size_hw, where)}
 
 
-def _load(source: Any, what: str) -> Any:
+def rows_of(results: Any) -> Sequence[Row]:
+    """The rows of a result file, or of its content; an object's ``annotations`` are read as those.
+
+    Raises:
+        InputError: a file that can't be read, or no list of objects.
+    """
+    rows = load(results, "results")
+    return _rows(rows.get("annotations") if isinstance(rows, Mapping) else rows, "result")
+
+
+def load(source: Any, what: str) -> Any:
+    """A JSON file's content; anything but a path as it is.
+
+    Raises:
+        InputError: a file that can't be read, or no JSON.
+    """
     if not isinstance(source, str | Path):
         return source
     try:

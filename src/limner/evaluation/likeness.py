@@ -1,0 +1,141 @@
+"""How like pictures are to pictures and to words: CLIP-T, CLIP-I, DINO and PRES of DreamBooth.
+
+All are means of cosines of an ``Encoder``'s unit rows, as the paper defines them
+(Ruiz et al. 2022, arXiv:2208.12242). Its tables use CLIP B/32 (``clip-vit-base-patch32``) and
+DINO ViT-S/16 (``dino-vits16``); with another encoder the numbers can't be held against them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from limner.errors import InputError, UnsupportedPrompt
+from limner.protocols import Encoder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Rows = npt.NDArray[np.floating]
+"""(N, D), each of length 1."""
+
+
+@dataclass(frozen=True)
+class SubjectScores:
+    """How a personalised painter did; cosines, -1 to 1. None: not asked for, or not to be had."""
+
+    dino: float | None = None
+    """Made pictures against real ones of the subject (table 1: DreamBooth Imagen .696)."""
+    clip_i: float | None = None
+    """The same by CLIP (.812)."""
+    clip_t: float | None = None
+    """Made pictures against their own prompts (.306)."""
+    real_dino: float | None = None
+    """Real pictures against each other: what no painter is expected to pass (.774)."""
+    real_clip_i: float | None = None
+    pres: float | None = None
+    """Made pictures of *other* members of the class against the subject's real ones (table 3):
+    high means that the whole class was turned into the subject. Lower is better."""
+    div: float | None = None
+    """Mean LPIPS distance of made pictures of one prompt (table 3). Higher is better."""
+
+    def to_dict(self) -> dict[str, float | None]:
+        return dataclasses.asdict(self)
+
+
+def across(first: Rows, second: Rows) -> float:
+    """Mean cosine of every row of (N, D) with every row of (M, D): CLIP-I, DINO and PRES.
+
+    Raises:
+        InputError: no rows, or rows of different lengths.
+    """
+    _check_rows(first, second)
+    return float((np.asarray(first, np.float64) @ np.asarray(second, np.float64).T).mean())
+
+
+def among(rows: Rows) -> float | None:
+    """Mean cosine of every row with every *other* one; None for fewer than two rows."""
+    if len(rows) < 2:
+        return None
+    cosines = np.asarray(rows, np.float64) @ np.asarray(rows, np.float64).T
+    return float(cosines[~np.eye(len(rows), dtype=bool)].mean())
+
+
+def paired(first: Rows, second: Rows) -> float:
+    """Mean cosine of row k with row k: CLIP-T of pictures and their prompts.
+
+    Raises:
+        InputError: no rows, or different numbers or lengths of rows.
+    """
+    _check_rows(first, second)
+    if len(first) != len(second):
+        raise InputError(f"Pairs are as many on each side, got {len(first)} and {len(second)}.")
+    return float((np.asarray(first, np.float64) * second).sum(axis=1).mean())
+
+
+def clip_t(encoder: Encoder, images: Sequence[Image], texts: Sequence[str]) -> float:
+    """CLIP-T: mean cosine of each picture with its own words.
+
+    Raises:
+        UnsupportedPrompt: the encoder reads no words.
+    """
+    if not encoder.takes_text:
+        raise UnsupportedPrompt(
+            f"{encoder.ref.name} reads no words, and CLIP-T compares pictures with words: "
+            "take a CLIP, such as clip-vit-base-patch32 or mini-clip."
+        )
+    return paired(encoder.encode_images(images), encoder.encode_texts(texts))
+
+
+def subject_scores(
+    real: Sequence[Image],
+    made: Sequence[Image],
+    *,
+    clip: Encoder | None = None,
+    dino: Encoder | None = None,
+    prompts: Sequence[str] | None = None,
+    others: Sequence[Image] = (),
+) -> SubjectScores:
+    """DreamBooth's scores, as far as encoders and prompts were given.
+
+    Args:
+        real: pictures of the subject.
+        made: what was painted of it.
+        prompts: what each of ``made`` was painted from.
+        others: pictures painted of the class without the subject's name, for PRES.
+
+    Raises:
+        InputError: no pictures, or not one prompt for each made picture.
+    """
+    if not real or not made:
+        raise InputError("A subject is scored by its real pictures and by painted ones: both.")
+    if prompts is not None and len(prompts) != len(made):
+        raise InputError(f"There are {len(made)} made pictures and {len(prompts)} prompts.")
+    found: dict[str, float | None] = {}
+    if dino is not None:
+        rows = dino.encode_images(real)
+        found["dino"] = across(dino.encode_images(made), rows)
+        found["real_dino"] = among(rows)
+        if others:
+            found["pres"] = across(dino.encode_images(others), rows)
+    if clip is not None:
+        rows, painted = clip.encode_images(real), clip.encode_images(made)
+        found |= {"clip_i": across(painted, rows), "real_clip_i": among(rows)}
+        if prompts is not None:
+            found["clip_t"] = clip_t(clip, made, prompts)
+    return SubjectScores(**found)
+
+
+def _check_rows(first: Rows, second: Rows) -> None:
+    if not len(first) or not len(second):
+        raise InputError("There is nothing to compare: one side has no pictures.")
+    if first.shape[1] != second.shape[1]:
+        raise InputError(
+            f"Rows of {first.shape[1]} and of {second.shape[1]} numbers come of two encoders and "
+            "can't be compared."
+        )
