@@ -86,6 +86,16 @@ def test_settings_reach_only_what_they_can_matter_to(tmp_path: Path) -> None:
         )
 
 
+def test_words_that_yaml_takes_for_truth_values_are_words(tmp_path: Path) -> None:
+    """A variable named "on" and a thing named "no" are what they look like."""
+    (cell,) = suite_of(
+        tmp_path,
+        "models: [grabcut]\nprompts: ['{{on}} {{day}}']\n"
+        "cases:\n- {image: thing.png, vars: {on: no, day: 2026-01-01}}\n",
+    ).cells
+    assert cell.ask.find[0].text == Text("no 2026-01-01")
+
+
 def test_yaml_that_people_write(tmp_path: Path) -> None:
     """Anchors and merge keys, 1e-1 as a number, a bare text as a prompt, templates in values."""
     suite = suite_of(

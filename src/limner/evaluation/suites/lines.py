@@ -79,9 +79,9 @@ class Spot:
         found: dict[str, Spot] = {}
         for key_node, value_node in self._pairs(self.node):
             key_spot = replace(self, node=key_node)
-            key = key_spot._scalar()
-            if not isinstance(key, str):
+            if not isinstance(key_node, yaml.ScalarNode):
                 key_spot.fail(f"A key of {_lower(what)} is a word, got {key_spot.kind}.")
+            key = str(key_node.value)
             if known and key not in known:
                 hint = f" Did you mean {hints[key]}?" if hints and key in hints else ""
                 key_spot.fail(
@@ -151,9 +151,15 @@ class Spot:
         if not isinstance(self.node, yaml.ScalarNode):
             return None
         try:
-            return self.loader.construct_object(self.node)  # type: ignore[no-untyped-call]
+            value = self.loader.construct_object(self.node)
         except (yaml.YAMLError, ValueError) as error:
             self.fail(f"{self.node.value!r} can't be read: {_reason(error)}.")
+        # YAML 1.1 takes on, off, yes and no for truth values and 2026-01-01 for a day; in a suite
+        # they are words, as in YAML 1.2.
+        said = str(self.node.value)
+        is_word = isinstance(value, bool) and said.lower() not in ("true", "false")
+        plain = value is None or isinstance(value, str | int | float)
+        return value if plain and not is_word else said
 
     def _pairs(self, node: yaml.MappingNode, depth: int = 0) -> list[tuple[yaml.Node, yaml.Node]]:
         """Keys and values, those of ``<<: *common`` after its own, where it has none itself."""
