@@ -127,7 +127,12 @@ def _row(case: str, places: Sequence[Sequence[Cell]], pictures: Path) -> str:
     boxes = "".join(
         f"<td>{''.join(_try(cell, pictures) for cell in place)}</td>" for place in places
     )
-    return f'<tr {marks}><th scope="row">{html.escape(case)}{note}</th>{boxes}</tr>'
+    return f'<tr {marks}><th scope="row">{_breakable(case)}{note}</th>{boxes}</tr>'
+
+
+def _breakable(text: str) -> str:
+    """Escaped, with places where a long path or list may go on in the next line."""
+    return html.escape(text).replace("/", "/<wbr>").replace(",", ",<wbr>")
 
 
 def _try(cell: Cell, pictures: Path) -> str:
