@@ -120,6 +120,13 @@ def test_errors_can_be_tried_again_when_what_was_missing_is_there(
         ([], SUITE.replace("at: ", "art: "), "needs the variable at, and vars has art, on"),
         (["-o", "report.pdf"], SUITE, "A report ends in .html, .json, .csv, .xml"),
         (["-o", "."], SUITE, "A report ends in"),
+        (["--device", "gpu"], SUITE, "gpu"),
+        (["--commercial-safe"], SUITE.replace("[grabcut]", "[./sam]"), "suite.yaml:2: The folder"),
+        (
+            ["--commercial-safe"],
+            SUITE.replace("[grabcut]", "[sd15-inpaint]"),
+            "--commercial-safe refuses sd15-inpaint",
+        ),
         (["--baseline", "gone.json"], SUITE, "There is no report gone.json"),
         (["--filter-failing", "suite.yaml"], SUITE, "is no report of limner eval"),
     ],

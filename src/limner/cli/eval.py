@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.places import check_writable
 from limner.cli.say import progress, say
 from limner.errors import OptionError, OutputError
 
@@ -94,6 +95,7 @@ def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
         given["dtype"],
         cache=not given["no_cache"],
     )
+    models.check(cell.models for cell in chosen.cells)
     with progress(f"eval {suite.name}") as on_step:
         results = run_suite(
             chosen,
@@ -123,6 +125,7 @@ def _check_outputs(outputs: Sequence[Path]) -> None:
             raise OutputError(f"A report ends in {', '.join(FORMATS)}; got {path}.")
         if path.is_dir():
             raise OutputError(f"{path} is a folder: name a file in it.")
+        check_writable(path.parent)  # said now, and not when all is done
 
 
 def _chosen(suite: Suite, given: Mapping[str, Any]) -> Suite:

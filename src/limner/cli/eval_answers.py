@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.cli.objects import Opener, resolve
+from limner.cli.say import say
 from limner.errors import UnknownModel
 from limner.evaluation.suites import memory
 from limner.evaluation.suites.axes import options_of
@@ -17,6 +19,7 @@ from limner.prompts import Mask, Text, VisualPrompt
 from limner.protocols import Encoder
 from limner.selection import parse_selection
 from limner.session import Finding, Run, Session, Source
+from limner.session.models import Say
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -37,14 +40,27 @@ class SuiteModels:
     def __call__(self) -> Answers:
         return Answers(self)
 
-    def session(self, profile: str, models: dict[str, str]) -> Session:
+    def session(self, profile: str, models: dict[str, str], say: Say | None = None) -> Session:
         return Session(
             profile=profile,
             models=models,
             commercial_safe=self.commercial_safe,
             device=self.device,
             dtype=self.dtype,
+            say=say,
         )
+
+    def check(self, choices: Iterable[ModelChoice]) -> None:
+        """Refuse at once what no cell could be answered with; nothing is loaded.
+
+        Raises:
+            OptionError: no such device or number format.
+            LicenceRefused: a named model is not commercial-safe.
+        """
+        for choice in dict.fromkeys(choices):
+            session = self.session(choice.profile, dict(choice.models))
+            for task, _ in choice.models:
+                session.models.entry(task)
 
 
 @dataclass
@@ -56,6 +72,7 @@ class Answers:
 
     made_of: SuiteModels
     opener: Opener = field(default_factory=lambda: Opener(max_pixels=100_000_000))
+    said: set[str] = field(default_factory=set)
     _session: tuple[ModelChoice, Session] | None = None
     _judges: dict[str, Session] = field(default_factory=dict)
 
@@ -105,10 +122,15 @@ class Answers:
     def true_mask(self, cell: Cell) -> Mask:
         return self.opener.mask(str(cell.case.mask))
 
+    def _say(self, sentence: str) -> None:
+        if sentence not in self.said:
+            say(f"limner: {sentence}", err=True)
+        self.said.add(sentence)
+
     def _session_of(self, choice: ModelChoice) -> Session:
         if self._session is None or self._session[0] != choice:
             self._session = None  # the former's models go before the next ones come
-            session = self.made_of.session(choice.profile, dict(choice.models))
+            session = self.made_of.session(choice.profile, dict(choice.models), self._say)
             self._session = choice, session
         return self._session[1]
 

@@ -39,7 +39,6 @@ class Type:
     """Keys besides type, value and weight."""
     unit: str = ""
     """Of what is measured: "", "s" or "bytes"."""
-    higher_is_better: bool | None = True
 
 
 def _least(measure: Measure, needs: Sequence[str] = (), takes: Sequence[str] = ()) -> Type:
@@ -79,7 +78,6 @@ def _most(
         required=default is None,
         needs=frozenset(needs),
         unit=unit,
-        higher_is_better=False,
     )
 
 
@@ -88,13 +86,12 @@ TYPES: Mapping[str, Type] = MappingProxyType(
         "iou": _least(measures.iou, ["mask", "outline"]),
         "boundary_f": _least(measures.boundary_f, ["mask", "outline"]),
         "box_iou": _least(measures.box_iou, ["box"]),
-        "count": Type(measures.count, bars.count, higher_is_better=None),
+        "count": Type(measures.count, bars.count),
         "detected": Type(
             measures.detected,
             bars.phrase,
             required=False,
             takes=frozenset({"threshold"}),
-            higher_is_better=None,
         ),
         "clip_t": _least(measures.clip_t, ["words"], ["text"]),
         "clip_i": _least(measures.clip_i, ["reference"], ["reference"]),
@@ -113,9 +110,7 @@ TYPES: Mapping[str, Type] = MappingProxyType(
         "seam": _most(measures.seam, bars.part, "{:.3f}".format, needs=["edit"]),
         "latency": _most(measures.latency, bars.seconds, "{:.2f} s".format, unit="s"),
         "peak_memory": _most(measures.peak_memory, bars.size, measures.gigabytes, unit="bytes"),
-        "python": Type(
-            measures.python, bars.function, takes=frozenset({"threshold"}), higher_is_better=None
-        ),
+        "python": Type(measures.python, bars.function, takes=frozenset({"threshold"})),
     }
 )
 """By name in a suite; each takes ``not-`` before it."""

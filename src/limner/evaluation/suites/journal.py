@@ -26,7 +26,7 @@ class Journal:
 
     Args:
         folder: made if need be.
-        keep: go on from what stands there; otherwise it begins anew.
+        keep: go on from what stands there; otherwise that is removed.
 
     Raises:
         OutputError: the folder can't be written.
@@ -37,7 +37,8 @@ class Journal:
         self.pictures.mkdir(parents=True, exist_ok=True)
         path = folder / CELLS
         if not keep:
-            path.unlink(missing_ok=True)
+            for old in (path, *self.pictures.glob("*.jpg")):
+                old.unlink(missing_ok=True)
         self._end = _whole_length(path)
         self.found = read_journal(path)
         self._file: IO[bytes] = path.open("ab")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +238,7 @@ def _verdict(given: Any, threshold: float | None, who: str) -> Verdict:
             raise InputError(f"{who} returns pass, score and reason; got {given!r:.80}.")
         score = given.get("score", float(bool(given.get("pass"))))
         reason = str(given.get("reason", reason))
-    if not isinstance(score, Real) or not math.isfinite(score) or not 0 <= score <= 1:
+    if not isinstance(score, int | float | np.number) or not 0 <= score <= 1:
         raise InputError(
             f"{who} returns true or false, a score from 0 to 1, or pass, score and reason; "
             f"got {given!r:.80}."
@@ -248,4 +246,4 @@ def _verdict(given: Any, threshold: float | None, who: str) -> Verdict:
     passed = score >= threshold if threshold is not None else score > 0
     if isinstance(given, Mapping) and "pass" in given:
         passed = bool(given["pass"])
-    return Verdict(passed, float(score), float(score), reason)
+    return Verdict(bool(passed), float(score), float(score), reason)

@@ -51,7 +51,10 @@ class CellResult:
         Raises:
             ValueError, TypeError, KeyError: this is none.
         """
-        made = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in data.items()})
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
+        }
+        made = cls(**values)
         if made.status not in STATUSES:
             raise ValueError(made.status)
         return made
