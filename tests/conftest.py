@@ -37,6 +37,15 @@ def shared_data() -> Path:
     return folder
 
 
+def need_minis(*names: str) -> None:
+    """Skip a test of what the shipped models can do, saying so, where their weights are not."""
+    from limner.models import shipped
+
+    for name in names:
+        if not any(shipped.folder(name).rglob("*.safetensors")):
+            pytest.skip(f"{MINI_MISSING}: {name} has no weights in the package.")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests did not run for want of data, so that green is not mistaken for whole."""
     advice = {

@@ -408,3 +408,26 @@ def test_what_is_made_shares_no_memory_with_what_it_was_made_of(
     made.data["new"] = np.zeros(len(made))
     assert frozen(rows) == before
     assert len(MAKERS) == 5
+
+
+def test_iou_of_boxes_by_hand() -> None:
+    """Half of a 10 x 10 box: 50 of 150; itself: 1; a box without area: 0."""
+    boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [3, 3, 3, 9]], dtype=float)
+    shares = dets.iou(boxes, boxes)
+    assert shares == pytest.approx(np.array([[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 0]]))
+    assert dets.iou(boxes, np.zeros((0, 4))).shape == (3, 0)
+
+
+sides = st.tuples(*[st.integers(0, 9)] * 2, *[st.integers(1, 9)] * 2)
+
+
+@given(st.lists(sides, min_size=1, max_size=4))
+def test_iou_of_boxes_is_symmetric_within_0_and_1_and_1_with_itself(
+    rows: list[tuple[int, int, int, int]],
+) -> None:
+    boxes = np.array([[x, y, x + w, y + h] for x, y, w, h in rows], dtype=float)
+    shares = dets.iou(boxes, boxes)
+    assert np.array_equal(shares, shares.T)
+    assert shares.min() >= 0
+    assert shares.max() <= 1
+    assert np.diag(shares) == pytest.approx(np.ones(len(boxes)))

@@ -141,6 +141,13 @@ def intersection(a: Boxes, b: Boxes) -> npt.NDArray[np.float64]:
     return np.asarray(sides[..., 0] * sides[..., 1])
 
 
+def iou(a: Boxes, b: Boxes) -> npt.NDArray[np.float64]:
+    """(N, M) intersection over union of each of (N, 4) and each of (M, 4) boxes; 0 for no area."""
+    shared = intersection(a, b)
+    together = area(a)[:, None] + area(b)[None, :] - shared
+    return np.asarray(shared / np.maximum(together, 1e-9))
+
+
 def subtract(
     detections: sv.Detections, negatives: sv.Detections, overlap: float = NOT_OVERLAP
 ) -> sv.Detections:

@@ -92,11 +92,11 @@ def mask_pngs(detections: sv.Detections, stem: str) -> Iterator[tuple[str, Image
     _need_masks(detections)
     digits = len(str(max(len(detections) - 1, 0)))
     for row, name in enumerate(class_names(detections)):
-        file_name = f"{PurePath(stem).name}-{row:0{digits}}-{_file_safe(name)}.png"
+        file_name = f"{PurePath(stem).name}-{row:0{digits}}-{file_safe(name)}.png"
         yield file_name, Image.fromarray(mask_of(detections, row).astype(np.uint8) * 255)
 
 
-def _file_safe(name: str) -> str:
+def file_safe(name: str) -> str:
     """Letters and digits of any script, the rest as single hyphens; short enough for any disk."""
     return re.sub(r"[\W_]+", "-", name).strip("-")[:40].strip("-") or UNNAMED
 

@@ -3,6 +3,7 @@ said. What the minis find and paint is tested on the shipped weights."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,49 @@ def test_dry_run_of_the_minis(limner: Command, minis: Path, scene: Path) -> None
     assert all(row["here"] and row["download"] == "ships with limner" for row in plan["models"])
     shipped.lock_file().unlink()
     assert limner("edit", scene, *FIND, "--paint", "car", "--profile", "mini", "--dry-run").stdout
+
+
+def test_seeds_are_probed_by_what_was_asked_for(limner: Command, minis: Path, scene: Path) -> None:
+    """Painted with three seeds, each held against the words; the least like them is kept."""
+    words = ("probe", scene, "--box", "30,30,90,90", "--paint", "car", "--times", "3")
+    report = limner.json(*words, "--seed", "5", "--profile", "mini")
+    assert (report["measure"], report["against"]) == ("clip_t", "“car”")
+    assert [trial["how"] for trial in report["trials"]] == ["seed 5", "seed 6", "seed 7"]
+    assert report["worst"] == min(trial["value"] for trial in report["trials"])
+    names = [model["name"] for model in report["models"]]
+    assert names == ["mini-sam", "mini-sd-inpaint", "mini-clip"]
+    with Image.open("scene-probe.png") as picture:
+        assert picture.size == (128, 128)
+
+
+def test_phrases_are_scored_and_tuned_as_they_are_said(
+    limner: Command, minis: Path, scene: Path
+) -> None:
+    """What random weights find is chance; that each class is asked, and counted, is not."""
+    names = {1: "apple", 2: "car"}
+    content = {
+        "images": [{"id": 1, "file_name": scene.name, "width": 128, "height": 128}],
+        "categories": [{"id": k, "name": name} for k, name in names.items()],
+        "annotations": [
+            {
+                "id": k,
+                "image_id": 1,
+                "category_id": k,
+                "bbox": [10 * k, 10, 60, 60],
+                "area": 3600,
+                "iscrowd": 0,
+                "segmentation": [[10 * k, 10, 10 * k + 60, 10, 10 * k + 60, 70, 10 * k, 70]],
+            }
+            for k in names
+        ],
+    }
+    Path("labels.json").write_text(json.dumps(content))
+    mini = ("--profile", "mini")
+    assert limner.json("score", "detect", "labels.json", *mini)["scores"]["AR100"] is not None
+    report = limner.json("score", "segment", "labels.json", *mini)
+    assert [row["name"] for row in report["rows"]] == ["apple", "car"]
+    assert report["scores"]["AP"] is not None
+    tuned = limner.json("tune", "labels.json", *mini)["scores"]
+    assert [one["phrase"] for one in tuned] == ["apple", "car"]
+    said = limner.json("probe", scene, "--text", "apple", "--threshold", "0", *mini)
+    assert "“a photo of an apple”" in [trial["how"] for trial in said["trials"]]

@@ -38,6 +38,7 @@ def load(path: Path) -> ModuleType:
 
 build = load(ROOT / "docs" / "build.py")
 README = ROOT / "README.md"
+SCORES = ROOT / "docs" / "scores.md"
 
 
 @pytest.fixture
@@ -77,12 +78,16 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     huggingface_hub.close_session()
 
 
-def test_every_command_of_the_readme_runs(
-    reader: Path, hub: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("page", "at_least"),
+    [pytest.param(README, 14, id="README"), pytest.param(SCORES, 9, id="scores")],
+)
+def test_every_command_of_a_page_runs(
+    reader: Path, hub: str, capsys: pytest.CaptureFixture[str], page: Path, at_least: int
 ) -> None:
     """In order, in one folder, as a stranger would; each writes what its -o names."""
     ran = 0
-    for block in build.blocks(README, "sh"):
+    for block in build.blocks(page, "sh"):
         for words in block.commands:
             if words[0] == "make":
                 continue  # CI runs `make test`, this module the demo
@@ -94,7 +99,7 @@ def test_every_command_of_the_readme_runs(
             ran += 1
             if "-o" in words and "network" not in block.marks:
                 assert (reader / words[words.index("-o") + 1]).exists(), words
-    assert ran >= 14
+    assert ran >= at_least
 
 
 def test_the_readmes_python_runs(reader: Path) -> None:

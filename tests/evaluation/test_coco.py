@@ -23,8 +23,9 @@ FAKE = "coco_fake100/instances_val2014_"
 RODM = "rafaelpadilla/tests/test_coco_eval/"
 
 # The fake100 pairs are cocoapi's own demo; its figures have three digits (bbox AP .505, segm .320),
-# the six are pycocotools 2.0.11's. The third row is asserted to six digits by rafaelpadilla's
-# tests/test_coco_eval.py and by globox, both "from coco's official implementation".
+# the six are pycocotools 2.0.11's and those of faster-coco-eval's tests/test_cocoapi_fake_data.py.
+# The third row is asserted to six digits by rafaelpadilla's tests/test_coco_eval.py and by globox,
+# both "from coco's official implementation".
 PUBLISHED = [
     pytest.param(
         FAKE + "100.json",

@@ -24,6 +24,9 @@ COMMANDS = {
     "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),
     "eval": ("limner.cli.eval", "Run a suite of prompt tests, as CI does."),
     "demo": ("limner.cli.demo", "Show it all, offline, on one page."),
+    "score": ("limner.cli.score", "How good boxes, outlines, edits and portraits are."),
+    "probe": ("limner.cli.probe", "How far an answer hangs on its prompt, and the worst case."),
+    "tune": ("limner.cli.tune", "A detection threshold for each phrase, and how sure it is."),
     "models": ("limner.cli.models", "List, explain, fetch and locate models."),
 }
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""

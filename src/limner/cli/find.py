@@ -89,6 +89,7 @@ def session_of(given: dict[str, Any]) -> Session:
         "detect": given.get("detector"),
         "segment": given.get("segmenter"),
         "inpaint": given.get("inpainter"),
+        "encode": given.get("encoder"),
     }
     said: set[str] = set()
 

@@ -1,6 +1,6 @@
 """How like pictures are to pictures and to words: CLIP-T, CLIP-I, DINO and PRES of DreamBooth.
 
-All are means of cosines of an ``Encoder``'s unit rows, as defined in section 4.2 of the paper
+All are means of cosines of an ``Encoder``'s unit rows, as the paper defines them
 (Ruiz et al. 2022, arXiv:2208.12242). Its tables use CLIP B/32 (``clip-vit-base-patch32``) and
 DINO ViT-S/16 (``dino-vits16``); with another encoder the numbers can't be held against them.
 """

@@ -4,7 +4,7 @@ LVIS (Gupta et al. 2019, arXiv:1908.03195) differs from COCO in that a picture i
 classes only: results of a class that a picture says nothing about are neither right nor wrong
 there. 300 results a picture count. The authors' own package (lvis 0.5.3) fails on numpy 1.24 and
 later and asks for opencv-python, which must not lie beside opencv-contrib-python-headless;
-faster-coco-eval's ``lvis_style`` gives its numbers (a test holds the two together).
+faster-coco-eval's ``lvis_style`` gives its numbers (a test holds them against its own).
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ def evaluate_lvis(
     """
     data = load(truth, "truth")
     true = Truth.read(data, iou_type)
-    found = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results))]
     whole = {
         "images": [_image(row) for row in data["images"]],
         "categories": [_category(row) for row in data["categories"]],
         "annotations": list(true.annotations),
     }
+    found = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results))]
     return _judged(whole, _best(found), iou_type)
 
 

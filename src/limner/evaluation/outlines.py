@@ -3,8 +3,8 @@
 Area forgives a ragged border on a large thing. Two measures that don't:
 
 - ``boundary_f``: DAVIS' contour accuracy F (Perazzi et al. 2016, "A Benchmark Dataset and
-  Evaluation Methodology for Video Object Segmentation", section 4; ``db_eval_boundary`` in its
-  code). It is the one meant wherever limner says *boundary F*.
+  Evaluation Methodology for Video Object Segmentation"; ``db_eval_boundary`` in its code). It is
+  the one meant wherever limner says *boundary F*.
 - ``boundary_iou``: Boundary IoU (Cheng et al. 2021, arXiv:2103.16562), whose band grows with the
   picture and which punishes errors of small things less than F does.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def ssim_outside(before: Image, after: Image, mask: BoolMask) -> float:
     Raises:
         ImageError: a picture that is smaller than the window.
     """
-    from skimage.metrics import structural_similarity
+    from skimage import metrics
 
     check_triple(before, after, mask)
     if min(before.size) < SSIM_WINDOW:
@@ -99,7 +99,8 @@ def ssim_outside(before: Image, after: Image, mask: BoolMask) -> float:
         )
     if mask.all():
         return 1.0
-    _, indices = structural_similarity(
+    similarity: Any = metrics.structural_similarity  # it has no types
+    _, indices = similarity(
         np.asarray(before),
         np.asarray(kept(before, after, mask)),
         channel_axis=2,

@@ -1,7 +1,7 @@
 """Distances that networks trained on photographs give: LPIPS, FID and KID, by kept libraries.
 
 Both libraries need torchvision, which limner's base install does without, and fetch their network's
-weights on first use: AlexNet's (233 MB, download.pytorch.org) and Inception's (91 MB, GitHub).
+weights on first use: AlexNet's (about 230 MB, from pytorch.org) and Inception's (90 MB, GitHub).
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ def frechet_and_kernel(real: Path, made: Path) -> tuple[float, float]:
         )
     except OSError as error:
         raise WeightsMissing(f"Inception's weights can't be had: {error}.") from error
+    except ValueError as error:  # it looks for PNG and JPEG only, and says so
+        raise InputError(f"FID and KID can't be had of {real} and {made}: {error}") from error
     return (
         float(scores["frechet_inception_distance"]),
         float(scores["kernel_inception_distance_mean"]),

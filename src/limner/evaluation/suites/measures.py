@@ -57,9 +57,7 @@ def box_iou(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) 
     truth = cell.case.box or masks.box_of(_truth(outcome, cell, judges))
     if outcome.box is None or truth is None:
         return 0.0
-    found, true = np.array([outcome.box]), np.array([truth], dtype=float)
-    shared = float(dets.intersection(found, true)[0, 0])
-    return shared / float(dets.area(found)[0] + dets.area(true)[0] - shared)
+    return float(dets.iou(np.array([outcome.box]), np.array([truth], dtype=float))[0, 0])
 
 
 def _truth(outcome: Outcome, cell: Cell, judges: Judges) -> BoolMask:

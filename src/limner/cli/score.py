@@ -1,0 +1,18 @@
+"""``limner score``: which module holds which of its verbs."""
+
+from __future__ import annotations
+
+import click
+
+from limner.cli.score_detect import detect
+from limner.cli.score_pictures import edit, subject
+from limner.cli.score_segment import segment
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def score() -> None:
+    """How good boxes, outlines, edits and portraits of a subject are."""
+
+
+for command in (segment, detect, edit, subject):
+    score.add_command(command)

@@ -1,0 +1,70 @@
+"""What is scored: rows of a result file, and the report of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from limner.evaluation.datasets import Dataset
+
+
+def own_rows(data: Dataset, predictions: Path, classes: Sequence[str]) -> Sequence[dict[str, Any]]:
+    """The rows of a result file; with --class those of the chosen classes.
+
+    An ``image_id`` may also be a picture's file name or its stem, as YOLO's tools write it.
+    """
+    from limner.evaluation.coco import rows_of
+
+    ids = {image.path.stem: image.id for image in data.images}
+    ids |= {image.path.name: image.id for image in data.images}
+    rows = [
+        {**row, "image_id": ids[row["image_id"]]}
+        if isinstance(row.get("image_id"), str) and row["image_id"] in ids
+        else row
+        for row in rows_of(predictions)
+    ]
+    if classes:
+        rows = [row for row in rows if row.get("category_id") in data.category_ids]
+    return rows
+
+
+def check_either(given: dict[str, Any], predictions: Path | None, of_model: Sequence[str]) -> None:
+    """Refuse settings of a model where none is asked."""
+    if predictions is None:
+        return
+    if not predictions.exists():
+        raise InputError(f"There is no {predictions}: expected predictions to score.")
+    said = [f"--{name.replace('_', '-')}" for name in of_model if given.get(name) is not None]
+    if said:
+        have = "have" if len(said) > 1 else "has"
+        raise OptionError(
+            f"{' and '.join(said)} {have} no effect with --predictions: no model is run."
+        )
+
+
+def report(
+    what: str,
+    given: dict[str, Any],
+    data: Dataset,
+    models: list[dict[str, Any]],
+    scores: dict[str, Any],
+    **more: Any,
+) -> dict[str, Any]:
+    """What is written, as JSON values."""
+    return {
+        "what": what,
+        "data": {
+            "source": str(data.source),
+            "images": len(data),
+            "objects": sum(len(image.objects) for image in data.images),
+            "classes": list(data.names),
+        },
+        "predictions": str(given["predictions"]) if given.get("predictions") else None,
+        "models": models,
+        "scores": scores,
+        **more,
+    }
