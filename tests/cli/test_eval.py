@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from junitparser import JUnitXml
 from PIL import Image
@@ -149,13 +150,18 @@ def test_kill_9_then_resume_loses_nothing_and_repeats_nothing(suite: Path) -> No
     environment = {**os.environ, "LIMNER_HOME": str(suite.parent / "home")}
     cells = 14 * 6
     done: list[bytes] = []
-    for wanted in (1, 20, 45):
-        run = subprocess.Popen(command, cwd=suite.parent, env=environment, stdout=subprocess.PIPE)
+    for wanted, jobs in ((1, "1"), (20, "2"), (45, "1")):
+        run = subprocess.Popen(
+            [*command, "-j", jobs], cwd=suite.parent, env=environment, stdout=subprocess.PIPE
+        )
         while run.poll() is None and len(lines(suite.parent)) < max(wanted, len(done) + 1):
             time.sleep(0.01)
         time.sleep(chance.random() / 10)
+        children = psutil.Process(run.pid).children()
         run.send_signal(signal.SIGKILL)
         run.communicate()
+        assert len(children) >= (2 if jobs == "2" else 0)
+        assert not psutil.wait_procs(children, timeout=120)[1], "no worker outlives its run"
         now = lines(suite.parent)
         assert now[: len(done)] == done, "what was done stays as it was"
         assert len(now) >= wanted
