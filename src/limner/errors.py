@@ -5,6 +5,7 @@
     LimnerError                 what was expected, what came, what to do next
     ├── InputError              the caller can mend it                    (CLI exit code 2)
     │   ├── PromptError         a point, box, mask, phrase or example that can't be meant
+    │   ├── SuiteError          a suite of prompt tests that can't be meant: its file and line
     │   ├── ImageError          a file or array that is no usable image
     │   ├── OptionError         a setting out of range, or with no effect on this model
     │   └── OutputError         a place that can't be written, or is already taken
@@ -36,6 +37,10 @@ class InputError(LimnerError):
 
 class PromptError(InputError):
     """A point, box, mask, phrase or example that can't be meant."""
+
+
+class SuiteError(InputError):
+    """A suite of prompt tests that can't be meant; the message begins with its file and line."""
 
 
 class ImageError(InputError):

@@ -10,6 +10,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -139,3 +140,29 @@ def test_every_room_of_the_architecture_exists() -> None:
     there = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
     there |= {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
     assert named == there - {"version.py"}
+
+
+def test_every_command_of_the_page_about_suites_runs(
+    reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In order, in one folder; each writes what its -o names."""
+    ran = 0
+    for block in build.blocks(ROOT / "docs" / "suites.md", "sh"):
+        for words in block.commands:
+            code = main(words[1:])
+            said = capsys.readouterr()
+            assert code == 0, (words, said.out, said.err)
+            ran += 1
+            outputs = [after for word, after in pairwise(words) if word == "-o"]
+            assert outputs
+            assert all((reader / name).exists() for name in outputs)
+    assert ran == 2
+
+
+def test_the_page_about_suites_names_every_assertion() -> None:
+    from limner.evaluation.suites.assertions import TYPES
+
+    text = (ROOT / "docs" / "suites.md").read_text()
+    table = text[text.index("| type |") : text.index("A failed assertion")]
+    first = [line.split("|")[1] for line in table.splitlines()[2:] if line.startswith("|")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first))) == sorted(TYPES)

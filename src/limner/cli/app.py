@@ -22,6 +22,7 @@ COMMANDS = {
     "cutout": ("limner.cli.change", "An object alone on transparency."),
     "background": ("limner.cli.change", "Keep an object and change everything behind it."),
     "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),
+    "eval": ("limner.cli.eval", "Run a suite of prompt tests, as CI does."),
     "demo": ("limner.cli.demo", "Show it all, offline, on one page."),
     "score": ("limner.cli.score", "How good boxes, outlines, edits and portraits are."),
     "probe": ("limner.cli.probe", "How far an answer hangs on its prompt, and the worst case."),

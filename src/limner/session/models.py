@@ -236,6 +236,10 @@ class Models:
         self._embeddings.move_to_end(key)
         return self._embeddings[key]
 
+    def forget_embeddings(self) -> None:
+        """So that the next answer takes the time of a picture's first one."""
+        self._embeddings.clear()
+
 
 def is_folder(name: str) -> bool:
     """Whether a model was named by its folder's path: ``./sam``, ``/models/sam``, ``~/sam``."""

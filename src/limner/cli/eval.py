@@ -1,0 +1,207 @@
+"""``limner eval``: a suite of prompt tests is read, run, reported and judged by its exit code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limner.cli.places import check_writable
+from limner.cli.say import progress, say
+from limner.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    from limner.evaluation.suites.comparing import Comparison
+    from limner.evaluation.suites.results import CellResult
+    from limner.evaluation.suites.suite import Cell, Suite
+
+SOME_FAIL = 100
+"""promptfoo's exit code for tests that ran and failed: 1 and 2 mean that they could not run."""
+
+FORMATS = (".html", ".json", ".csv", ".xml")
+
+
+@click.command()
+@click.argument("suite", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    "-o",
+    "outputs",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Write a report: .html (the matrix), .json, .csv, .xml (JUnit); once for each.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    help="An earlier report.json: only what is worse than there is a failure.",
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Try every cell so often; what is painted gets another seed each time.",
+)
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Worker processes, each with its own models in memory.",
+)
+@click.option("--resume", is_flag=True, help="Go on where the last run of this suite stopped.")
+@click.option("--retry-errors", is_flag=True, help="The same, and try cells with errors again.")
+@click.option(
+    "--filter-failing",
+    type=click.Path(path_type=Path),
+    help="Only cells that didn't pass in this report.json.",
+)
+@click.option("--filter-pattern", help="Only cases whose name matches this regular expression.")
+@click.option("--no-cache", is_flag=True, help="Let no two cells share a picture's embedding.")
+@click.option(
+    "--commercial-safe", is_flag=True, help="Refuse models whose licence bars commercial use."
+)
+@click.option("--device", help="cpu, cuda, cuda:1, mps (default: the fastest here).")
+@click.option("--dtype", help="float32, bfloat16 or float16 (default: the fastest here).")
+def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
+    """Run a suite of prompt tests: pictures x prompts x models, and what must hold.
+
+    Exits with 0 when all pass, 100 when some fail, 2 when the suite is wrong.
+
+    \b
+    limner eval suite.yaml -o report.html -o junit.xml
+    limner eval suite.yaml --baseline main.json
+    """
+    from limner.cli.eval_answers import SuiteModels, journal_folder
+    from limner.evaluation.suites.comparing import compare, read_statuses
+    from limner.evaluation.suites.harness import run_suite
+    from limner.evaluation.suites.journal import PICTURES
+    from limner.evaluation.suites.reading import read_suite
+    from limner.evaluation.suites.reports import report_of
+
+    _check_outputs(outputs)
+    baseline = read_statuses(given["baseline"]) if given["baseline"] else None
+    chosen = _chosen(read_suite(suite, given["repeat"]), given)
+    folder = journal_folder(suite)
+    models = SuiteModels(
+        dict(chosen.judges),
+        given["commercial_safe"],
+        given["device"],
+        given["dtype"],
+        cache=not given["no_cache"],
+    )
+    models.check(cell.models for cell in chosen.cells)
+    with progress(f"eval {suite.name}") as on_step:
+        results = run_suite(
+            chosen,
+            models,
+            folder,
+            workers=given["jobs"],
+            resume=given["resume"],
+            retry_errors=given["retry_errors"],
+            on_result=_counting(len({cell.key for cell in chosen.cells}), on_step),
+        )
+    report = report_of(chosen, results)
+    compared = None
+    if baseline is not None:
+        compared = compare(report, baseline)
+        report["baseline"] = compared.to_dict()
+    for path in outputs:
+        _write(path, report, folder / PICTURES)
+    _say(results, report, compared)
+    failed = compared.regressions if compared else any(each.status != "pass" for each in results)
+    if failed:
+        raise click.exceptions.Exit(SOME_FAIL)
+
+
+def _check_outputs(outputs: Sequence[Path]) -> None:
+    for path in outputs:
+        if path.suffix.lower() not in FORMATS:
+            raise OutputError(f"A report ends in {', '.join(FORMATS)}; got {path}.")
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder: name a file in it.")
+        check_writable(path.parent)  # said now, and not when all is done
+
+
+def _chosen(suite: Suite, given: Mapping[str, Any]) -> Suite:
+    """The cells that the filters leave.
+
+    Raises:
+        OptionError: no cell is left, or the pattern is none.
+    """
+    from limner.evaluation.suites.comparing import read_statuses
+
+    keeps: list[Callable[[Cell], bool]] = []
+    if given["filter_pattern"] is not None:
+        try:
+            pattern = re.compile(given["filter_pattern"])
+        except re.error as error:
+            raise OptionError(
+                f"--filter-pattern takes a regular expression; {given['filter_pattern']!r} is "
+                f"none: {error}."
+            ) from None
+        keeps.append(lambda cell: bool(pattern.search(cell.case.name)))
+    if given["filter_failing"] is not None:
+        statuses = read_statuses(given["filter_failing"])
+        keeps.append(lambda cell: statuses.get(cell.name, "pass") != "pass")
+    chosen = suite.only(lambda cell: all(keep(cell) for keep in keeps))
+    if not chosen.cells:
+        raise OptionError(f"No cell of {suite.path} is left by the filters, of {len(suite.cells)}.")
+    return chosen
+
+
+def _counting(
+    total: int, on_step: Callable[[int, int], None]
+) -> Callable[[CellResult, bool], None]:
+    done = 0
+
+    def count(result: CellResult, kept: bool) -> None:
+        nonlocal done
+        done += 1
+        on_step(done, total)
+
+    return count
+
+
+def _write(path: Path, report: dict[str, Any], pictures: Path) -> None:
+    """A report in the format of its ending; an old one is replaced, as test tools do."""
+    from limner.evaluation.suites import pages, reports
+    from limner.saving import write_atomic
+
+    writers: dict[str, Callable[[], str]] = {
+        ".html": lambda: pages.report_html(report, pictures),
+        ".json": lambda: reports.report_json(report),
+        ".csv": lambda: reports.report_csv(report),
+        ".xml": lambda: reports.report_junit(report),
+    }
+    write_atomic(path, writers[path.suffix.lower()](), overwrite=True)
+
+
+def _say(
+    results: Sequence[CellResult], report: Mapping[str, Any], compared: Comparison | None
+) -> None:
+    """A line for each cell that didn't pass, what is worse than before, and the sum."""
+    for result in results:
+        if result.status == "error":
+            say(f"ERROR  {result.name}: {result.error}")
+        elif result.status == "fail":
+            reasons = [f"{v['type']}: {v['reason']}" for v in result.verdicts if not v["pass"]]
+            say(f"FAIL   {result.name}: {'; '.join(reasons)}")
+    if compared is not None:
+        for name, before, now in compared.regressions:
+            say(f"WORSE  {name}: {before} before, {now} now")
+        say(
+            f"against the baseline: {len(compared.regressions)} worse, "
+            f"{len(compared.improvements)} better, {len(compared.new_failures)} new that fail, "
+            f"{len(compared.gone)} not run"
+        )
+    stats = report["stats"]
+    parts = [f"{stats['pass']} passed"]
+    parts += [f"{stats['fail']} failed"] if stats["fail"] else []
+    parts += [f"{stats['error']} with errors"] if stats["error"] else []
+    say(f"{len(results)} cells: {', '.join(parts)}")

@@ -1,0 +1,179 @@
+"""Answers to the cells of a suite by sessions: in each process one choice of models at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.cli.objects import Opener, resolve
+from limner.cli.say import say
+from limner.errors import UnknownModel
+from limner.evaluation.suites import memory
+from limner.evaluation.suites.axes import options_of
+from limner.evaluation.suites.outcome import JUDGES, Outcome
+from limner.evaluation.suites.suite import Cell, ModelChoice
+from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
+from limner.prompts import Mask, Text, VisualPrompt
+from limner.protocols import Encoder
+from limner.selection import parse_selection
+from limner.session import Finding, Run, Session, Source
+from limner.session.models import Say
+
+if TYPE_CHECKING:
+    import supervision as sv
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class SuiteModels:
+    """What a worker needs to make its sessions; called, it makes the worker's answerer."""
+
+    judges: dict[str, str]
+    commercial_safe: bool = False
+    device: str | None = None
+    dtype: str | None = None
+    cache: bool = True
+    """Let cells about one picture share its embedding."""
+
+    def __call__(self) -> Answers:
+        return Answers(self)
+
+    def session(self, profile: str, models: dict[str, str], say: Say | None = None) -> Session:
+        return Session(
+            profile=profile,
+            models=models,
+            commercial_safe=self.commercial_safe,
+            device=self.device,
+            dtype=self.dtype,
+            say=say,
+        )
+
+    def check(self, choices: Iterable[ModelChoice]) -> None:
+        """Refuse at once what no cell could be answered with; nothing is loaded.
+
+        Raises:
+            OptionError: no such device or number format.
+            LicenceRefused: a named model is not commercial-safe.
+        """
+        for choice in dict.fromkeys(choices):
+            session = self.session(choice.profile, dict(choice.models))
+            for task, _ in choice.models:
+                session.models.entry(task)
+
+
+@dataclass
+class Answers:
+    """Satisfies ``outcome.Answerer``.
+
+    The sessions of judges stay: they are asked about every choice of models.
+    """
+
+    made_of: SuiteModels
+    opener: Opener = field(default_factory=lambda: Opener(max_pixels=100_000_000))
+    said: set[str] = field(default_factory=set)
+    _session: tuple[ModelChoice, Session] | None = None
+    _judges: dict[str, Session] = field(default_factory=dict)
+
+    def answer(self, cell: Cell) -> Outcome:
+        """What the cell's models make of it; what takes part is loaded before the clock runs."""
+        source = Source.open(cell.case.image)
+        session = self._session_of(cell.models)
+        timed = any(each.type == "latency" for each in cell.case.assertions)
+        if timed or not self.made_of.cache:
+            session.models.forget_embeddings()
+        prompts = resolve(cell.ask.find, source.image.size, self.opener)
+        memory.forget_peak()
+        run = _run(session, cell, source, prompts)
+        return Outcome(
+            image=source.image,
+            ask=cell.ask,
+            detections=run.grounding.detections,
+            edit=run.edits[0] if run.edits else None,
+            seconds=run.record.seconds,
+            peak_bytes=memory.peak_bytes(),
+            models=tuple(model["name"] for model in run.record.models),
+        )
+
+    def encoder(self, judge: str) -> Encoder:
+        name = self.made_of.judges[judge]
+        if judge not in self._judges:
+            task, _ = JUDGES[judge]
+            self._judges[judge] = self.made_of.session("classical", {task: name})
+        return self._judges[judge].models.encoder
+
+    def look(self, cell: Cell, image: Image, phrase: str, least: float | None) -> sv.Detections:
+        name = self.made_of.judges["detect"]
+        session = self._session_of(cell.models)
+        if name and "detect" not in self._judges:
+            self._judges["detect"] = self.made_of.session("classical", {"detect": name})
+        if name:
+            session = self._judges["detect"]
+        elif session.models.names.get("detect") is None:
+            raise UnknownModel(
+                f"{cell.models.label} has no model to detect {phrase!r} with: add one, or name "
+                "one for all in the suite: judges: {detect: …}."
+            )
+        finding = Finding(detect=DetectOptions(threshold=least))
+        prompt = VisualPrompt(text=Text(phrase))
+        return session.detect(image, [prompt], finding=finding).grounding.detections
+
+    def true_mask(self, cell: Cell) -> Mask:
+        return self.opener.mask(str(cell.case.mask))
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self.said:
+            say(f"limner: {sentence}", err=True)
+        self.said.add(sentence)
+
+    def _session_of(self, choice: ModelChoice) -> Session:
+        if self._session is None or self._session[0] != choice:
+            self._session = None  # the former's models go before the next ones come
+            session = self.made_of.session(choice.profile, dict(choice.models), self._say)
+            self._session = choice, session
+        return self._session[1]
+
+
+def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPrompt]) -> Run:
+    options = options_of(cell.setting)
+    finding = Finding(
+        detect=options[DetectOptions],
+        segment=options[SegmentOptions],
+        select=tuple(map(parse_selection, dict(cell.setting.values).get("select", ()))),
+    )
+    verb = cell.ask.verb
+    if verb == "detect":
+        return session.detect(source, prompts, finding=finding)
+    if verb == "segment":
+        return session.segment(source, prompts, finding=finding)
+    asked: dict[str, Any] = {
+        "finding": finding,
+        "inpaint": seeded(options[InpaintOptions], session, cell.repeat),
+        "edit": options[EditOptions],
+    }
+    if verb == "edit" and cell.ask.paint is not None:
+        return session.edit(source, prompts, cell.ask.paint, **asked)
+    return session.remove(source, prompts, **asked)
+
+
+def seeded(options: InpaintOptions, session: Session, repeat: int) -> InpaintOptions:
+    """Repeat k is painted with seed + k, from 0 where the suite says none.
+
+    A test that draws another seed each time would fail now and then for nobody's fault, and a
+    repeat with the same seed would try the same picture again.
+    """
+    painter = session.models.inpainter
+    if not painter.takes_text:
+        return options
+    return replace(options, seed=(options.seed or 0) + repeat)
+
+
+def journal_folder(suite: Path) -> Path:
+    """Where the results of a suite are kept while it runs: below the working folder."""
+    import hashlib
+
+    whole = str(suite.resolve())
+    return (
+        Path(".limner") / "evals" / f"{suite.stem}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    )

@@ -1,0 +1,104 @@
+"""Results as they come, a line each, so that a killed run loses nothing and repeats nothing.
+
+A line is written whole and reaches the disk before the next cell is counted done. What a kill cuts
+off is the last line: it is known by its missing end, and taken away before the next is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from limner.errors import OutputError
+from limner.evaluation.suites.results import CellResult
+
+CELLS = "cells.jsonl"
+PICTURES = "pictures"
+LOCK = "lock"
+
+
+class Journal:
+    """A folder with ``cells.jsonl`` and the pictures that its lines name.
+
+    Args:
+        folder: made if need be.
+        keep: go on from what stands there; otherwise that is removed.
+
+    Raises:
+        OutputError: the folder can't be written.
+    """
+
+    def __init__(self, folder: Path, *, keep: bool) -> None:
+        self.folder = folder
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        path = folder / CELLS
+        if not keep:
+            for old in (path, *self.pictures.glob("*.jpg")):
+                old.unlink(missing_ok=True)
+        self._end = _whole_length(path)
+        self.found = read_journal(path)
+        self._file: IO[bytes] = path.open("ab")
+        self._file.truncate(self._end)
+
+    @property
+    def pictures(self) -> Path:
+        return self.folder / PICTURES
+
+    def write(self, result: CellResult) -> None:
+        line = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False)
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def journal(folder: Path, *, keep: bool) -> Iterator[Journal]:
+    """An open journal that nobody else writes to.
+
+    Raises:
+        OutputError: the folder can't be written, or another process works on it.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=0)
+        with lock:
+            opened = Journal(folder, keep=keep)
+            try:
+                yield opened
+            finally:
+                opened.close()
+    except Timeout:
+        raise OutputError(
+            f"Another limner eval is at work in {folder}: wait for it, or run this one elsewhere."
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{folder} can't be written: {error.strerror or error}.") from error
+
+
+def read_journal(path: Path) -> dict[str, CellResult]:
+    """The results by key; of two with one key the later. A line that is none of ours is passed
+    over, and its cell is done again."""
+    found: dict[str, CellResult] = {}
+    if not path.exists():
+        return found
+    for line in path.read_bytes()[: _whole_length(path)].split(b"\n"):
+        try:
+            result = CellResult.from_dict(json.loads(line))
+        except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
+            continue
+        found[result.key] = result
+    return found
+
+
+def _whole_length(path: Path) -> int:
+    """Bytes up to the end of the last whole line."""
+    return path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0

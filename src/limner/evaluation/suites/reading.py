@@ -1,0 +1,207 @@
+"""A suite's YAML becomes its cells, or one sentence with the line of what is wrong.
+
+Everything that can be known before a model runs is refused here; that a picture is missing is not:
+it is its own cell's error, so that the rest of the suite is tested all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from limner.errors import PromptError, SuiteError
+from limner.evaluation.suites.asks import VERB_KEYS, label_of, read_own, read_prompt
+from limner.evaluation.suites.asserting import Placed, check_applies, read_assertions
+from limner.evaluation.suites.axes import (
+    check_effective,
+    effective,
+    read_judges,
+    read_models,
+    read_settings,
+)
+from limner.evaluation.suites.lines import Spot, read_yaml
+from limner.evaluation.suites.suite import Ask, Case, Cell, Suite, digest_of_files
+from limner.prompts import Box
+
+SUITE_KEYS = ("description", "models", "prompts", "settings", "judges", "defaults", "cases")
+DEFAULT_KEYS = ("image", "vars", "mask", "box", "assert", "threshold")
+CASE_KEYS = ("description", *DEFAULT_KEYS, *VERB_KEYS)
+PROMPTFOO = {
+    "providers": "models",
+    "targets": "models",
+    "tests": "cases",
+    "defaultTest": "defaults",
+    "scenarios": "cases",
+}
+"""What promptfoo calls our keys, where the names differ."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A case with what is needed until its cells are made."""
+
+    case: Case
+    spot: Spot
+    variables: Mapping[str, Any]
+    assertions: tuple[Placed, ...]
+    own: Ask | None
+
+
+def read_suite(path: Path, repeat: int = 1) -> Suite:
+    """The suite in a file.
+
+    Args:
+        repeat: tries of every cell.
+
+    Raises:
+        SuiteError: what can't be meant, with its line.
+    """
+    root = read_yaml(path)
+    entry = root.mapping("A suite", SUITE_KEYS, PROMPTFOO)
+    for needed in ("models", "cases"):
+        if needed not in entry:
+            root.fail(f"The suite has no {needed}.")
+    models = read_models(entry["models"])
+    settings = read_settings(entry.get("settings"))
+    prompts = entry["prompts"].items("prompts") if "prompts" in entry else []
+    _check_columns(prompts)
+    defaults = entry["defaults"].mapping("defaults", DEFAULT_KEYS) if "defaults" in entry else {}
+    cases = [_case(spot, defaults) for spot in _cases(entry["cases"])]
+    names = _unique([read.case.name for read in cases])
+    cells: list[Cell] = []
+    known: dict[Path, str] = {}
+    for read, name in zip(cases, names, strict=True):
+        case = replace(read.case, name=name)
+        for ask in _asks(read, prompts):
+            for placed in read.assertions:
+                check_applies(placed, case, ask)
+            content = digest_of_files(_files(case, ask), known)
+            cells += [
+                Cell(case, ask, choice, effective(setting, ask), again, content)
+                for choice in models
+                for setting, _ in settings
+                for again in range(repeat)
+            ]
+    check_effective(settings, {cell.ask for cell in cells})
+    description = entry["description"].text("description") if "description" in entry else ""
+    return Suite(path, description, tuple(cells), read_judges(entry.get("judges")))
+
+
+def _cases(spot: Spot) -> list[Spot]:
+    if not spot.is_list:
+        spot.fail(f"cases is a list, got {spot.kind}.")
+    return spot.items("cases")
+
+
+def _case(spot: Spot, defaults: Mapping[str, Spot]) -> _Read:
+    entry = spot.mapping("A case", CASE_KEYS)
+    variables = _variables(defaults.get("vars")) | _variables(entry.get("vars"))
+    here = {
+        key: value.filled_from(variables)
+        for key, value in {**defaults, **entry}.items()
+        if key not in ("vars", "assert")
+    }
+    if "image" not in here:
+        spot.fail("A case has an image, and this one has none.")
+    own = read_own({key: here[key] for key in entry if key in here}, spot)
+    placed = tuple(
+        assertion
+        for said in (defaults.get("assert"), entry.get("assert"))
+        if said is not None
+        for assertion in read_assertions(said.filled_from(variables))
+    )
+    image = here["image"].text("image")
+    folder = spot.path.parent
+    case = Case(
+        name=here["description"].text("description")
+        if "description" in here
+        else _name(image, variables, own),
+        image=folder / image,
+        mask=folder / here["mask"].text("mask") if "mask" in here else None,
+        box=_box(here["box"]) if "box" in here else None,
+        variables=tuple((name, _hashable(value)) for name, value in variables.items()),
+        assertions=tuple(each.assertion for each in placed),
+        threshold=here["threshold"].number("threshold", 0, 1) if "threshold" in here else None,
+    )
+    return _Read(case, spot, variables, placed, own)
+
+
+def _variables(spot: Spot | None) -> dict[str, Any]:
+    if spot is None:
+        return {}
+    return {name: value.plain() for name, value in spot.mapping("vars", ()).items()}
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def _name(image: str, variables: Mapping[str, Any], own: Ask | None) -> str:
+    said = ", ".join(f"{name}={value}" for name, value in variables.items())
+    parts = [f"{image} ({said})" if said else image, *([own.label] if own else [])]
+    return ": ".join(parts)
+
+
+def _box(spot: Spot) -> tuple[float, float, float, float]:
+    """XYXY as a list of four numbers, or as one text."""
+    what = "The true box [left, top, right, bottom]"
+    if spot.is_list:
+        sides = [item.number(what) for item in spot.items(what)]
+    else:
+        try:
+            sides = [float(part) for part in spot.text(what).split(",")]
+        except ValueError:
+            sides = []
+    if len(sides) != 4:
+        spot.fail(f"{what} has four numbers in pixels, got {spot.plain()!r}.")
+    try:
+        return Box(*sides).xyxy
+    except PromptError as error:
+        spot.fail(error)
+
+
+def _asks(read: _Read, prompts: list[Spot]) -> list[Ask]:
+    """The case's own ask, or every prompt filled in for it."""
+    if read.own:
+        return [read.own]
+    if not prompts:
+        read.spot.fail(
+            f"Nothing is asked of this case: the suite has no prompts, and it has no verb of its "
+            f"own ({', '.join(VERB_KEYS)})."
+        )
+    try:
+        return [read_prompt(spot.filled_from(read.variables), spot) for spot in prompts]
+    except SuiteError as error:
+        raise SuiteError(f"{error} (This is for the case in line {read.spot.line}.)") from None
+
+
+def _check_columns(prompts: list[Spot]) -> None:
+    seen: dict[str, int] = {}
+    for spot in prompts:
+        label = label_of(spot)
+        if label in seen:
+            spot.fail(f"This prompt stands in line {seen[label]} already: give it another label.")
+        seen[label] = spot.line
+
+
+def _unique(names: list[str]) -> list[str]:
+    """The same, with a number where a name stood before."""
+    made: list[str] = []
+    for name in names:
+        number, chosen = 1, name
+        while chosen in made:
+            number += 1
+            chosen = f"{name} ({number})"
+        made.append(chosen)
+    return made
+
+
+def _files(case: Case, ask: Ask) -> list[Path]:
+    """All that a cell reads from disk besides models."""
+    asserted = [assertion.reference for assertion in case.assertions]
+    asserted += [a.value[0] for a in case.assertions if a.type == "python"]
+    shown = [Path(draft.mask) for draft in ask.find if draft.mask]
+    shown += [Path(draft.exemplar[0]) for draft in ask.find if draft.exemplar]
+    return [path for path in (case.image, case.mask, *asserted, *shown) if path]
