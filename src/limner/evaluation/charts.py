@@ -201,8 +201,8 @@ def confidence_histogram(
     axes.bar(edges[:-1], -down, width * 0.92, align="edge", color=COLOURS[1])
     axes.axhline(0, color=FAINT, linewidth=0.8)
     tallest = max(int(up.max()), int(down.max()), 1)
-    axes.set(xlim=(0, 1), ylim=(-1.25 * max(int(down.max()), 0.25 * tallest),
-                                1.25 * max(int(up.max()), 0.25 * tallest)))  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(-1.45 * max(int(down.max()), 0.25 * tallest),
+                                1.45 * max(int(up.max()), 0.25 * tallest)))  # fmt: skip
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):g}"))
     texts = [f"{len(hits)} hits", f"{len(misses)} misses"]
