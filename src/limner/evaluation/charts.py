@@ -58,7 +58,7 @@ class Curve:
         if empty:
             raise InputError(f"The curve {name!r} has no score for the setting {empty[0]!r}.")
         numeric = all(isinstance(setting, int | float) for setting in scores)
-        order = sorted(scores) if numeric else list(scores)  # type: ignore[type-var]
+        order = sorted(scores) if numeric else list(scores)
         return cls(
             name,
             tuple(order),
@@ -104,7 +104,7 @@ def score_curves(
         axes.set_xticks(range(len(names)), names)
     axes.margins(x=0.03, y=0.12)
     _freeze(axes)
-    label_ends(axes, labels)
+    label_ends(figure, axes, labels)
     return figure
 
 
@@ -137,7 +137,7 @@ def precision_recall(
         )
         labels.append((name, recalls[-1], precisions[-1], colour))
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    label_ends(axes, labels)
+    label_ends(figure, axes, labels)
     return figure
 
 
@@ -268,7 +268,7 @@ def click_curves(
         axes.axhline(target, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(f"{target:.0%}", (0.6, target), (4, 3), textcoords="offset points",
                       fontsize=8, color="#666666")  # fmt: skip
-    label_ends(axes, labels)
+    label_ends(figure, axes, labels)
     return figure
 
 

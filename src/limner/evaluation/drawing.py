@@ -22,7 +22,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 INK, FAINT = "#222222", "#8A8A8A"
 
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": 10,
     "axes.edgecolor": FAINT,
@@ -94,7 +94,7 @@ def save_chart(figure: Figure, path: str | Path, *, overwrite: bool = False) -> 
     return write_atomic(path, buffer.getvalue(), overwrite=overwrite)
 
 
-def label_ends(axes: Axes, labels: Sequence[Label]) -> None:
+def label_ends(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
     """Names at the right of the lines that they name, moved apart where they would overlap.
 
     Call it when the limits are final. The room for them is taken from the plot.
@@ -102,7 +102,7 @@ def label_ends(axes: Axes, labels: Sequence[Label]) -> None:
     if not labels:
         return
     low, high = axes.get_ylim()
-    height = axes.figure.get_size_inches()[1] * 72 * 0.75  # points, about, of the plot itself
+    height = figure.get_size_inches()[1] * 72 * 0.75  # points, about, of the plot itself
     lines = max(text.count("\n") for text, *_ in labels) + 1
     gap = 13 * lines / height * (high - low)
     order = sorted(range(len(labels)), key=lambda k: labels[k][2])
