@@ -12,6 +12,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	# It refuses Pillow 13, with which it works: its other requirements are in the group dev.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps trackio
 	touch $@
 
 demo: install

@@ -7,10 +7,13 @@ under the real names: they fetch, load and paint, only not well.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -107,6 +110,45 @@ def test_the_readmes_python_runs(reader: Path) -> None:
     names: dict[str, object] = {}
     exec(compile(block.text, str(README), "exec"), names)
     assert names["run"].edits[0].outside_changed_pixels == 0  # type: ignore[attr-defined]
+
+
+TRACKERS = ROOT / "docs" / "trackers.md"
+
+
+def test_every_command_and_program_of_the_page_of_trackers_runs(reader: Path) -> None:
+    """Each in a process of its own: a tracker leaves threads and hooks in the one it ran in."""
+    missing = [name for name in ("comet_ml", "trackio", "tensorboard") if not find_spec(name)]
+    if missing:
+        pytest.skip(f"TRACKERS MISSING: {', '.join(missing)}")
+    unset = ("COMET_", "TRACKIO_", "WANDB_", "LIMNER_TRACK")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
+    env |= {"HOME": str(reader), "PYTHONPATH": str(ROOT / "src")}
+
+    def ran(*words: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, *words], env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        assert "stopped tracking" not in done.stderr + done.stdout
+        return done
+
+    (block,) = build.blocks(TRACKERS, "sh")
+    for words in block.commands:
+        assert ran("-m", *words).stderr.count("limner: tracked in") == len(
+            words[words.index("--track") + 1].split(",")
+        )
+        assert (reader / words[words.index("-o") + 1]).exists(), words
+    assert len(list((reader / ".limner" / "comet").glob("*.zip"))) == 1
+    assert len(list((reader / "kept" / "comet").glob("*.zip"))) == 1
+    (program,) = build.blocks(TRACKERS, "python")
+    assert "tensorboard --logdir" in ran("-c", program.text).stdout
+
+
+def test_the_page_of_trackers_names_them_all() -> None:
+    from limner.runs.sinks import TRACKERS as rows
+
+    for name, row in rows.items():
+        assert f"| `{name}` | `limner[{row.extra}]` |" in TRACKERS.read_text()
 
 
 def test_make_demo_is_the_command() -> None:

@@ -18,6 +18,7 @@ import click
 from limner.cli.places import Place, check_writable, clear_remains, places, probing
 from limner.cli.say import progress, say, say_kept, say_run, summary
 from limner.cli.stored import is_whole, remove_old, remove_stale, stored
+from limner.cli.tracking import tracking, tracking_options
 from limner.errors import (
     ImageError,
     LicenceRefused,
@@ -32,7 +33,7 @@ from limner.errors import (
 )
 
 if TYPE_CHECKING:
-    from limner.protocols import OnStep
+    from limner.protocols import OnStep, Recorder
     from limner.runs.record import Job
     from limner.session import Run, Session, Source
 
@@ -52,6 +53,7 @@ def _given_path(context: click.Context, parameter: click.Parameter, value: str) 
 def batch_options(command: Command) -> Command:
     """Adds the input argument and the options that every verb shares."""
     for option in (
+        tracking_options,
         click.option(
             "--max-pixels",
             type=click.IntRange(min=1),
@@ -105,6 +107,8 @@ class Settings:
     dry_run: bool
     fail_if_empty: bool
     max_pixels: int
+    track: tuple[str, ...] = ()
+    track_to: Path = Path(".limner")
 
     @classmethod
     def of(cls, verb: str, given: dict[str, Any]) -> Settings:
@@ -121,6 +125,8 @@ class Tally:
     empty: int = 0
     failed: int = 0
     code: int = 0
+    told: int = 0
+    """Runs that trackers were told of."""
 
 
 Work = Callable[["Source", "OnStep"], "Run"]
@@ -150,7 +156,12 @@ def run_batch(
         LimnerError: of the only input, or one that all would meet; of several, failures are said as
             they come and the largest exit code is the batch's.
     """
-    batch = _Batch(settings, session, ask, write, marker, maps)
+    with tracking(settings.track, settings.track_to) as trackers:
+        _run(_Batch(settings, session, ask, write, marker, maps, trackers), suffix)
+
+
+def _run(batch: _Batch, suffix: str) -> None:
+    settings = batch.settings
     inputs = places(settings, suffix)
     clear_remains({place.folder for _, place in inputs})
     tally = batch.tally
@@ -189,6 +200,7 @@ class _Batch:
     write: Write
     marker: str | None
     maps: Sequence[str]
+    trackers: Sequence[Recorder]
     tally: Tally = field(default_factory=Tally)
     writable: set[Path] = field(default_factory=set)
     """Folders of which it is known that results can be written there."""
@@ -250,6 +262,11 @@ class _Batch:
         elif self.settings.overwrite:
             self._no_result(place)
         say_run(self.settings, run, path, outputs, time.perf_counter() - started, record)
+        if self.trackers:
+            from limner.session.tracking import record_run
+
+            record_run(self.trackers, run, self.tally.told)
+            self.tally.told += 1
         if failure:
             raise failure
         self.tally.made += 1

@@ -1,0 +1,68 @@
+"""``--track``: the flags, and trackers for as long as a command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from limner.cli.say import say
+
+if TYPE_CHECKING:
+    from limner.protocols import Recorder
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Refuse what can't be tracked with now, before anything is opened or loaded."""
+    if not value:
+        return ()
+    from limner.runs.sinks import parse_names
+
+    return parse_names(value)
+
+
+def tracking_options(command: Command) -> Command:
+    """Adds where runs are recorded besides."""
+    for option in (
+        click.option(
+            "--track-to",
+            type=click.Path(path_type=Path),
+            default=Path(".limner"),
+            envvar="LIMNER_TRACK_TO",
+            show_default=True,
+            help="Folder of what trackers keep on this machine.",
+        ),
+        click.option(
+            "--track",
+            default="",
+            metavar="NAMES",
+            envvar="LIMNER_TRACK",
+            callback=_names,
+            help="Also tell comet, trackio, tensorboard, wandb (with commas between); offline "
+            "unless the tracker has a key. LIMNER_TRACK says the same.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def tracking(names: Sequence[str], folder: Path) -> Iterator[Sequence[Recorder]]:
+    """Recorders that are ended, and said where they are, however the command ends."""
+    if not names:
+        yield ()
+        return
+    from limner.runs.sinks import open_sinks
+    from limner.session.tracking import end_all
+
+    recorders = open_sinks(names, folder, lambda sentence: say(f"limner: {sentence}", err=True))
+    try:
+        yield recorders
+    finally:
+        for place in end_all(recorders):
+            say(f"limner: tracked in {place}", err=True)

@@ -1,0 +1,162 @@
+"""A sweep at a glance: pictures in rows and columns, their settings along the edges, each one's
+score under it. Drawn with Pillow, because pictures should keep their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageOps
+
+from limner.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+_INK, _QUIET, _PAPER, _EMPTY, _BEST = "#222222", "#666666", "#FFFFFF", "#F2F2F2", "#0072B2"
+_GAP = 6
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: its picture, what it scored, and why there is no picture if there is none."""
+
+    picture: Image.Image | None
+    score: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting and the values it took, in the order they are shown."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+def contact_sheet(
+    columns: Axis,
+    rows: Axis,
+    cells: Mapping[tuple[int, int], Cell],
+    *,
+    title: str = "",
+    score: str = "",
+    best: str = "max",
+    side: int = 192,
+) -> Image.Image:
+    """The sheet as a picture (RGB).
+
+    Args:
+        cells: (row, column) -> what was made there; a place without one stays empty.
+        score: what the scores are called.
+        best: which score is framed, "max" or "min"; "" frames none.
+        side: longest side of a picture on the sheet, in pixels.
+
+    Raises:
+        InputError: an axis without values, or a cell outside the axes.
+    """
+    if not columns.values or not rows.values:
+        raise InputError("A contact sheet needs at least one value along each axis.")
+    for row, column in cells:
+        if not (0 <= row < len(rows.values) and 0 <= column < len(columns.values)):
+            raise InputError(
+                f"The cell {(row, column)} lies outside the sheet of {len(rows.values)} rows and "
+                f"{len(columns.values)} columns."
+            )
+    plain, bold, small = _font(15), _font(16, bold=True), _font(13)
+    wide, high = _cell_size(cells, side)
+    caption = 24 if any(c.score is not None or c.note for c in cells.values()) else 0
+    left = 2 * _GAP + 24 + min(200, max(_width(plain, value) for value in rows.values))
+    top = _GAP + (30 if title else 0) + 24 + 26
+    sheet = Image.new(
+        "RGB",
+        (
+            left + len(columns.values) * (wide + _GAP) + _GAP,
+            top + len(rows.values) * (high + caption + _GAP) + _GAP,
+        ),
+        _PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    if title:
+        draw.text((left, _GAP), _fitted(title, bold, sheet.width - left), _INK, bold)
+    across = left + (sheet.width - left) / 2
+    draw.text((across, top - 50), columns.name, _QUIET, plain, anchor="ma")
+    for k, value in enumerate(columns.values):
+        x = left + k * (wide + _GAP) + wide / 2
+        draw.text((x, top - 6), _fitted(value, plain, wide), _INK, plain, anchor="ms")
+    for k, value in enumerate(rows.values):
+        y = top + k * (high + caption + _GAP) + high / 2
+        draw.text((left - _GAP, y), _fitted(value, plain, 200), _INK, plain, anchor="rm")
+    _write_upwards(sheet, rows.name, plain, (_GAP, top), sheet.height - top)
+    framed = _best(cells, best)
+    for (row, column), cell in sorted(cells.items(), key=lambda item: item[0]):
+        x, y = left + column * (wide + _GAP), top + row * (high + caption + _GAP)
+        box = (x, y, x + wide - 1, y + high - 1)
+        draw.rectangle(box, _EMPTY)
+        if cell.picture is not None:
+            fitted = ImageOps.contain(cell.picture.convert("RGB"), (wide, high))
+            sheet.paste(fitted, (x + (wide - fitted.width) // 2, y + (high - fitted.height) // 2))
+        is_best = (row, column) == framed
+        if is_best:
+            draw.rectangle((x - 3, y - 3, x + wide + 2, y + high + 2), outline=_BEST, width=3)
+        text = cell.note if cell.score is None else f"{score} {cell.score:.3f}".strip()
+        font = _font(13, bold=True) if is_best else small
+        colour = _BEST if is_best else _INK if cell.score is not None else _QUIET
+        middle = (x + wide / 2, y + high + caption / 2 + 1)
+        draw.text(middle, _fitted(text, font, wide), colour, font, anchor="mm")
+    return sheet
+
+
+def _cell_size(cells: Mapping[tuple[int, int], Cell], side: int) -> tuple[int, int]:
+    """Of the pictures' own shape when they have one, else square."""
+    sizes = [cell.picture.size for cell in cells.values() if cell.picture is not None]
+    if not sizes:
+        return side, side
+    ratios = [width / height for width, height in sizes]
+    ratio = max(ratios) if max(ratios) - min(ratios) < 0.01 else 1.0
+    return (
+        (side, max(1, round(side / ratio))) if ratio >= 1 else (max(64, round(side * ratio)), side)
+    )
+
+
+def _best(cells: Mapping[tuple[int, int], Cell], best: str) -> tuple[int, int] | None:
+    scored = {place: cell.score for place, cell in cells.items() if cell.score is not None}
+    if not best or len(scored) < 2:
+        return None
+    return (max if best == "max" else min)(sorted(scored), key=scored.__getitem__)
+
+
+def _font(size: int, *, bold: bool = False) -> FreeTypeFont:
+    """Matplotlib's DejaVu Sans: it knows Greek, Cyrillic and mathematics, and is the same on every
+    machine. Pillow's own has Latin letters only."""
+    import matplotlib
+    from PIL import ImageFont
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
+
+
+def _width(font: FreeTypeFont, text: str) -> int:
+    return round(font.getlength(text)) + 1
+
+
+def _fitted(text: str, font: FreeTypeFont, room: float) -> str:
+    """The text, or its beginning and "…", no wider than ``room`` pixels."""
+    if font.getlength(text) <= room:
+        return text
+    kept = text
+    while kept and font.getlength(kept + "…") > room:
+        kept = kept[:-1]
+    return kept.rstrip() + "…"
+
+
+def _write_upwards(
+    sheet: Image.Image, text: str, font: FreeTypeFont, at: tuple[int, int], room: int
+) -> None:
+    """A line that reads from below, in the middle of ``room`` pixels from ``at`` down."""
+    text = _fitted(text, font, room)
+    line = Image.new("RGB", (max(1, _width(font, text)), 22), _PAPER)
+    ImageDraw.Draw(line).text((0, 1), text, _QUIET, font)
+    turned = line.transpose(Image.Transpose.ROTATE_90)
+    sheet.paste(turned, (at[0], at[1] + (room - turned.height) // 2))

@@ -1,0 +1,167 @@
+"""What the charts say: limits, names, marks, texts; that they are files like any other of ours."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from limner.errors import InputError, OutputError
+from limner.evaluation import charts, drawing
+
+SWEEP: dict[charts.Setting, list[float]] = {5.0: [0.3, 0.34], 1.0: [0.1, 0.2], 10.0: [0.2, 0.22]}
+CLICKS = {"sam": [[0.5, 0.9], [0.7, 0.8, 0.95]], "grabcut": [[0.4] * 5, [0.6] * 5]}
+
+
+def axes_of(figure: Figure) -> Axes:
+    (axes,) = figure.axes
+    return axes
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in axes_of(figure).texts]
+
+
+def every_chart() -> dict[str, Figure]:
+    recalls, precisions = charts.operating_points([0.9, 0.8, 0.4], [True, False, True], 4)
+    return {
+        "sweep": charts.score_curves(
+            [charts.Curve.of("sd15", SWEEP)], setting="guidance_scale", score="CLIP-T"
+        ),
+        "words": charts.score_curves(
+            [charts.Curve.of("seam", {"ddim": [0.2], "euler": [0.1]})],
+            setting="scheduler",
+            score="seam",
+            best="min",
+        ),
+        "recall": charts.precision_recall({"owlvit": (recalls, precisions)}, title="“mug”"),
+        "confidence": charts.confidence_histogram([0.9, 0.7, 0.2], [0.1, 0.4], threshold=0.35),
+        "clicks": charts.click_curves(CLICKS, limit=5),
+    }
+
+
+def test_a_sweep_is_drawn_in_the_order_of_its_settings_with_its_spread() -> None:
+    figure = every_chart()["sweep"]
+    axes = axes_of(figure)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("guidance_scale", "CLIP-T")
+    line = axes.lines[0]
+    assert line.get_xdata() == pytest.approx([1, 5, 10])  # type: ignore[arg-type]
+    assert line.get_ydata() == pytest.approx([0.15, 0.32, 0.21])  # type: ignore[arg-type]
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]  # type: ignore[index]
+    assert (heights.min(), heights.max()) == pytest.approx((0.1, 0.34))
+    low, high = axes.get_ylim()
+    assert low < 0.1 < 0.34 < high
+    assert texts(figure) == ["sd15\nbest 0.32 at 5.0"]
+
+
+def test_words_are_settings_in_their_own_order_and_the_least_can_be_best() -> None:
+    figure = every_chart()["words"]
+    ticks = [tick.get_text() for tick in axes_of(figure).get_xticklabels()]
+    assert ticks == ["ddim", "euler"]
+    assert texts(figure) == ["seam\nbest 0.1 at euler"]
+
+
+def test_operating_points_are_worked_out_by_hand() -> None:
+    recalls, precisions = charts.operating_points(
+        [0.5, 0.9, 0.5, 0.7], [True, True, False, False], 4
+    )
+    assert recalls == [1 / 4, 1 / 4, 2 / 4]  # equal scores are one point
+    assert precisions == [1, 1 / 2, 2 / 4]
+
+
+def test_precision_and_recall_keep_to_their_range() -> None:
+    axes = axes_of(every_chart()["recall"])
+    assert axes.get_xlim() == (0, 1)
+    assert axes.get_ylim() == pytest.approx((0, 1.02))
+    assert axes.get_title(loc="left") == "“mug”"
+
+
+def test_hits_point_up_and_misses_down_and_the_threshold_counts_both() -> None:
+    figure = every_chart()["confidence"]
+    axes = axes_of(figure)
+    heights = [bar.get_height() for bar in axes.patches]  # type: ignore[attr-defined]
+    assert (sum(h for h in heights if h > 0), sum(h for h in heights if h < 0)) == (3, -2)
+    assert axes.get_xlim() == (0, 1)
+    assert texts(figure) == ["3 hits, 2 at 0.35 or more", "2 misses, 1 at 0.35 or more"]
+    axes.figure.canvas.draw()
+    assert not [t for t in axes.get_yticklabels() if t.get_text().startswith(("-", "−"))]
+
+
+def test_an_object_that_is_done_keeps_its_last_iou() -> None:
+    axes = axes_of(every_chart()["clicks"])
+    sam = axes.lines[0].get_ydata()
+    assert sam == pytest.approx([0.6, 0.85, 0.925, 0.925, 0.925])  # type: ignore[arg-type]
+    assert axes.get_ylim() == (0.4, 1)
+    assert {"sam", "grabcut", "85%", "90%"} <= {text.get_text() for text in axes.texts}
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_the_same_chart_is_the_same_bytes_and_nothing_is_cut_off(
+    tmp_path: Path, suffix: str
+) -> None:
+    first, again = every_chart(), every_chart()
+    for name in first:
+        one = drawing.save_chart(first[name], tmp_path / f"{name}-1{suffix}")
+        other = drawing.save_chart(again[name], tmp_path / f"{name}-2{suffix}")
+        assert one.read_bytes() == other.read_bytes()
+        if suffix == ".png":
+            with Image.open(io.BytesIO(one.read_bytes())) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            frame = [pixels[:3], pixels[-3:], pixels[:, :3], pixels[:, -3:]]
+            assert all((edge == 255).all() for edge in frame), name
+    assert not list(tmp_path.glob(".limner-*"))
+
+
+def test_an_svgs_texts_can_be_searched(tmp_path: Path) -> None:
+    path = drawing.save_chart(every_chart()["recall"], tmp_path / "a.svg")
+    found = {text for element in ElementTree.parse(path).iter() if (text := element.text)}
+    assert {"recall", "precision", "owlvit", "“mug”"} <= found
+
+
+def test_a_chart_is_refused_another_format_and_a_taken_place(tmp_path: Path) -> None:
+    figure = every_chart()["recall"]
+    with pytest.raises(OutputError, match=r"\.png or \.svg; got a\.pdf"):
+        drawing.save_chart(figure, tmp_path / "a.pdf")
+    (tmp_path / "a.png").write_text("mine")
+    with pytest.raises(OutputError):
+        drawing.save_chart(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "placed"),
+    [
+        ([0.1, 0.9], [0.1, 0.9]),
+        ([0.5, 0.5, 0.5], [0.5, 0.6, 0.7]),
+        ([0.95, 0.99], [0.9, 1.0]),
+        ([-1.0, 0.0], [0.0, 0.1]),
+    ],
+)
+def test_labels_keep_apart_and_inside(wanted: list[float], placed: list[float]) -> None:
+    assert drawing.spread(wanted, 0.1, 0.0, 1.0) == pytest.approx(placed)
+
+
+def test_what_can_not_be_drawn_is_said() -> None:
+    for sentence, draw in {
+        "at least one curve": lambda: charts.score_curves([], setting="s", score="iou"),
+        "no score for the setting 2": lambda: charts.Curve.of("a", {2: []}),
+        "words and numbers": lambda: charts.score_curves(
+            [charts.Curve.of("a", {"x": [1]}), charts.Curve.of("b", {1: [1]})],
+            setting="s",
+            score="iou",
+        ),
+        "needs a score for each setting": lambda: charts.Curve("a", (1,), (), (), ()),
+        "as many precisions as recalls": lambda: charts.precision_recall({"a": ([0.1], [])}),
+        "between 0 and 1": lambda: charts.confidence_histogram([1.2], []),
+        "at least one click": lambda: charts.click_curves({"a": [[]]}),
+        "things in the truth": lambda: charts.operating_points([], [], 0),
+    }.items():
+        with pytest.raises(InputError, match=sentence):
+            draw()
