@@ -7,6 +7,8 @@ from pathlib import Path
 
 # Tiny models and two workers: more threads than cores make torch spin (9 minutes became 41 s).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test leaves a store behind, nor finds its developer's; those of stores name their own.
+os.environ["LIMNER_STORE"] = "off"
 
 import pytest
 from hypothesis import HealthCheck, settings
