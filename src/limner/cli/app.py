@@ -23,6 +23,7 @@ COMMANDS = {
     "background": ("limner.cli.change", "Keep an object and change everything behind it."),
     "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),
     "demo": ("limner.cli.demo", "Show it all, offline, on one page."),
+    "runs": ("limner.cli.runs", "List, explain, compare and replay what was done."),
     "models": ("limner.cli.models", "List, explain, fetch and locate models."),
 }
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,7 @@ class Database:
         with self._said("opened"):
             url = location.url if create else _readable(location)
             self.engine = _engine(url, busy_seconds)
+            weakref.finalize(self, self.engine.dispose)  # no connection outlives its store
             if location.database and create:
                 _make_folder(location.database.parent)
             self._prepare(create)

@@ -11,8 +11,8 @@ from typing import Any
 
 RUNNING, DONE, FAILED, DIED = "running", "done", "failed", "died"
 STATUSES = (RUNNING, DONE, FAILED, DIED)
-"""``died`` is never stored, because a dead process can't say so: it is seen when a run is read whose
-process is gone."""
+"""``died`` is never stored, because a dead process can't say so: it is seen when a run is
+read whose process is gone."""
 
 INPUT, EXEMPLAR, BACKDROP = "input", "exemplar", "backdrop"
 PICTURE, MASK, COCO = "picture", "mask", "coco"

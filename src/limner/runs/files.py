@@ -33,7 +33,8 @@ class Found:
 class Files(Protocol):
     """A place of files; what fails is a ``StoreError``."""
 
-    place: str
+    @property
+    def place(self) -> str: ...
 
     def save(self, data: bytes, suffix: str) -> str:
         """Keep bytes; returns the name. What is there already isn't written again."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from limner.errors import StoreError
 
 DEFAULT = ".limner"
-OFF = "off"
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _POSTGRES = ("postgres://", "postgresql://")
 

@@ -59,14 +59,15 @@ runs = Table(
 )
 
 
-def _of_a_run(**more: bool) -> Column[str]:
-    return Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), **more)
+def _of_a_run(*, key: bool = True) -> Column[str]:
+    belongs = ForeignKey("runs.id", ondelete="CASCADE")
+    return Column("run_id", String(16), belongs, primary_key=key, nullable=False)
 
 
 run_models = Table(
     "run_models",
     metadata,
-    _of_a_run(primary_key=True),
+    _of_a_run(),
     Column("name", String(512), primary_key=True),
     Column("position", Integer, nullable=False),
     Index("run_models_by_name", "name"),
@@ -75,7 +76,7 @@ run_models = Table(
 run_files = Table(
     "run_files",
     metadata,
-    _of_a_run(primary_key=True),
+    _of_a_run(),
     Column("role", String(16), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("name", String(80), nullable=False),
@@ -86,7 +87,7 @@ run_files = Table(
 run_tags = Table(
     "run_tags",
     metadata,
-    _of_a_run(primary_key=True),
+    _of_a_run(),
     Column("tag", String(256), primary_key=True),
     Index("run_tags_by_tag", "tag"),
 )
@@ -95,7 +96,7 @@ run_notes = Table(
     "run_notes",
     metadata,
     Column("id", Integer, primary_key=True),
-    _of_a_run(nullable=False),
+    _of_a_run(key=False),
     Column("written", String(32), nullable=False),
     Column("text", Text, nullable=False),
     Index("run_notes_by_run", "run_id"),

@@ -120,8 +120,8 @@ class Store:
             _add_tags(connection, run_id, labels.tags)
         return run_id
 
-    def finish(self, run_id: str, ending: Ending) -> None:
-        """A run is done. One that was deleted meanwhile stays deleted."""
+    def finish(self, run_id: str, ending: Ending) -> bool:
+        """A run is done. One that was deleted meanwhile stays so. Returns whether it's there."""
         values = {
             "status": DONE,
             "finished": now(),
@@ -133,22 +133,26 @@ class Store:
         }
         with self.database.writing() as connection:
             if not connection.execute(_change(run_id, values)).rowcount:
-                return
+                return False
             connection.execute(sa.delete(run_models).where(run_models.c.run_id == run_id))
             _add_models(connection, run_id, ending.models)
             _add_files(connection, run_id, ending.files)
+        return True
 
-    def fail(self, run_id: str, error: str, seconds: float) -> None:
-        """A run ended with an error."""
+    def fail(self, run_id: str, error: str, seconds: float) -> bool:
+        """A run ended with an error. Returns whether it is still there."""
         values = {"status": FAILED, "finished": now(), "seconds": seconds, "error": plain(error)}
-        with self.database.writing() as connection:
-            connection.execute(_change(run_id, values))
+        return self._changed(run_id, values)
 
-    def place(self, run_id: str, paths: Sequence[Path]) -> None:
-        """Where a run's results were written outside the store."""
-        values = {"places": json.dumps([str(path.absolute()) for path in paths])}
+    def place(self, run_id: str, paths: Sequence[Path]) -> bool:
+        """Where a run's results were written outside the store. Returns whether it's there."""
+        return self._changed(
+            run_id, {"places": json.dumps([str(path.absolute()) for path in paths])}
+        )
+
+    def _changed(self, run_id: str, values: Mapping[str, Any]) -> bool:
         with self.database.writing() as connection:
-            connection.execute(_change(run_id, values))
+            return bool(connection.execute(_change(run_id, values)).rowcount)
 
     # --- looking ----------------------------------------------------------------------------------
 

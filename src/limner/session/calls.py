@@ -54,9 +54,7 @@ class Call:
             "prompts": [_prompt_to_dict(prompt, keep) for prompt in self.prompts],
             "finding": self.finding.to_dict(),
             "settings": {
-                name: _setting_to_dict(name, value, keep)
-                for name, value in self.settings.items()
-                if value not in (None, (), [])
+                name: _setting_to_dict(name, value, keep) for name, value in self.settings.items()
             },
         }
 
@@ -149,6 +147,11 @@ def _setting_from_dict(name: str, value: Any, load: Callable[[str], bytes]) -> A
 
 
 def arguments_of(given: Mapping[str, Any], prompts: Sequence[VisualPrompt]) -> Call:
-    """A call from a verb's own keyword arguments; progress is no part of what was asked."""
-    settings = {k: v for k, v in given.items() if k not in ("finding", "on_step")}
+    """A call from a verb's own keyword arguments; progress is no part of what was asked, nor are
+    arguments of nothing."""
+    settings = {
+        name: value
+        for name, value in given.items()
+        if name not in ("finding", "on_step") and value not in (None, (), [])
+    }
     return Call(tuple(prompts), given.get("finding") or Finding(), settings)

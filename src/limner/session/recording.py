@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, Union
 
 from limner.errors import LimnerError
 from limner.models import peak
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from limner.session.session import Session
 
 P = ParamSpec("P")
+
+AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
+"""What a session takes as its store: an open one, a name that ``Store.open`` takes, or what opens
+it."""
 
 FAILURES = 3
 """After so many runs in a row that the store wouldn't take, no more are offered to it: each may
@@ -46,15 +50,13 @@ class Recording:
     """Where a session writes its runs. No method raises what a store can raise.
 
     Args:
-        store: an open one, or its name, which is opened when the first run starts; None: runs
-            aren't recorded.
+        store: an open one, or its name or what opens it, which happens when the first run starts;
+            None: runs aren't recorded.
         labels: what the runs belong to.
         say: told once that, and why, runs are lost.
     """
 
-    def __init__(
-        self, store: Store | str | Path | None, labels: Labels, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: AnyStore | None, labels: Labels, say: Callable[[str], None]) -> None:
         self._named = store
         self._open: Store | None = None
         self._labels = labels
@@ -87,19 +89,19 @@ class Recording:
             ]
             seed = run.edits[0].seed if run.edits else None
             record = run.record.to_dict()
-            store.finish(going.id, Ending(record, seconds, most, device, seed, tuple(files)))
-            return True
+            ending = Ending(record, seconds, most, device, seed, tuple(files))
+            return store.finish(going.id, ending)
 
         self._tried(write)
 
     def fail(self, going: Going, error: BaseException) -> None:
         seconds = time.perf_counter() - going.started
         said = str(error) or type(error).__name__
-        self._tried(lambda store: store.fail(going.id, said, seconds) or True)
+        self._tried(lambda store: store.fail(going.id, said, seconds))
 
-    def place(self, run_id: str, paths: list[Path]) -> None:
+    def place(self, run_id: str, paths: Sequence[Path]) -> None:
         """Where a run's results were written."""
-        self._tried(lambda store: store.place(run_id, paths) or True)
+        self._tried(lambda store: store.place(run_id, paths))
 
     def _tried(self, write: Callable[[Store], Any]) -> Any:
         try:
@@ -118,7 +120,10 @@ class Recording:
 
         if self._open is None:
             named = self._named
-            self._open = named if isinstance(named, Store) else Store.open(named)
+            if isinstance(named, Store):
+                self._open = named
+            else:
+                self._open = named() if callable(named) else Store.open(named)
         return self._open
 
 

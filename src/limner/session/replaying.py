@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image as pil
 
 from limner import images
 from limner.errors import ImageError, StoreError
-from limner.runs.entries import DONE, INPUT, OUTPUTS, PICTURE, Entry, Labels
+from limner.options import InpaintOptions
+from limner.runs.comparing import pixels_between
+from limner.runs.entries import DONE, INPUT, MASK, OUTPUTS, PICTURE, Entry, Labels
 from limner.session.calls import Call
 from limner.session.outputs import outputs_of
 from limner.session.session import Session
 from limner.session.values import Run, Source
 
 if TYPE_CHECKING:
-    from limner.options import InpaintOptions
     from limner.runs.store import Store
 
 VERBS = ("detect", "segment", "edit", "remove", "cutout", "background", "redact")
@@ -130,24 +130,12 @@ def input_of_entry(store: Store, entry: Entry) -> Source:
     return Source(opened.image, entry.input_digest, path, notes)
 
 
-def pixels_between(first: pil.Image, second: pil.Image) -> int:
-    """Pixels in which any channel differs; all of the larger one where sizes or modes do."""
-    if (first.size, first.mode) != (second.size, second.mode):
-        return max(first.width * first.height, second.width * second.height)
-    left, right = np.atleast_3d(np.asarray(first)), np.atleast_3d(np.asarray(second))
-    return int(np.count_nonzero(np.any(left != right, axis=2)))
-
-
 def _finding(call: Call) -> Any:
     """Everything mode takes no settings for finding, not even the usual ones in another form."""
     return None if "everything" in call.settings else call.finding
 
 
 def _seeded(given: InpaintOptions | None, seed: int) -> InpaintOptions:
-    from dataclasses import replace
-
-    from limner.options import InpaintOptions
-
     return replace(given or InpaintOptions(), seed=seed)
 
 
@@ -158,7 +146,7 @@ def _differing(store: Store, entry: Entry, run: Run) -> tuple[dict[str, int], bo
     for role, position in sorted({*before, *after}):
         old, new = before.get((role, position)), after.get((role, position))
         old_data = store.files.load(old) if old is not None else None
-        if role not in (PICTURE, "mask"):
+        if role not in (PICTURE, MASK):
             same_finds = same_finds and old_data == new
             continue
         one, other = (_opened(data) for data in (old_data, new))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from limner import pipeline
 from limner.errors import OptionError, PromptError, UnsupportedPrompt
@@ -24,11 +24,8 @@ from limner.runs.entries import Labels
 from limner.runs.record import Job
 from limner.session.effects import CUTOUT_OBEYS, check_background
 from limner.session.models import Models, Say, is_folder
-from limner.session.recording import Recording, recorded
+from limner.session.recording import AnyStore, Recording, recorded
 from limner.session.values import AnyImage, Finding, Run, Source, make_job, make_run, tasks_of
-
-if TYPE_CHECKING:
-    from limner.runs.store import Store
 
 
 class Session:
@@ -43,8 +40,9 @@ class Session:
         memory_budget: bytes of live models; None is half of the machine's memory.
         say: gets sentences that a person should read, such as that a deleted repository's successor
             was used.
-        store: where every run is recorded: an open store, or a name that ``Store.open`` takes; None
-            records nothing. What goes wrong there is said once and fails no verb.
+        store: where every run is recorded: an open store, or a name that ``Store.open`` takes, such
+            as ``.limner``; None records nothing. What goes wrong there is said once and fails no
+            verb.
         labels: the tags of the runs, and what they are part of.
 
     Every verb takes an image (a path or a picture) and prompts, and returns a ``Run``. That nothing
@@ -61,7 +59,7 @@ class Session:
         dtype: str | None = None,
         memory_budget: int | None = None,
         say: Say | None = None,
-        store: Store | str | Path | None = None,
+        store: AnyStore | None = None,
         labels: Labels | None = None,
     ) -> None:
         say = say or (lambda sentence: None)
