@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 MISSING = "SHARED DATA MISSING"
+POSTGRES_MISSING = "POSTGRESQL MISSING"
 MINI_MISSING = "MINI MISSING"
 """Tests of what the shipped models can do start their reason for being skipped with this."""
 
@@ -30,6 +31,12 @@ def shared_data_folder() -> Path:
     return Path(os.environ.get("LIMNER_SHARED_DATA") or beside)
 
 
+@pytest.fixture
+def astronaut() -> Path:
+    """NASA's portrait of Eileen Collins, 512 x 512."""
+    return Path(__file__).parents[1] / "examples" / "photos" / "astronaut.png"
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of photos and published figures whose licences keep them out of the repository."""
@@ -43,6 +50,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests did not run for want of data, so that green is not mistaken for whole."""
     advice = {
         MISSING: f"MISSING DATA in {shared_data_folder()}: set LIMNER_SHARED_DATA.",
+        POSTGRES_MISSING: "MISSING POSTGRESQL: apt-get install postgresql.",
         MINI_MISSING: "MISSING WEIGHTS of minis in src/limner/models/minis: make minis.",
     }
     for mark, what in advice.items():

@@ -103,6 +103,26 @@ def test_the_readmes_python_runs(reader: Path) -> None:
     assert names["run"].edits[0].outside_changed_pixels == 0  # type: ignore[attr-defined]
 
 
+def test_the_page_of_runs_runs(
+    reader: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its commands in order, with the store that a reader has, and its Python."""
+    monkeypatch.delenv("LIMNER_STORE")
+    page = ROOT / "docs" / "runs.md"
+    ran = 0
+    for block in build.blocks(page, "sh"):
+        for words in block.commands if "network" not in block.marks else ():
+            code = main(words[1:])
+            assert code == 0, (words, capsys.readouterr().err)
+            ran += 1
+    assert ran >= 13
+    (block,) = build.blocks(page, "python")
+    names: dict[str, object] = {}
+    exec(compile(block.text, str(page), "exec"), names)
+    assert names["entry"].row.status == "done"  # type: ignore[attr-defined]
+    names["store"].close()  # type: ignore[attr-defined]
+
+
 def test_make_demo_is_the_command() -> None:
     """tests/cli/test_demo.py runs it; the README names the page that it writes."""
     assert "limner demo --out demo\n" in (ROOT / "Makefile").read_text()
