@@ -208,6 +208,26 @@ def test_a_store_lost_between_start_and_end_is_said_once(
     assert kept.get("latest").row.status == "done"
 
 
+def test_prompts_that_can_be_walked_through_once_are_not_used_up(kept: Store, photo: Path) -> None:
+    """A generator: recording looks at the prompts too, and must leave them to the verb."""
+    run = Session(store=kept).cutout(photo, (each for each in [BOXED]))  # type: ignore[arg-type]
+    assert len(run.grounding) == 1
+    assert len(kept.get(str(run.id)).asked["prompts"]) == 1
+
+
+def test_a_bug_of_recording_costs_the_record_and_not_the_result(
+    kept: Store, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
+        raise TypeError("no JSON")
+
+    said: list[str] = []
+    monkeypatch.setattr(Store, "begin", broken)
+    assert VERBS["cutout"](Session(store=kept, say=said.append), photo).cutout is not None
+    (sentence,) = said
+    assert "TypeError: no JSON" in sentence
+
+
 def test_a_refused_redaction_keeps_no_picture_of_it(
     kept: Store, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,10 +106,12 @@ class Recording:
     def _tried(self, write: Callable[[Store], Any]) -> Any:
         try:
             done = write(self._store())
-        except (LimnerError, OSError) as error:
+        except Exception as error:  # a bug here would be a loss too, but never that of the result
             self._failures += 1
             if not self._said:
-                self._say(f"This run isn't recorded, the rest of it is unharmed: {error}")
+                known = isinstance(error, LimnerError)
+                reason = str(error) if known else f"{type(error).__name__}: {error}."
+                self._say(f"This run isn't recorded, the rest of it is unharmed: {reason}")
                 self._said = True
             return None
         self._failures = 0
@@ -144,7 +146,9 @@ def recorded(verb: Callable[P, Run]) -> Callable[P, Run]:
         if not session.recording.is_on:
             return verb(*args, **kwargs)
         source = bound.arguments[image_name] = Source.open(given.pop(image_name))
-        asked = arguments_of(given, given.pop(prompts_name))
+        # A tuple for both: prompts that can be walked through only once must not be gone then.
+        prompts = bound.arguments[prompts_name] = tuple(given.pop(prompts_name))
+        asked = arguments_of(given, prompts)
         going = session.recording.begin(session, name, source, asked)
         try:
             run = verb(*bound.args, **bound.kwargs)

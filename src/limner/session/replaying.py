@@ -72,21 +72,8 @@ def replay(
         )
     if entry.row.verb not in VERBS:
         raise StoreError(f"Run {entry.id} is a {entry.row.verb}: this limner can't replay that.")
-    try:
-        settings = dict(entry.asked["session"])
-    except (KeyError, TypeError, ValueError):
-        raise StoreError(f"Run {entry.id} doesn't say which models were asked.") from None
     call = Call.from_dict(entry.asked, store.files.load)
-    session = Session(
-        profile=settings["profile"],
-        models=settings["models"],
-        commercial_safe=settings["commercial_safe"],
-        device=settings["device"],
-        dtype=settings["dtype"],
-        say=say,
-        store=store if record else None,
-        labels=Labels(tags=entry.labels.tags, parent=entry.id),
-    )
+    session = _session_of(entry, store if record else None, say)
     arguments = dict(call.settings)
     if entry.row.seed is not None:  # the one that was drawn, if none was given
         arguments["inpaint"] = _seeded(arguments.get("inpaint"), entry.row.seed)
@@ -98,6 +85,24 @@ def replay(
     )
     differing, same_finds = _differing(store, entry, run)
     return Replay(entry, run, differing, same_finds, tuple(_changed(entry, run)))
+
+
+def _session_of(entry: Entry, store: Store | None, say: Callable[[str], None] | None) -> Session:
+    """A session with the models that answered then; its runs have the entry as their parent."""
+    settings = entry.asked.get("session", {})
+    try:
+        return Session(
+            profile=settings["profile"],
+            models=settings["models"],
+            commercial_safe=settings["commercial_safe"],
+            device=settings["device"],
+            dtype=settings["dtype"],
+            say=say,
+            store=store,
+            labels=Labels(tags=entry.labels.tags, parent=entry.id),
+        )
+    except KeyError:
+        raise StoreError(f"Run {entry.id} doesn't say which models were asked.") from None
 
 
 _ENDED = {"failed": "failed", "died": "died before it was done", "running": "is still going on"}
