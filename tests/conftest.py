@@ -7,11 +7,14 @@ from pathlib import Path
 
 # Tiny models and two workers: more threads than cores make torch spin (9 minutes became 41 s).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test leaves a store behind, nor finds its developer's; those of stores name their own.
+os.environ["LIMNER_STORE"] = "off"
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 MISSING = "SHARED DATA MISSING"
+POSTGRES_MISSING = "POSTGRESQL MISSING"
 MINI_MISSING = "MINI MISSING"
 """Tests of what the shipped models can do start their reason for being skipped with this."""
 
@@ -26,6 +29,12 @@ def shared_data_folder() -> Path:
     """``$LIMNER_SHARED_DATA``, else ``../shared/data`` beside the repository."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("LIMNER_SHARED_DATA") or beside)
+
+
+@pytest.fixture
+def astronaut() -> Path:
+    """NASA's portrait of Eileen Collins, 512 x 512."""
+    return Path(__file__).parents[1] / "examples" / "photos" / "astronaut.png"
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +59,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests did not run for want of data, so that green is not mistaken for whole."""
     advice = {
         MISSING: f"MISSING DATA in {shared_data_folder()}: set LIMNER_SHARED_DATA.",
+        POSTGRES_MISSING: "MISSING POSTGRESQL: apt-get install postgresql.",
         MINI_MISSING: "MISSING WEIGHTS of minis in src/limner/models/minis: make minis.",
     }
     for mark, what in advice.items():

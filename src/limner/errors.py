@@ -8,7 +8,8 @@
     │   ├── SuiteError          a suite of prompt tests that can't be meant: its file and line
     │   ├── ImageError          a file or array that is no usable image
     │   ├── OptionError         a setting out of range, or with no effect on this model
-    │   └── OutputError         a place that can't be written, or is already taken
+    │   ├── OutputError         a place that can't be written, or is already taken
+    │   └── StoreError          runs that can't be kept, read or found
     ├── ModelError              the model asked for can't answer           (CLI exit code 2)
     │   ├── UnknownModel        no such name; the nearest names are in the message
     │   ├── UnsupportedPrompt   this model can't take this kind of prompt; which can
@@ -53,6 +54,10 @@ class OptionError(InputError):
 
 class OutputError(InputError):
     """A place that can't be written, or is already taken."""
+
+
+class StoreError(InputError):
+    """A store of runs that can't be opened, read or written, or a run that isn't in it."""
 
 
 class ModelError(LimnerError):

@@ -6,8 +6,6 @@ import pytest
 
 from .command import Command
 
-PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
-
 
 @pytest.fixture
 def limner(
@@ -17,8 +15,3 @@ def limner(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMNER_HOME", str(tmp_path / ".home"))
     return Command(capsys.readouterr)
-
-
-@pytest.fixture
-def astronaut() -> Path:
-    return PHOTOS / "astronaut.png"

@@ -10,12 +10,14 @@ import sys
 
 HEAVY = {
     "PIL",
+    "alembic",
     "cv2",
     "diffusers",
     "huggingface_hub",
     "numpy",
     "rich",
     "scipy",
+    "sqlalchemy",
     "supervision",
     "torch",
     "transformers",
@@ -36,6 +38,12 @@ def loaded_by(*words: str) -> set[str]:
 
 def test_help_loads_nothing_heavy() -> None:
     assert not loaded_by("--help") & HEAVY
+
+
+def test_no_store_no_database_library() -> None:
+    """A verb that has nothing to record, or is told not to, doesn't pay for sqlalchemy."""
+    assert not loaded_by("detect", "none.png", "--text", "face", "--store", "x") & {"sqlalchemy"}
+    assert not loaded_by("runs", "--help") & HEAVY
 
 
 def test_a_weightless_verb_loads_no_torch() -> None:

@@ -12,8 +12,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -149,6 +149,26 @@ def test_the_page_of_trackers_names_them_all() -> None:
 
     for name, row in rows.items():
         assert f"| `{name}` | `limner[{row.extra}]` |" in TRACKERS.read_text()
+
+
+def test_the_page_of_runs_runs(
+    reader: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its commands in order, with the store that a reader has, and its Python."""
+    monkeypatch.delenv("LIMNER_STORE")
+    page = ROOT / "docs" / "runs.md"
+    ran = 0
+    for block in build.blocks(page, "sh"):
+        for words in block.commands if "network" not in block.marks else ():
+            code = main(words[1:])
+            assert code == 0, (words, capsys.readouterr().err)
+            ran += 1
+    assert ran >= 13
+    (block,) = build.blocks(page, "python")
+    names: dict[str, object] = {}
+    exec(compile(block.text, str(page), "exec"), names)
+    assert names["entry"].row.status == "done"  # type: ignore[attr-defined]
+    names["store"].close()  # type: ignore[attr-defined]
 
 
 def test_make_demo_is_the_command() -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "score": ("limner.cli.score", "How good boxes, outlines, edits and portraits are."),
     "probe": ("limner.cli.probe", "How far an answer hangs on its prompt, and the worst case."),
     "tune": ("limner.cli.tune", "A detection threshold for each phrase, and how sure it is."),
+    "runs": ("limner.cli.runs", "List, explain, compare and replay what was done."),
     "models": ("limner.cli.models", "List, explain, fetch and locate models."),
 }
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""

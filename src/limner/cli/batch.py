@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.keeping import keeping_options
 from limner.cli.places import Place, check_writable, clear_remains, places, probing
 from limner.cli.say import progress, say, say_kept, say_run, summary
 from limner.cli.stored import is_whole, remove_old, remove_stale, stored
@@ -54,6 +55,7 @@ def batch_options(command: Command) -> Command:
     """Adds the input argument and the options that every verb shares."""
     for option in (
         tracking_options,
+        keeping_options,
         click.option(
             "--max-pixels",
             type=click.IntRange(min=1),
@@ -248,6 +250,8 @@ class _Batch:
     def _finish(self, run: Run, path: Path, place: Place, started: float) -> None:
         """Write a run's results, say them, count them."""
         record = {**run.record.to_dict(), "stem": place.stem}
+        if run.id:
+            record["run"] = run.id
         outputs: Sequence[Path] = ()
         failure: ResultError | None = None
         empty = not len(run.grounding)
@@ -259,6 +263,8 @@ class _Batch:
                 failure = error
             if outputs and self.settings.overwrite:
                 remove_stale(place, record["job"])
+            if run.id and outputs:
+                self.session.recording.place(run.id, outputs)
         elif self.settings.overwrite:
             self._no_result(place)
         say_run(self.settings, run, path, outputs, time.perf_counter() - started, record)

@@ -217,7 +217,7 @@ def _run(step: Step, heard: set[str]) -> Told:
         started = time.perf_counter()
         words = shlex.split(command)[1:]
         with contextlib.redirect_stderr(io.StringIO()) as notes:
-            code = main([*words, "--overwrite"])
+            code = main([*words, "--overwrite", "--no-store"])
         for note in notes.getvalue().splitlines():
             if note not in heard:
                 say(note, err=True)

@@ -11,6 +11,7 @@ import click
 
 from limner.cli.batch import Settings, batch_options, run_batch
 from limner.cli.flags import check_detecting, flags, threshold_for, typed
+from limner.cli.keeping import recording_store
 from limner.cli.objects import ObjectCommand, Opener, drafts, object_options, resolve
 from limner.cli.places import Place
 from limner.cli.plan import print_plan
@@ -82,7 +83,9 @@ def session_of(given: dict[str, Any]) -> Session:
 
     Raises:
         UnknownModel, ModelError, LicenceRefused: a model was named and can't be used.
+        OptionError: options about the store that exclude each other.
     """
+    from limner.runs.entries import Labels
     from limner.session import Session
 
     named = {
@@ -105,6 +108,8 @@ def session_of(given: dict[str, Any]) -> Session:
         device=given["device"],
         dtype=given["dtype"],
         say=say_once,
+        store=recording_store(given),
+        labels=Labels(tags=given["tags"]),
     )
     for task, name in named.items():
         if name:

@@ -1,5 +1,5 @@
-"""What was done, so that it can be explained, compared and done again."""
+"""What was done, so that it can be explained, compared and done again.
 
-from limner.runs.record import Job, RunRecord
-
-__all__ = ["Job", "RunRecord"]
+``record`` is how one result was made, ``store`` where all runs are kept. Nothing is imported here:
+a list of runs needs neither numpy nor the prompts, which ``record`` stands on.
+"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from limner import pipeline
@@ -19,9 +20,11 @@ from limner.options import (
 from limner.pipeline import backdrop
 from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import Detector, Inpainter, OnStep, Segmenter
+from limner.runs.entries import Labels
 from limner.runs.record import Job
 from limner.session.effects import CUTOUT_OBEYS, check_background
-from limner.session.models import Models, Say
+from limner.session.models import Models, Say, is_folder
+from limner.session.recording import AnyStore, Recording, recorded
 from limner.session.values import AnyImage, Finding, Run, Source, make_job, make_run, tasks_of
 
 
@@ -37,6 +40,10 @@ class Session:
         memory_budget: bytes of live models; None is half of the machine's memory.
         say: gets sentences that a person should read, such as that a deleted repository's successor
             was used.
+        store: where every run is recorded: an open store, or a name that ``Store.open`` takes, such
+            as ``.limner``; None records nothing. What goes wrong there is said once and fails no
+            verb.
+        labels: the tags of the runs, and what they are part of.
 
     Every verb takes an image (a path or a picture) and prompts, and returns a ``Run``. That nothing
     was found is a result, not an error.
@@ -52,7 +59,12 @@ class Session:
         dtype: str | None = None,
         memory_budget: int | None = None,
         say: Say | None = None,
+        store: AnyStore | None = None,
+        labels: Labels | None = None,
     ) -> None:
+        say = say or (lambda sentence: None)
+        self._choices = {"commercial_safe": commercial_safe, "device": device, "dtype": dtype}
+        self.recording = Recording(store, labels or Labels(), say)
         self.models = Models(
             profile,
             models or {},
@@ -60,11 +72,20 @@ class Session:
             device=device,
             dtype=dtype,
             memory_budget=memory_budget,
-            say=say or (lambda sentence: None),
+            say=say,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments of an equal session, with every model by its name or whole path."""
+        names = {
+            task: str(Path(name).expanduser().absolute()) if is_folder(name) else name
+            for task, name in self.models.names.items()
+        }
+        return {"profile": self.models.profile, "models": names, **self._choices}
 
     # --- finding ----------------------------------------------------------------------------------
 
+    @recorded
     def detect(
         self,
         image: AnyImage,
@@ -85,6 +106,7 @@ class Session:
         job = self.job("detect", prompts, finding=finding)
         return self._run(job, source, grounding, tasks=("detect",))
 
+    @recorded
     def segment(
         self,
         image: AnyImage,
@@ -170,6 +192,7 @@ class Session:
 
     # --- editing ----------------------------------------------------------------------------------
 
+    @recorded
     def edit(
         self,
         image: AnyImage,
@@ -191,6 +214,7 @@ class Session:
             )
         return self._repaint("edit", image, find, paint, finding, inpaint, edit, on_step)
 
+    @recorded
     def remove(
         self,
         image: AnyImage,
@@ -236,6 +260,7 @@ class Session:
             result={"settings": asdict(settled)},
         )
 
+    @recorded
     def cutout(
         self,
         image: AnyImage,
@@ -256,6 +281,7 @@ class Session:
             picture = pipeline.cut_out(source.image, grounding.mask, edit)
         return self._run(job, source, grounding, tasks=tasks, cutout=picture)
 
+    @recorded
     def background(
         self,
         image: AnyImage,
@@ -314,6 +340,7 @@ class Session:
             )
         return painter
 
+    @recorded
     def redact(
         self,
         image: AnyImage,

@@ -75,7 +75,8 @@ class Finding:
 class Run:
     """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
 
-    ``source`` is the input as opened, ``grounding`` what was found in it.
+    ``source`` is the input as opened, ``grounding`` what was found in it; ``id`` names the run in
+    the session's store, and is None where it wasn't recorded.
     """
 
     record: RunRecord
@@ -84,6 +85,7 @@ class Run:
     edits: tuple[pipeline.Edit, ...] = ()
     cutout: Image | None = None
     redaction: pipeline.Redaction | None = None
+    id: str | None = None
 
 
 def tasks_of(

@@ -1,0 +1,157 @@
+"""A verb's arguments as JSON, and back: what makes a run replayable.
+
+Pictures among the arguments (examples, a background) aren't put into the JSON; they become files of
+the run, by name.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from limner.errors import StoreError
+from limner.options import (
+    DetectOptions,
+    EditOptions,
+    EverythingOptions,
+    InpaintOptions,
+    RedactOptions,
+    SegmentOptions,
+    from_dict,
+)
+from limner.pipeline import backdrop
+from limner.prompts import Text, VisualPrompt
+from limner.runs.entries import BACKDROP, EXEMPLAR
+from limner.selection import Selection
+from limner.session.values import Finding
+
+OPTIONS: Mapping[str, type[Any]] = {
+    "inpaint": InpaintOptions,
+    "edit": EditOptions,
+    "redact": RedactOptions,
+    "everything": EverythingOptions,
+}
+"""Argument of a verb -> its class."""
+
+Keep = Callable[[str, bytes], str]
+"""Takes a role and a PNG, keeps it and returns its name."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a verb was given besides the image. ``settings`` are its further arguments by name."""
+
+    prompts: tuple[VisualPrompt, ...]
+    finding: Finding
+    settings: Mapping[str, Any]
+
+    def to_dict(self, keep: Keep) -> dict[str, Any]:
+        """JSON values; pictures go to ``keep``."""
+        return {
+            "prompts": [_prompt_to_dict(prompt, keep) for prompt in self.prompts],
+            "finding": self.finding.to_dict(),
+            "settings": {
+                name: _setting_to_dict(name, value, keep) for name, value in self.settings.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], load: Callable[[str], bytes]) -> Call:
+        """Inverse of ``to_dict``.
+
+        Raises:
+            StoreError: it isn't what ``to_dict`` makes, such as a setting of a newer limner.
+            PromptError, OptionError: a prompt or a setting that can't be meant.
+        """
+        try:
+            finding = data["finding"]
+            return cls(
+                tuple(_prompt_from_dict(prompt, load) for prompt in data["prompts"]),
+                Finding(
+                    from_dict(DetectOptions, finding["detect"]),
+                    from_dict(SegmentOptions, finding["segment"]),
+                    tuple(
+                        Selection(each["name"], tuple(each["numbers"]), each["count"])
+                        for each in finding["select"]
+                    ),
+                ),
+                {
+                    name: _setting_from_dict(name, value, load)
+                    for name, value in data["settings"].items()
+                },
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"The record of the call can't be understood ({error!r}).") from error
+
+
+def words_of(call: Call) -> str:
+    """What was asked for, in a few words: the phrases, or how the things were shown."""
+    said = [prompt.text.phrase if prompt.text else prompt.manner for prompt in call.prompts]
+    if "everything" in call.settings:
+        said.append("everything")
+    short = ", ".join(dict.fromkeys(said))
+    paint = call.settings.get("paint") or call.settings.get("behind")
+    if isinstance(paint, Text):
+        return f"{short} → {paint.phrase}"
+    return f"{short} → {next(iter(paint.to_dict()))}" if paint else short
+
+
+def _prompt_to_dict(prompt: VisualPrompt, keep: Keep) -> dict[str, Any]:
+    made = prompt.to_dict()
+    if "exemplar" in made:
+        png = base64.b64decode(made["exemplar"].pop("png"))
+        made["exemplar"]["file"] = keep(EXEMPLAR, png)
+    return made
+
+
+def _prompt_from_dict(data: Mapping[str, Any], load: Callable[[str], bytes]) -> VisualPrompt:
+    made = dict(data)
+    if "exemplar" in made:
+        png = base64.b64encode(load(made["exemplar"]["file"])).decode("ascii")
+        made["exemplar"] = {"png": png, "box": made["exemplar"]["box"]}
+    return VisualPrompt.from_dict(made)
+
+
+def _setting_to_dict(name: str, value: Any, keep: Keep) -> Any:
+    if name == "verify":
+        return [_prompt_to_dict(prompt, keep) for prompt in value]
+    if isinstance(value, Text):
+        return {"text": value.to_dict()}
+    if isinstance(value, backdrop.Picture):
+        buffer = io.BytesIO()
+        value.image.save(buffer, "PNG", compress_level=1)
+        return {"picture": value.digest, "file": keep(BACKDROP, buffer.getvalue())}
+    if name in OPTIONS:
+        return asdict(value)
+    return value.to_dict()
+
+
+def _setting_from_dict(name: str, value: Any, load: Callable[[str], bytes]) -> Any:
+    if name in OPTIONS:
+        return from_dict(OPTIONS[name], value)
+    if name == "verify":
+        return tuple(_prompt_from_dict(prompt, load) for prompt in value)
+    if "text" in value:
+        return Text(**value["text"])
+    if "blur" in value:
+        return backdrop.Blur(value["blur"])
+    if "colour" in value:
+        return backdrop.Colour(value["colour"])
+    from limner import images
+
+    opened = images.open_image(load(value["file"]), max_pixels=images.MAX_PIXELS * 10)
+    return backdrop.Picture(opened.image, value["picture"])
+
+
+def arguments_of(given: Mapping[str, Any], prompts: Sequence[VisualPrompt]) -> Call:
+    """A call from a verb's own keyword arguments; progress is no part of what was asked, nor are
+    arguments of nothing."""
+    settings = {
+        name: value
+        for name, value in given.items()
+        if name not in ("finding", "on_step") and value not in (None, (), [])
+    }
+    return Call(tuple(prompts), given.get("finding") or Finding(), settings)

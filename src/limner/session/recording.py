@@ -1,0 +1,194 @@
+"""Every verb's run is recorded, where the session has a store; what the store can't do is said once
+and fails nothing."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, Union
+
+from limner.errors import LimnerError
+from limner.models import peak
+from limner.runs import process
+from limner.runs.entries import INPUT, Beginning, Ending, KeptFile, Labels
+from limner.session.calls import Call, arguments_of, words_of
+from limner.session.outputs import input_of, outputs_of
+from limner.session.values import Run, Source
+
+if TYPE_CHECKING:
+    from limner.runs.store import Store
+    from limner.session.session import Session
+
+P = ParamSpec("P")
+
+AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
+"""What a session takes as its store: an open one, a name that ``Store.open`` takes, or what opens
+it."""
+
+FAILURES = 3
+"""After so many runs in a row that the store wouldn't take, no more are offered to it: each may
+have waited for a lock."""
+
+UNCOPIED = ("redact",)
+"""Verbs whose input isn't copied: what is to be hidden must not lie in a second place. Replay reads
+it from where it lay."""
+
+
+@dataclass(frozen=True)
+class Going:
+    """A run that has begun."""
+
+    id: str
+    started: float
+
+
+class Recording:
+    """Where a session writes its runs. No method raises what a store can raise.
+
+    Args:
+        store: an open one, or its name or what opens it, which happens when the first run starts;
+            None: runs aren't recorded.
+        labels: what the runs belong to.
+        say: told once that, and why, runs are lost.
+    """
+
+    def __init__(self, store: AnyStore | None, labels: Labels, say: Callable[[str], None]) -> None:
+        self._named = store
+        self._open: Store | None = None
+        self._labels = labels
+        self._say = say
+        self._said = False
+        self._failures = 0
+
+    @property
+    def is_on(self) -> bool:
+        return self._named is not None and self._failures < FAILURES
+
+    def begin(self, session: Session, verb: str, source: Source, call: Call) -> Going | None:
+        """A run starts; None where it can't be recorded."""
+        process.forget_peak()
+        peak.forget()
+        run_id = self._tried(
+            lambda store: store.begin(_beginning(store, session, verb, source, call, self._labels))
+        )
+        return Going(run_id, time.perf_counter()) if run_id else None
+
+    def finish(self, going: Going, run: Run) -> None:
+        """A run is done: its files are kept, then its row says so."""
+        seconds = time.perf_counter() - going.started
+        most, device = process.peak_bytes(), peak.device_bytes()
+
+        def write(store: Store) -> bool:
+            files = [
+                store.keep(each.role, each.data, each.suffix, each.position)
+                for each in outputs_of(run)
+            ]
+            seed = run.edits[0].seed if run.edits else None
+            record = run.record.to_dict()
+            ending = Ending(record, seconds, most, device, seed, tuple(files))
+            return store.finish(going.id, ending)
+
+        self._tried(write)
+
+    def fail(self, going: Going, error: BaseException) -> None:
+        seconds = time.perf_counter() - going.started
+        said = str(error) or type(error).__name__
+        self._tried(lambda store: store.fail(going.id, said, seconds))
+
+    def place(self, run_id: str, paths: Sequence[Path]) -> None:
+        """Where a run's results were written."""
+        self._tried(lambda store: store.place(run_id, paths))
+
+    def _tried(self, write: Callable[[Store], Any]) -> Any:
+        try:
+            done = write(self._store())
+        except Exception as error:  # a bug here would be a loss too, but never that of the result
+            self._failures += 1
+            if not self._said:
+                known = isinstance(error, LimnerError)
+                reason = str(error) if known else f"{type(error).__name__}: {error}."
+                self._say(f"This run isn't recorded, the rest of it is unharmed: {reason}")
+                self._said = True
+            return None
+        self._failures = 0
+        return done
+
+    def _store(self) -> Store:
+        from limner.runs.store import Store  # loads sqlalchemy
+
+        if self._open is None:
+            named = self._named
+            if isinstance(named, Store):
+                self._open = named
+            else:
+                self._open = named() if callable(named) else Store.open(named)
+        return self._open
+
+
+def recorded(verb: Callable[P, Run]) -> Callable[P, Run]:
+    """A session's verb that records its runs.
+
+    The image is opened before the run begins: what can't be opened makes no run.
+    """
+    signature = inspect.signature(verb)
+    _, image_name, prompts_name, *_ = signature.parameters
+    name = verb.__name__
+
+    @wraps(verb)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Run:
+        bound = signature.bind(*args, **kwargs)
+        given = dict(bound.arguments)
+        session: Session = given.pop("self")
+        if not session.recording.is_on:
+            return verb(*args, **kwargs)
+        source = bound.arguments[image_name] = Source.open(given.pop(image_name))
+        # A tuple for both: prompts that can be walked through only once must not be gone then.
+        prompts = bound.arguments[prompts_name] = tuple(given.pop(prompts_name))
+        asked = arguments_of(given, prompts)
+        going = session.recording.begin(session, name, source, asked)
+        try:
+            run = verb(*bound.args, **bound.kwargs)
+        except BaseException as error:
+            if going:
+                session.recording.fail(going, error)
+            raise
+        if going is None:
+            return run
+        session.recording.finish(going, run)
+        return replace(run, id=going.id)
+
+    return call
+
+
+def _beginning(
+    store: Store, session: Session, verb: str, source: Source, call: Call, labels: Labels
+) -> Beginning:
+    files: dict[str, KeptFile] = {}
+
+    def keep(role: str, data: bytes) -> str:
+        file = store.keep(role, data, ".png", len(files))
+        files.setdefault(file.name, file)
+        return file.name
+
+    asked = {**call.to_dict(keep), "session": session.to_dict(), "notes": list(source.notes)}
+    if verb not in UNCOPIED and store.largest_input:
+        data, suffix = input_of(source)
+        if len(data) <= store.largest_input:
+            files[""] = store.keep(INPUT, data, suffix)
+    job = session.job(verb, call.prompts, finding=call.finding, **call.settings)
+    names: Mapping[str, str] = session.models.names
+    return Beginning(
+        verb=verb,
+        job=job.digest(source.digest),
+        words=words_of(call),
+        asked=asked,
+        models={task: names[task] for task in job.models},
+        input_digest=source.digest,
+        input_path=str(Path(source.path).absolute()) if source.path else None,
+        files=tuple(files.values()),
+        labels=labels,
+    )
