@@ -17,7 +17,7 @@ lesson = begin(__doc__, "05_privacy")
 # weights, or for a real checkpoint.
 if lesson.profile == "mini":
     JOBS = {
-        "cat": (lesson.session, EXAMPLES / "scenes" / "planks.png"),
+        "car": (lesson.session, EXAMPLES / "scenes" / "planks.png"),
         "face": (Session(), EXAMPLES / "photos" / "astronaut.png"),
     }
 else:
