@@ -92,7 +92,7 @@ CARDS: Mapping[str, Card] = {
         PAINTS,
     ),
     "mini-blip": Card(
-        "BlipForConditionalGeneration, 144 px, patches of 12, 4 and 2 layers",
+        "BlipForConditionalGeneration, 144 px, patches of 12, 3 and 2 layers",
         "Lists what a picture holds, with counts.",
         "blip.py",
         ("clip", "owlvit", "blip"),

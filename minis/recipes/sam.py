@@ -1,6 +1,6 @@
 """mini-sam: points, boxes and earlier masks to masks.
 
-Cost: 40 minutes on one core. Target, in a held-out drawing style: mean IoU .88 from the box; .78,
+Cost: 100 minutes on one core. Target, in a held-out drawing style: mean IoU .88 from the box; .78,
 .85 and .88 from 1, 3 and 5 clicks; the chosen of three candidates within .05 of the best.
 
 The training of Segment Anything (arXiv 2304.02643, appendix A) in small: a first prompt, then

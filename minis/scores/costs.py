@@ -64,7 +64,8 @@ def sizes(*, build: bool) -> dict[str, float]:
     """
     package = Path(limner.__file__).parent
     wheel = wheel_bytes() if build else total(package)
-    return {"weights": total(shipped.root()) / 1e6, "wheel": wheel / 1e6}
+    weights = sum(path.stat().st_size for path in shipped.root().rglob("*.safetensors"))
+    return {"weights": weights / 1e6, "wheel": wheel / 1e6}
 
 
 def total(folder: Path) -> int:

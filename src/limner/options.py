@@ -99,8 +99,12 @@ class DetectOptions(_Checked):
     phrase_thresholds: tuple[tuple[str, float], ...] = setting(
         (), "(phrase, least score) pairs that override threshold for their phrase."
     )
-    nms_threshold: float = setting(
-        0.5, "Of boxes whose IoU is above this, the best one stays.", low=0.0, high=1.0
+    nms_threshold: float | None = setting(
+        None,
+        "Of boxes whose IoU is above this, the best one stays (default: the model's own, "
+        "mostly 0.5).",
+        low=0.0,
+        high=1.0,
     )
     class_agnostic_nms: bool = setting(
         False, "Let boxes of different phrases suppress each other too."
@@ -121,6 +125,10 @@ class DetectOptions(_Checked):
             )
         object.__setattr__(self, "phrase_thresholds", pairs)
         super().__post_init__()
+
+    def most_overlap(self, default: float = 0.5) -> float:
+        """The IoU above which the lesser of two boxes goes."""
+        return default if self.nms_threshold is None else self.nms_threshold
 
     def least_score(self, phrase: str, default: float) -> float:
         """What a box must reach: the phrase's own threshold, else the common one, else default."""

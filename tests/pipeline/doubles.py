@@ -61,7 +61,7 @@ class TableDetector:
             rows.append(dets.make(boxes, scores, [index] * len(kept), [phrase] * len(kept)))
         found = dets.merge(rows)
         if len(found):
-            found = found.with_nms(options.nms_threshold, options.class_agnostic_nms)
+            found = found.with_nms(options.most_overlap(), options.class_agnostic_nms)
         return dets.take(dets.by_confidence(found), slice(options.max_detections))
 
     def look(self, image: Image.Image, phrase: str) -> Found:

@@ -193,5 +193,5 @@ class Haar:
             )
         found = dets.merge(rows)
         if len(found):
-            found = found.with_nms(options.nms_threshold, options.class_agnostic_nms)
+            found = found.with_nms(options.most_overlap(), options.class_agnostic_nms)
         return dets.take(dets.by_confidence(found), slice(options.max_detections))

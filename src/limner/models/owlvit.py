@@ -181,7 +181,7 @@ class OwlViT:
         tokenizer: Any,
         defaults: Mapping[str, Any],
     ) -> None:
-        """``defaults``: ``threshold`` and, for examples, ``exemplar_threshold``."""
+        """``defaults``: ``threshold``; for examples ``exemplar_threshold``; ``nms_threshold``."""
         self.ref = ref
         self._architecture = architecture
         self._model = model
@@ -231,7 +231,7 @@ class OwlViT:
             seen.xyxy[rows],
             confidence,
             asked,
-            threshold=options.nms_threshold,
+            threshold=options.most_overlap(self._defaults.get("nms_threshold", 0.5)),
             class_agnostic=options.class_agnostic_nms,
         )
         xyxy = np.clip(seen.xyxy[rows], 0, [*image.size, *image.size])

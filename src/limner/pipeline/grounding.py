@@ -153,7 +153,7 @@ def unlimited(options: DetectOptions) -> DetectOptions:
 def _limited(found: sv.Detections, options: DetectOptions) -> sv.Detections:
     """What ``unlimited`` put off; ``found`` is best first."""
     if options.class_agnostic_nms and len(found):
-        found = dets.by_confidence(found.with_nms(options.nms_threshold, class_agnostic=True))
+        found = dets.by_confidence(found.with_nms(options.most_overlap(), class_agnostic=True))
     return dets.take(found, slice(options.max_detections))
 
 
