@@ -108,7 +108,7 @@ def session_of(given: dict[str, Any]) -> Session:
         device=given["device"],
         dtype=given["dtype"],
         say=say_once,
-        store=recording_store(given),
+        store=recording_store(given) if "no_store" in given else None,
         labels=Labels(tags=given["tags"]),
     )
     for task, name in named.items():
