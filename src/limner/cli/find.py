@@ -108,8 +108,9 @@ def session_of(given: dict[str, Any]) -> Session:
         device=given["device"],
         dtype=given["dtype"],
         say=say_once,
+        # what measures asks a hundred times and keeps no runs
         store=recording_store(given) if "no_store" in given else None,
-        labels=Labels(tags=given["tags"]),
+        labels=Labels(tags=given.get("tags", ())),
     )
     for task, name in named.items():
         if name:
