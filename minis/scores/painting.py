@@ -50,7 +50,7 @@ class Amounts:
     """Guidance and negatives are tried with every so-manieth noun."""
 
 
-QUICK = Amounts(holes=3, guided=1, pairs=1, own=0, every=2)
+QUICK = Amounts(holes=2, guided=1, pairs=1, own=0, every=4)
 FULL = Amounts(holes=24, guided=1, pairs=1, own=1)
 
 

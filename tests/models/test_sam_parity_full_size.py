@@ -27,8 +27,8 @@ SLIM = {"hidden_size": 168, "mlp_dim": 696}
 """About SlimSAM-77: ViT-B's depth and a fifth of its width, 9.7 M weights in all."""
 CASES = {
     "ViT-B landscape": (VIT_B, (640, 427)),
-    "ViT-B portrait": (VIT_B, (333, 500)),
-    "ViT-B square": (VIT_B, (512, 512)),
+    "SlimSAM portrait": (SLIM, (333, 500)),
+    "SlimSAM square": (SLIM, (512, 512)),
     "SlimSAM landscape": (SLIM, (640, 427)),
 }
 PROMPTS = {
