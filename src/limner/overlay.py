@@ -138,7 +138,7 @@ def _labelled(
         scores = detections.confidence.tolist()
         texts = [f"{name} {score:.2f}" for name, score in zip(texts, scores, strict=True)]
     room = picture.width - 2 * padding - 1
-    texts = [_shortened(text, annotator.font, room) for text in texts]
+    texts = [shortened(text, annotator.font, room) for text in texts]
     tips = _tips(detections)
     return annotator.annotate(picture, tips, labels=texts, custom_color_lookup=colours)
 
@@ -158,7 +158,7 @@ def _tips(detections: sv.Detections) -> sv.Detections:
     return sv.Detections(xyxy=xyxy)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> str:
+def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> str:
     """The text, or its beginning and "…", no wider than ``room`` pixels."""
     if font.getlength(text) <= room:
         return text

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.flags import profile_option, runtime_options
 from limner.cli.keeping import keeping_options
 from limner.cli.places import Place, check_writable, clear_remains, places, probing
 from limner.cli.say import progress, say, say_kept, say_run, summary
@@ -63,20 +64,8 @@ def batch_options(command: Command) -> Command:
             show_default=True,
             help="Refuse larger images (decompression bombs).",
         ),
-        click.option("--dtype", help="float32, bfloat16 or float16 (default: the fastest here)."),
-        click.option("--device", help="cpu, cuda, cuda:1, mps (default: the fastest here)."),
-        click.option(
-            "--commercial-safe",
-            is_flag=True,
-            help="Refuse models whose licence bars commercial use.",
-        ),
-        click.option(
-            "--profile",
-            default="classical",
-            show_default=True,
-            help="Which models by default: classical has no weights; mini ships with limner and "
-            "knows drawn things; small, base, large.",
-        ),
+        runtime_options,
+        profile_option,
         click.option("--fail-if-empty", is_flag=True, help="Exit with 1 when nothing is found."),
         click.option(
             "--dry-run",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.batch import Settings, batch_options, run_batch
-from limner.cli.find import finding_of, finding_options, session_of, tasks_for
+from limner.cli.find import finding_of, finding_options, recording_session_of, tasks_for
 from limner.cli.flags import check_detecting, flags, typed
 from limner.cli.objects import ObjectCommand, Opener, drafts, resolve
 from limner.cli.places import Place
@@ -173,7 +173,7 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
         )
     _check_format(settings, verb)
     check_detecting(given, objects, given.get("verify", ()))
-    session = session_of(given)
+    session = recording_session_of(given)
     asked = {"finding": finding_of(given), **asked}
     if settings.dry_run:
         inpaint = asked.get("inpaint") or InpaintOptions()

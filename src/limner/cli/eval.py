@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.flags import runtime_options
 from limner.cli.places import check_writable
 from limner.cli.say import progress, say
 from limner.errors import OptionError, OutputError
@@ -63,11 +64,7 @@ FORMATS = (".html", ".json", ".csv", ".xml")
 )
 @click.option("--filter-pattern", help="Only cases whose name matches this regular expression.")
 @click.option("--no-cache", is_flag=True, help="Let no two cells share a picture's embedding.")
-@click.option(
-    "--commercial-safe", is_flag=True, help="Refuse models whose licence bars commercial use."
-)
-@click.option("--device", help="cpu, cuda, cuda:1, mps (default: the fastest here).")
-@click.option("--dtype", help="float32, bfloat16 or float16 (default: the fastest here).")
+@runtime_options
 def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
     """Run a suite of prompt tests: pictures x prompts x models, and what must hold.
 

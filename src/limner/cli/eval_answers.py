@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.cli.objects import Opener, resolve
-from limner.cli.say import say
+from limner.cli.say import saying_once
 from limner.errors import UnknownModel
-from limner.evaluation.suites import memory
 from limner.evaluation.suites.axes import options_of
 from limner.evaluation.suites.outcome import JUDGES, Outcome
 from limner.evaluation.suites.suite import Cell, ModelChoice
 from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
 from limner.prompts import Mask, Text, VisualPrompt
 from limner.protocols import Encoder
+from limner.runs import memory
 from limner.selection import parse_selection
 from limner.session import Finding, Run, Session, Source
 from limner.session.models import Say
@@ -72,7 +72,7 @@ class Answers:
 
     made_of: SuiteModels
     opener: Opener = field(default_factory=lambda: Opener(max_pixels=100_000_000))
-    said: set[str] = field(default_factory=set)
+    _say: Say = field(default_factory=saying_once)
     _session: tuple[ModelChoice, Session] | None = None
     _judges: dict[str, Session] = field(default_factory=dict)
 
@@ -86,13 +86,14 @@ class Answers:
         prompts = resolve(cell.ask.find, source.image.size, self.opener)
         memory.forget_peak()
         run = _run(session, cell, source, prompts)
+        most = memory.peak_bytes()
         return Outcome(
             image=source.image,
             ask=cell.ask,
             detections=run.grounding.detections,
             edit=run.edits[0] if run.edits else None,
             seconds=run.record.seconds,
-            peak_bytes=memory.peak_bytes(),
+            peak_bytes=None if most is None else most + (memory.device_peak_bytes() or 0),
             models=tuple(model["name"] for model in run.record.models),
         )
 
@@ -121,11 +122,6 @@ class Answers:
 
     def true_mask(self, cell: Cell) -> Mask:
         return self.opener.mask(str(cell.case.mask))
-
-    def _say(self, sentence: str) -> None:
-        if sentence not in self.said:
-            say(f"limner: {sentence}", err=True)
-        self.said.add(sentence)
 
     def _session_of(self, choice: ModelChoice) -> Session:
         if self._session is None or self._session[0] != choice:

@@ -15,7 +15,7 @@ from limner.cli.keeping import recording_store
 from limner.cli.objects import ObjectCommand, Opener, drafts, object_options, resolve
 from limner.cli.places import Place
 from limner.cli.plan import print_plan
-from limner.cli.say import say
+from limner.cli.say import saying_once
 from limner.cli.stored import check_free
 from limner.errors import OptionError
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
@@ -78,14 +78,27 @@ def finding_of(given: dict[str, Any]) -> Finding:
     )
 
 
-def session_of(given: dict[str, Any]) -> Session:
-    """A session with the models that were named; a name that can't be meant is refused at once.
+def recording_session_of(given: dict[str, Any]) -> Session:
+    """A session of a verb, which records its runs unless told not to.
 
     Raises:
-        UnknownModel, ModelError, LicenceRefused: a model was named and can't be used.
+        UnknownModel, ModelError, LicenceRefused: as ``session_of``.
         OptionError: options about the store that exclude each other.
     """
     from limner.runs.entries import Labels
+
+    return session_of(given, store=recording_store(given), labels=Labels(tags=given["tags"]))
+
+
+def session_of(given: dict[str, Any], **recording: Any) -> Session:
+    """A session with the models that were named; a name that can't be meant is refused at once.
+
+    Args:
+        recording: ``store`` and ``labels``, as ``Session`` takes them; without them no run is kept.
+
+    Raises:
+        UnknownModel, ModelError, LicenceRefused: a model was named and can't be used.
+    """
     from limner.session import Session
 
     named = {
@@ -94,23 +107,14 @@ def session_of(given: dict[str, Any]) -> Session:
         "inpaint": given.get("inpainter"),
         "encode": given.get("encoder"),
     }
-    said: set[str] = set()
-
-    def say_once(sentence: str) -> None:
-        if sentence not in said:
-            say(f"limner: {sentence}", err=True)
-        said.add(sentence)
-
     session = Session(
         profile=given["profile"],
         models={task: name for task, name in named.items() if name},
         commercial_safe=given["commercial_safe"],
         device=given["device"],
         dtype=given["dtype"],
-        say=say_once,
-        # what measures asks a hundred times and keeps no runs
-        store=recording_store(given) if "no_store" in given else None,
-        labels=Labels(tags=given.get("tags", ())),
+        say=saying_once(),
+        **recording,
     )
     for task, name in named.items():
         if name:
@@ -160,7 +164,8 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         raise OptionError(
             "Give prompts or --everything, not both." if objects else _nothing_asked(verb)
         )
-    finding, session = finding_of({"multimask_output": None, **given}), session_of(given)
+    finding = finding_of({"multimask_output": None, **given})
+    session = recording_session_of(given)
     check_detecting(given, objects)
     if settings.dry_run:
         tasks = ("detect",) if verb == "detect" else tasks_for(objects)

@@ -22,6 +22,32 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 OptionsT = TypeVar("OptionsT")
 
 
+def profile_option(command: Command) -> Command:
+    """Adds which models answer where none is named."""
+    return click.option(
+        "--profile",
+        default="classical",
+        show_default=True,
+        help="Which models by default: classical has no weights; mini ships with limner and "
+        "knows drawn things; small, base, large.",
+    )(command)
+
+
+def runtime_options(command: Command) -> Command:
+    """Adds which models are refused, and where and in what they compute."""
+    for option in (
+        click.option("--dtype", help="float32, bfloat16 or float16 (default: the fastest here)."),
+        click.option("--device", help="cpu, cuda, cuda:1, mps (default: the fastest here)."),
+        click.option(
+            "--commercial-safe",
+            is_flag=True,
+            help="Refuse models whose licence bars commercial use.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def flag_name(field_name: str) -> str:
     return "--" + field_name.replace("_", "-")
 

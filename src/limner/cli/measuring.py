@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.flags import profile_option, runtime_options
 from limner.cli.places import check_writable, probing
 from limner.cli.say import say
 from limner.errors import InputError, OutputError
@@ -38,23 +39,7 @@ def model_options(*models: str) -> Callable[[Command], Command]:
             for name in MODEL_HELP
             if name in models
         ]
-        options += [
-            click.option(
-                "--profile",
-                default="classical",
-                show_default=True,
-                help="Which models by default: classical has no weights; mini ships with limner "
-                "and knows drawn things; small, base, large.",
-            ),
-            click.option(
-                "--commercial-safe",
-                is_flag=True,
-                help="Refuse models whose licence bars commercial use.",
-            ),
-            click.option("--device", help="cpu, cuda, cuda:1, mps (default: the fastest here)."),
-            click.option("--dtype", help="float32, bfloat16 or float16."),
-        ]
-        return _all(options, command)
+        return _all([*options, profile_option, runtime_options], command)
 
     return decorate
 

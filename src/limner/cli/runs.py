@@ -14,7 +14,7 @@ import click
 
 from limner.cli.keeping import opened_store, store_option
 from limner.cli.runs_again import compare, export, replay
-from limner.cli.say import say
+from limner.cli.say import aligned, say
 from limner.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def parse_since(text: str, now: datetime) -> str:
 
 
 def _table(rows: Sequence[Row]) -> Iterator[str]:
-    """Plain columns, as wide as they must be: whatever stands in a pipe can cut them."""
+    """A line a run, below the headings."""
     lines = [("ID", "STARTED", "VERB", "STATUS", "SECONDS", "RATED", "ASKED", "MODELS", "INPUT")]
     for row in rows:
         tags = "".join(f" #{tag}" for tag in row.tags)
@@ -225,9 +225,7 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
                 Path(row.input_path).name if row.input_path else "",
             )
         )
-    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    for line in lines:
-        yield "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+    return aligned(lines)
 
 
 def _short(text: str, most: int = 40) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.keeping import opened_store, store_option
-from limner.cli.say import say
+from limner.cli.say import aligned, say, saying_once
 from limner.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ def compare(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
         return
     heads = [entry.id[:8] for entry in entries]
     rows = [("", *heads), *((name, *map(_cell, values)) for name, values in found.items())]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(heads) + 1)]
-    for row in rows:
-        say("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+    for line in aligned(rows):
+        say(line)
 
 
 @click.command("replay")
@@ -60,13 +59,7 @@ def replay(names: tuple[str, ...], no_record: bool, as_json: bool, store: str | 
     opened = opened_store(store)
     entries = [opened.get(name) for name in names]  # before `latest` means another one
     differ = False
-    said: set[str] = set()
-
-    def say_once(sentence: str) -> None:
-        if sentence not in said:
-            say(f"limner: {sentence}", err=True)
-        said.add(sentence)
-
+    say_once = saying_once()
     for entry in entries:
         again = do_again(opened, entry.id, record=not no_record, say=say_once)
         differ = differ or again.pixels > 0 or not again.same_finds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,25 @@ def say(text: str, *, err: bool = False) -> None:
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     click.echo(text.encode(encoding, "replace").decode(encoding, "replace"), err=err)
+
+
+def saying_once() -> Callable[[str], None]:
+    """What says each different sentence as a note of limner's, the first time only."""
+    said: set[str] = set()
+
+    def say_once(sentence: str) -> None:
+        if sentence not in said:
+            say(f"limner: {sentence}", err=True)
+        said.add(sentence)
+
+    return say_once
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Plain columns, as wide as they must be: whatever stands in a pipe can cut them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
 
 
 def say_run(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageOps
 
 from limner.errors import InputError
+from limner.overlay import shortened
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -79,15 +80,15 @@ def contact_sheet(
     )
     draw = ImageDraw.Draw(sheet)
     if title:
-        draw.text((left, _GAP), _fitted(title, bold, sheet.width - left), _INK, bold)
+        draw.text((left, _GAP), shortened(title, bold, sheet.width - left), _INK, bold)
     across = left + (sheet.width - left) / 2
     draw.text((across, top - 50), columns.name, _QUIET, plain, anchor="ma")
     for k, value in enumerate(columns.values):
         x = left + k * (wide + _GAP) + wide / 2
-        draw.text((x, top - 6), _fitted(value, plain, wide), _INK, plain, anchor="ms")
+        draw.text((x, top - 6), shortened(value, plain, wide), _INK, plain, anchor="ms")
     for k, value in enumerate(rows.values):
         y = top + k * (high + caption + _GAP) + high / 2
-        draw.text((left - _GAP, y), _fitted(value, plain, 200), _INK, plain, anchor="rm")
+        draw.text((left - _GAP, y), shortened(value, plain, 200), _INK, plain, anchor="rm")
     _write_upwards(sheet, rows.name, plain, (_GAP, top), sheet.height - top)
     framed = _best(cells, best)
     for (row, column), cell in sorted(cells.items(), key=lambda item: item[0]):
@@ -104,7 +105,7 @@ def contact_sheet(
         font = _font(13, bold=True) if is_best else small
         colour = _BEST if is_best else _INK if cell.score is not None else _QUIET
         middle = (x + wide / 2, y + high + caption / 2 + 1)
-        draw.text(middle, _fitted(text, font, wide), colour, font, anchor="mm")
+        draw.text(middle, shortened(text, font, wide), colour, font, anchor="mm")
     return sheet
 
 
@@ -141,21 +142,11 @@ def _width(font: FreeTypeFont, text: str) -> int:
     return round(font.getlength(text)) + 1
 
 
-def _fitted(text: str, font: FreeTypeFont, room: float) -> str:
-    """The text, or its beginning and "…", no wider than ``room`` pixels."""
-    if font.getlength(text) <= room:
-        return text
-    kept = text
-    while kept and font.getlength(kept + "…") > room:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
-
-
 def _write_upwards(
     sheet: Image.Image, text: str, font: FreeTypeFont, at: tuple[int, int], room: int
 ) -> None:
     """A line that reads from below, in the middle of ``room`` pixels from ``at`` down."""
-    text = _fitted(text, font, room)
+    text = shortened(text, font, room)
     line = Image.new("RGB", (max(1, _width(font, text)), 22), _PAPER)
     ImageDraw.Draw(line).text((0, 1), text, _QUIET, font)
     turned = line.transpose(Image.Transpose.ROTATE_90)

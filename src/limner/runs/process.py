@@ -1,13 +1,10 @@
-"""The process that does a run: whether it still lives, and how much memory it took."""
+"""The process that does a run: whether it still lives."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 CLOCK_SLACK = 2.0
 """Seconds by which a process's start may seem to move: it is counted from the boot time, which
@@ -45,24 +42,3 @@ def has_died(process: Process) -> bool:
         return True
     except psutil.Error:
         return False
-
-
-def forget_peak() -> None:
-    """Start the measurement of ``peak_bytes`` anew, where the system can (Linux)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
-
-
-def peak_bytes() -> int | None:
-    """Most resident memory since ``forget_peak``; of the process's whole life where the system
-    can't forget; None where it doesn't tell."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -7,7 +7,6 @@ the run, by name.
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from limner.pipeline import backdrop
 from limner.prompts import Text, VisualPrompt
 from limner.runs.entries import BACKDROP, EXEMPLAR
 from limner.selection import Selection
+from limner.session.outputs import png
 from limner.session.values import Finding
 
 OPTIONS: Mapping[str, type[Any]] = {
@@ -102,16 +102,15 @@ def words_of(call: Call) -> str:
 def _prompt_to_dict(prompt: VisualPrompt, keep: Keep) -> dict[str, Any]:
     made = prompt.to_dict()
     if "exemplar" in made:
-        png = base64.b64decode(made["exemplar"].pop("png"))
-        made["exemplar"]["file"] = keep(EXEMPLAR, png)
+        made["exemplar"]["file"] = keep(EXEMPLAR, base64.b64decode(made["exemplar"].pop("png")))
     return made
 
 
 def _prompt_from_dict(data: Mapping[str, Any], load: Callable[[str], bytes]) -> VisualPrompt:
     made = dict(data)
     if "exemplar" in made:
-        png = base64.b64encode(load(made["exemplar"]["file"])).decode("ascii")
-        made["exemplar"] = {"png": png, "box": made["exemplar"]["box"]}
+        encoded = base64.b64encode(load(made["exemplar"]["file"])).decode("ascii")
+        made["exemplar"] = {"png": encoded, "box": made["exemplar"]["box"]}
     return VisualPrompt.from_dict(made)
 
 
@@ -121,9 +120,7 @@ def _setting_to_dict(name: str, value: Any, keep: Keep) -> Any:
     if isinstance(value, Text):
         return {"text": value.to_dict()}
     if isinstance(value, backdrop.Picture):
-        buffer = io.BytesIO()
-        value.image.save(buffer, "PNG", compress_level=1)
-        return {"picture": value.digest, "file": keep(BACKDROP, buffer.getvalue())}
+        return {"picture": value.digest, "file": keep(BACKDROP, png(value.image))}
     if name in OPTIONS:
         return asdict(value)
     return value.to_dict()

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, Union
 
 from limner.errors import LimnerError
-from limner.models import peak
-from limner.runs import process
+from limner.runs import memory
 from limner.runs.entries import INPUT, Beginning, Ending, KeptFile, Labels
 from limner.session.calls import Call, arguments_of, words_of
 from limner.session.outputs import input_of, outputs_of
@@ -70,8 +69,7 @@ class Recording:
 
     def begin(self, session: Session, verb: str, source: Source, call: Call) -> Going | None:
         """A run starts; None where it can't be recorded."""
-        process.forget_peak()
-        peak.forget()
+        memory.forget_peak()
         run_id = self._tried(
             lambda store: store.begin(_beginning(store, session, verb, source, call, self._labels))
         )
@@ -80,7 +78,9 @@ class Recording:
     def finish(self, going: Going, run: Run) -> None:
         """A run is done: its files are kept, then its row says so."""
         seconds = time.perf_counter() - going.started
-        most, device = process.peak_bytes(), peak.device_bytes()
+        most, device = memory.peak_bytes(), memory.device_peak_bytes()
+        if most is None:
+            most = memory.lifetime_peak_bytes()
 
         def write(store: Store) -> bool:
             files = [

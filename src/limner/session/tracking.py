@@ -7,7 +7,6 @@ somebody else's machine.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,12 +32,14 @@ def record_run(recorders: Sequence[Recorder], run: Run, step: int = 0) -> None:
     """
     if not recorders:
         return
+    from limner.session.outputs import png
+
     name = name_of(run)
     measured = numbers(run)
     shown = list(pictures(run))
     record = json.dumps(run.record.to_dict(), indent=2).encode()
     files = {"record.json": record, "found.json": _coco(run)}
-    files |= {f"{part}.png": _png(picture) for part, picture, _ in shown}
+    files |= {f"{part}.png": png(picture) for part, picture, _ in shown}
     for recorder in recorders:
         if step == 0:
             recorder.parameters(parameters(run))
@@ -151,10 +152,3 @@ def _coco(run: Run) -> bytes:
     file_name = PurePath(run.source.path).name if run.source.path else name_of(run)
     rows = export.coco([(file_name, run.source.image.size, run.grounding.detections)])
     return json.dumps(rows).encode()
-
-
-def _png(picture: Image) -> bytes:
-    buffer = io.BytesIO()
-    # Few bits larger and many times faster: it is written for every run.
-    picture.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

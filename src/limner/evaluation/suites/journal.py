@@ -39,10 +39,11 @@ class Journal:
         if not keep:
             for old in (path, *self.pictures.glob("*.jpg")):
                 old.unlink(missing_ok=True)
-        self._end = _whole_length(path)
-        self.found = read_journal(path)
+        content = path.read_bytes() if path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        self.found = results_in(whole)
         self._file: IO[bytes] = path.open("ab")
-        self._file.truncate(self._end)
+        self._file.truncate(len(whole))
 
     @property
     def pictures(self) -> Path:
@@ -84,21 +85,14 @@ def journal(folder: Path, *, keep: bool) -> Iterator[Journal]:
         raise OutputError(f"{folder} can't be written: {error.strerror or error}.") from error
 
 
-def read_journal(path: Path) -> dict[str, CellResult]:
+def results_in(lines: bytes) -> dict[str, CellResult]:
     """The results by key; of two with one key the later. A line that is none of ours is passed
     over, and its cell is done again."""
     found: dict[str, CellResult] = {}
-    if not path.exists():
-        return found
-    for line in path.read_bytes()[: _whole_length(path)].split(b"\n"):
+    for line in lines.split(b"\n"):
         try:
             result = CellResult.from_dict(json.loads(line))
         except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
             continue
         found[result.key] = result
     return found
-
-
-def _whole_length(path: Path) -> int:
-    """Bytes up to the end of the last whole line."""
-    return path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0

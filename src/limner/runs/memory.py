@@ -1,4 +1,4 @@
-"""The most memory that was in use over a stretch of work."""
+"""The most memory that was in use over a stretch of work: of the process, and on a GPU."""
 
 from __future__ import annotations
 
@@ -17,18 +17,29 @@ def forget_peak() -> None:
 
 
 def peak_bytes() -> int | None:
-    """Most bytes in use since ``forget_peak``: of the process, and of tensors on a GPU on top.
-
-    None where the system doesn't tell for a stretch: the most of a process's whole life, which
-    other systems give, would be another cell's.
-    """
+    """Most resident memory of the process since ``forget_peak``; None where the system can't tell
+    it for a stretch."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
-                cuda = _cuda()
-                on_device = int(cuda.max_memory_allocated()) if cuda else 0
-                return int(line.split()[1]) * 1024 + on_device
+                return int(line.split()[1]) * 1024
     return None
+
+
+def lifetime_peak_bytes() -> int | None:
+    """Most resident memory of the process's whole life; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def device_peak_bytes() -> int | None:
+    """Most bytes of tensors on the device since ``forget_peak``; None where no GPU was used."""
+    cuda = _cuda()
+    return int(cuda.max_memory_allocated()) if cuda else None
 
 
 def _cuda() -> Any:
