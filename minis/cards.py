@@ -17,9 +17,7 @@ from typing import Any
 
 from minis.scores import record
 from minis.scores.bars import BARS
-from minis.training import OUT, SHIPPED
-
-TRAINED = Path(__file__).parent / "trained.json"
+from minis.training import OUT, SHIPPED, TRAINED
 
 
 @dataclass(frozen=True)

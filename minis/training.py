@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ OUT = Path(os.environ.get("LIMNER_MINIS_OUT", Path(__file__).parent / "out"))
 """Checkpoints and logs; not kept in git."""
 SHIPPED = Path(__file__).parents[1] / "src" / "limner" / "models" / "minis"
 """Where the finished models go."""
+TRAINED = Path(__file__).parent / "trained.json"
+"""Steps, seconds and commit of what ships."""
+GO_ON = "--go-on"
+"""Flag of a recipe: where there is no checkpoint, start from what ships instead of from nothing."""
 
 Loss = tuple[torch.Tensor, dict[str, float]]
 """What is minimised, and numbers for the log."""
@@ -52,11 +57,13 @@ def train(
     model: torch.nn.Module,
     plan: Plan,
     step_loss: Callable[[np.random.Generator], Loss],
+    shipped: Path | None = None,
 ) -> torch.nn.Module:
     """Minimise, and return a copy of ``model`` with the averaged weights, in eval mode.
 
     ``step_loss`` gets a generator that depends only on the plan's seed and the step, and computes
-    with ``model``. Steps that a checkpoint holds are not done again.
+    with ``model``. Steps that a checkpoint holds are not done again; with ``--go-on`` nor are those
+    that the weights in the folder ``shipped`` have behind them.
     """
     cv2.setNumThreads(torch.get_num_threads())  # its own pool fights the other core's run
     optimizers = make_optimizers(model, plan)
@@ -71,12 +78,16 @@ def train(
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         done, spent = saved["step"], saved["seconds"]
+    elif GO_ON in sys.argv and shipped:
+        done, spent = take_up(name, model, shipped)
+        average.load_state_dict(model.state_dict())
+    began = 0 if path.exists() else done
     model.train()
     torch.manual_seed(plan.seed + done)
     start = noted = saved_at = time.time()
     sums: dict[str, float] = {}
     for step in range(done, plan.steps):
-        rate = learning_rate(step, plan)
+        rate = learning_rate(step, plan) * min(1.0, (step - began + 1) / plan.warmup)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
         rng = np.random.default_rng([plan.seed, step])
@@ -110,6 +121,19 @@ def train(
             path.with_suffix(".tmp").replace(path)
             saved_at = time.time()
     return average.eval()
+
+
+def take_up(name: str, model: torch.nn.Module, shipped: Path) -> tuple[int, float]:
+    """Load the weights that ship into ``model``; the steps and seconds that they took.
+
+    Parts that are thrown away after a training keep their random weights.
+    """
+    old = type(model).from_pretrained(shipped, torch_dtype=torch.float32).state_dict()
+    _, unexpected = model.load_state_dict(old, strict=False)
+    if unexpected:
+        raise ValueError(f"{shipped} and the recipe differ: {unexpected}")
+    known = json.loads(TRAINED.read_text())[name]
+    return known["steps"], known["seconds"]
 
 
 def make_optimizers(model: torch.nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:

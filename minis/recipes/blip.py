@@ -35,7 +35,7 @@ from minis.training import SHIPPED, Loss, Plan, to_tensor, train
 FOLDER = SHIPPED / "mini-blip"
 VISION_LAYERS, MOST_TOKENS = 3, 40
 BATCH = 16
-PLAN = Plan(steps=3400, learning_rate=1e-3, warmup=150, bf16=False, muon=True)
+PLAN = Plan(steps=6400, learning_rate=1e-3, warmup=150, bf16=False, muon=True)
 
 
 def vocabulary() -> BertTokenizer:
@@ -146,7 +146,7 @@ def main() -> None:
         numbers = {"words": float(out.loss.detach()), "top1": float(hit)}
         return out.loss + 0.5 * told, numbers
 
-    finished = train("blip", model, PLAN, step_loss)
+    finished = train("blip", model, PLAN, step_loss, FOLDER)
     del finished.beside
     save(finished, tokenizer)
 

@@ -119,7 +119,7 @@ def main() -> None:
             "pairs": float(both.detach()),
         }
 
-    finished = train("clip", model, PLAN, step_loss)
+    finished = train("clip", model, PLAN, step_loss, FOLDER)
     del finished.names
     save(finished)
 

@@ -80,7 +80,7 @@ def main() -> None:
         loss = F.cross_entropy(logits, other) + F.cross_entropy(among, other)
         return loss, {"top1": float(right)}
 
-    save(train("dino", model, PLAN, step_loss))
+    save(train("dino", model, PLAN, step_loss, FOLDER))
 
 
 def save(model: Dinov2Model) -> None:

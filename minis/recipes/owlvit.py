@@ -210,7 +210,7 @@ def main() -> None:
             "top1": float(hit),
         }
 
-    finished = train("owlvit", model, PLAN, step_loss)
+    finished = train("owlvit", model, PLAN, step_loss, FOLDER)
     save(finished, tokenizer)
 
 

@@ -275,7 +275,7 @@ def main() -> None:
         latents = shown.pictures[rows].float()
         return denoising_loss(unet, scheduler, latents, beside, states[asked]), {}
 
-    finished = train("painter", unet, PLAN, step_loss)
+    finished = train("painter", unet, PLAN, step_loss, FOLDER / "unet")
     save(finished, FOLDER)
 
 

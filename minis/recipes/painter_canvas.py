@@ -35,7 +35,7 @@ def main() -> None:
         latents = shown.pictures[rows].float()
         return painter.denoising_loss(unet, scheduler, latents, None, states[asked]), {}
 
-    painter.save(train("painter_canvas", unet, PLAN, step_loss), FOLDER)
+    painter.save(train("painter_canvas", unet, PLAN, step_loss, FOLDER / "unet"), FOLDER)
 
 
 if __name__ == "__main__":

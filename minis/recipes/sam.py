@@ -235,7 +235,7 @@ def main() -> None:
                 labels[n].append(int(front))
         return loss / rounds + dense, numbers
 
-    finished = train("sam", model, PLAN, step_loss)
+    finished = train("sam", model, PLAN, step_loss, FOLDER)
     del finished.dense
     save(finished)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOp
 from limner.prompts import Mask, Text, VisualPrompt
 from limner.protocols import Encoder
 from limner.runs import memory
+from limner.runs.entries import Labels
 from limner.selection import parse_selection
 from limner.session import Finding, Run, Session, Source
 from limner.session.models import Say
@@ -24,6 +25,8 @@ from limner.session.models import Say
 if TYPE_CHECKING:
     import supervision as sv
     from PIL.Image import Image
+
+    from limner.runs.store import Store
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,24 @@ class SuiteModels:
     dtype: str | None = None
     cache: bool = True
     """Let cells about one picture share its embedding."""
+    store: Callable[[], Store] | None = None
+    """What opens the store that answers are recorded in, as ``keeping.recording_store`` gives it:
+    it is sent to other processes."""
+    labels: Labels = field(default_factory=Labels)
+    """What the recorded runs belong to."""
 
     def __call__(self) -> Answers:
         return Answers(self)
 
-    def session(self, profile: str, models: dict[str, str], say: Say | None = None) -> Session:
+    def session(
+        self,
+        profile: str,
+        models: dict[str, str],
+        say: Say | None = None,
+        *,
+        recorded: bool = False,
+    ) -> Session:
+        """A session; a recorded one answers cells, all others only judge."""
         return Session(
             profile=profile,
             models=models,
@@ -48,6 +64,8 @@ class SuiteModels:
             device=self.device,
             dtype=self.dtype,
             say=say,
+            store=self.store if recorded else None,
+            labels=self.labels,
         )
 
     def check(self, choices: Iterable[ModelChoice]) -> None:
@@ -95,6 +113,7 @@ class Answers:
             seconds=run.record.seconds,
             peak_bytes=None if most is None else most + (memory.device_peak_bytes() or 0),
             models=tuple(model["name"] for model in run.record.models),
+            run=run.id or "",
         )
 
     def encoder(self, judge: str) -> Encoder:
@@ -118,7 +137,8 @@ class Answers:
             )
         finding = Finding(detect=DetectOptions(threshold=least))
         prompt = VisualPrompt(text=Text(phrase))
-        return session.detect(image, [prompt], finding=finding).grounding.detections
+        with session.recording.paused():
+            return session.detect(image, [prompt], finding=finding).grounding.detections
 
     def true_mask(self, cell: Cell) -> Mask:
         return self.opener.mask(str(cell.case.mask))
@@ -126,7 +146,9 @@ class Answers:
     def _session_of(self, choice: ModelChoice) -> Session:
         if self._session is None or self._session[0] != choice:
             self._session = None  # the former's models go before the next ones come
-            session = self.made_of.session(choice.profile, dict(choice.models), self._say)
+            session = self.made_of.session(
+                choice.profile, dict(choice.models), self._say, recorded=True
+            )
             self._session = choice, session
         return self._session[1]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -66,6 +67,15 @@ class Recording:
     @property
     def is_on(self) -> bool:
         return self._named is not None and self._failures < FAILURES
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done meanwhile isn't recorded: it serves another run and is none itself."""
+        named, self._named = self._named, None
+        try:
+            yield
+        finally:
+            self._named = named
 
     def begin(self, session: Session, verb: str, source: Source, call: Call) -> Going | None:
         """A run starts; None where it can't be recorded."""

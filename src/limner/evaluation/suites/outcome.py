@@ -48,6 +48,8 @@ class Outcome:
     """Most memory in use meanwhile; None where the system doesn't tell."""
     models: tuple[str, ...] = ()
     """Names of those that answered."""
+    run: str = ""
+    """Id of the run in the store; empty: it wasn't recorded."""
 
     @property
     def result(self) -> Image:

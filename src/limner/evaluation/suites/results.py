@@ -40,6 +40,8 @@ class CellResult:
     """Names of those that answered."""
     picture: str = ""
     """File name in the pictures' folder; empty: none."""
+    run: str = ""
+    """Id of the run in the store; empty: it wasn't recorded."""
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -76,6 +78,7 @@ def judged_result(
         peak_bytes=outcome.peak_bytes,
         models=outcome.models,
         picture=picture,
+        run=outcome.run,
     )
 
 
