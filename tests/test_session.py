@@ -38,7 +38,8 @@ from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualP
 from limner.protocols import ModelRef, check_accepts
 from limner.selection import parse_selection
 from limner.session import Finding, Run, Session, Source
-from limner.session.models import EMBEDDINGS_KEPT, Models
+from limner.session.models import Models
+from limner.session.stages import EMBEDDINGS_KEPT
 from tests.models.tiny_owlvit import noise, save_tiny_owlvit
 from tests.models.tiny_sam import save_tiny_sam
 from tests.pipeline.doubles import ColourDetector, FillSegmenter, FloodInpainter
@@ -75,7 +76,12 @@ def doubles(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         self.answered[task] = made[task].ref
         return made[task]
 
+    def answering(self: Models, task: str) -> ModelRef:
+        self.answered[task] = made[task].ref
+        return self.answered[task]
+
     monkeypatch.setattr(Models, "_load", load)
+    monkeypatch.setattr(Models, "answering", answering)
     return made
 
 
@@ -185,15 +191,15 @@ def test_only_the_latest_embeddings_are_kept(doubles: dict[str, Any]) -> None:
     session, segmenter = Session(), doubles["segment"]
     for seed in range(EMBEDDINGS_KEPT):
         session.segment(picture(seed), [BOXED])
-    session.segment(picture(0), [BOXED])  # now the most recently used
+    session.segment(picture(0), [CLICKED])  # now the most recently used
     session.segment(picture(99), [BOXED])  # pushes out 1, the least
     before = len(segmenter.embedded)
     assert before == EMBEDDINGS_KEPT + 1
-    session.segment(picture(0), [BOXED])
+    session.segment(picture(0), [RED])
     assert len(segmenter.embedded) == before
-    session.segment(picture(1), [BOXED])
+    session.segment(picture(1), [CLICKED])
     assert len(segmenter.embedded) == before + 1
-    assert len(session.models._embeddings) == EMBEDDINGS_KEPT
+    assert len(session.stages._embeddings) == EMBEDDINGS_KEPT
 
 
 def test_covering_boxes_takes_no_place_among_the_embeddings(doubles: dict[str, Any]) -> None:

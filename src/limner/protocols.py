@@ -97,6 +97,23 @@ class Segmenter(Model, Protocol):
 
 
 @runtime_checkable
+class PackableSegmenter(Segmenter, Protocol):
+    """A segmenter whose embeddings are worth keeping on disk."""
+
+    def pack(self, embedding: ImageEmbedding) -> Mapping[str, npt.NDArray[Any]]:
+        """Arrays by name, which ``unpack`` reads in any process with the same weights."""
+        ...
+
+    def unpack(self, arrays: Mapping[str, npt.NDArray[Any]], image: Image) -> ImageEmbedding:
+        """The embedding of this image from what ``pack`` gave for it.
+
+        Raises:
+            ModelError: the arrays aren't those of an embedding.
+        """
+        ...
+
+
+@runtime_checkable
 class EverythingSegmenter(Segmenter, Protocol):
     def segment_everything(
         self,

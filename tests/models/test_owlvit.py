@@ -13,7 +13,8 @@ from PIL import Image
 
 from limner.errors import ModelError, OutOfMemory, PromptError, UnsupportedPrompt, WeightsMissing
 from limner.models import owlvit
-from limner.models.owlvit import OwlViT, Recent, load
+from limner.models.owlvit import OwlViT, load
+from limner.models.recent import Recent
 from limner.models.source import Runtime, Weights
 from limner.options import DetectOptions
 from limner.prompts import Box, Exemplar, Point, Text, VisualPrompt

@@ -25,6 +25,7 @@ from limner.errors import (
     WeightsMissing,
 )
 from limner.models import runtime, stable_diffusion
+from limner.models.recent import Recent
 from limner.models.source import Runtime, Weights
 from limner.models.stable_diffusion import StableDiffusion
 from limner.options import InpaintOptions
@@ -402,6 +403,7 @@ def test_float16_gets_its_autoencoder_back_even_when_stopped(folders, monkeypatc
     assert paint(model)[0].std() > 5
     with monkeypatch.context() as patched:
         patched.setattr(model._pipe.vae, "encode", full)
+        patched.setattr(model, "_answers", Recent(1))  # else it need not be asked again
         with pytest.raises(OutOfMemory):
             paint(model)
     assert model._pipe.vae.dtype == torch.float16
@@ -465,3 +467,46 @@ def test_a_folders_safety_checker_is_left_out(tmp_path):
         model = stable_diffusion.load(weights(folder), Runtime())
     assert model._pipe.safety_checker is None
     assert len(paint(model)) == 1
+
+
+# ---- remembering
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, model: StableDiffusion) -> dict[str, int]:
+    """How often the text encoder and the autoencoder's encoder are asked."""
+    calls = {"text": 0, "latent": 0}
+    pipe = model._pipe
+    for part, method, name in (
+        (pipe.text_encoder, "forward", "text"),
+        (pipe.vae, "encode", "latent"),
+    ):
+        ask = getattr(part, method)
+
+        def counted(*args: Any, _ask: Any = ask, _name: str = name, **kwargs: Any) -> Any:
+            calls[_name] += 1
+            return _ask(*args, **kwargs)
+
+        monkeypatch.setattr(part, method, counted)
+    return calls
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_and_pictures_are_read_once(kind, folders, monkeypatch):
+    """However they are painted then: a sweep asks for the same with other settings."""
+    model = stable_diffusion.load(weights(folders[kind]), Runtime())
+    calls = counting(monkeypatch, model)
+    paint(model, guidance_scale=3.0)
+    first = dict(calls)
+    assert min(first.values()) >= 1
+    for guidance, seed in ((2.0, 7), (5.0, 8)):
+        paint(model, guidance_scale=guidance, seed=seed)
+    assert calls == first
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_that_remembers_paints_what_a_new_one_does(kind, folders):
+    """Bit for bit: an autoencoder that samples still draws from the picture's own seed."""
+    model = stable_diffusion.load(weights(folders[kind]), Runtime())
+    paint(model, seed=3)
+    new = stable_diffusion.load(weights(folders[kind]), Runtime())
+    np.testing.assert_array_equal(paint(model, seed=4), paint(new, seed=4))

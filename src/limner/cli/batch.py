@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.flags import profile_option, runtime_options
-from limner.cli.keeping import keeping_options
+from limner.cli.keeping import caching_option, keeping_options
 from limner.cli.places import Place, check_writable, clear_remains, places, probing
 from limner.cli.say import progress, say, say_kept, say_run, summary
 from limner.cli.stored import is_whole, remove_old, remove_stale, stored
@@ -57,6 +57,7 @@ def batch_options(command: Command) -> Command:
     for option in (
         tracking_options,
         keeping_options,
+        caching_option,
         click.option(
             "--max-pixels",
             type=click.IntRange(min=1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,16 @@ from limner.runs.entries import Labels
 from limner.selection import parse_selection
 from limner.session import Finding, Run, Session, Source
 from limner.session.models import Say
+from limner.session.stage_cache import StageCache
 
 if TYPE_CHECKING:
     import supervision as sv
     from PIL.Image import Image
 
     from limner.runs.store import Store
+
+COSTS = ("latency", "peak_memory")
+"""Assertions about what an answer costs: one that was at hand costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,10 @@ class SuiteModels:
     device: str | None = None
     dtype: str | None = None
     cache: bool = True
-    """Let cells about one picture share its embedding."""
+    """Let cells about one picture share what was said of it; without it every cell is answered
+    anew."""
+    stages: StageCache | None = None
+    """Where answers of stages outlive this run."""
     store: Callable[[], Store] | None = None
     """What opens the store that answers are recorded in, as ``keeping.recording_store`` gives it:
     it is sent to other processes."""
@@ -66,6 +74,7 @@ class SuiteModels:
             say=say,
             store=self.store if recorded else None,
             labels=self.labels,
+            cache=self.stages if recorded else None,
         )
 
     def check(self, choices: Iterable[ModelChoice]) -> None:
@@ -98,12 +107,14 @@ class Answers:
         """What the cell's models make of it; what takes part is loaded before the clock runs."""
         source = Source.open(cell.case.image)
         session = self._session_of(cell.models)
-        timed = any(each.type == "latency" for each in cell.case.assertions)
-        if timed or not self.made_of.cache:
-            session.models.forget_embeddings()
+        measured = any(each.type in COSTS for each in cell.case.assertions)
+        anew = measured or not self.made_of.cache
+        if anew:
+            session.stages.forget()
         prompts = resolve(cell.ask.find, source.image.size, self.opener)
         memory.forget_peak()
-        run = _run(session, cell, source, prompts)
+        with session.stages.memory_only() if anew else nullcontext():
+            run = _run(session, cell, source, prompts)
         most = memory.peak_bytes()
         return Outcome(
             image=source.image,

@@ -11,7 +11,7 @@ import click
 
 from limner.cli.batch import Settings, batch_options, run_batch
 from limner.cli.flags import check_detecting, flags, threshold_for, typed
-from limner.cli.keeping import recording_store
+from limner.cli.keeping import recording_store, stage_cache
 from limner.cli.objects import ObjectCommand, Opener, drafts, object_options, resolve
 from limner.cli.places import Place
 from limner.cli.plan import print_plan
@@ -87,14 +87,20 @@ def recording_session_of(given: dict[str, Any]) -> Session:
     """
     from limner.runs.entries import Labels
 
-    return session_of(given, store=recording_store(given), labels=Labels(tags=given["tags"]))
+    return session_of(
+        given,
+        store=recording_store(given),
+        labels=Labels(tags=given["tags"]),
+        cache=stage_cache(given),
+    )
 
 
 def session_of(given: dict[str, Any], **recording: Any) -> Session:
     """A session with the models that were named; a name that can't be meant is refused at once.
 
     Args:
-        recording: ``store`` and ``labels``, as ``Session`` takes them; without them no run is kept.
+        recording: ``store``, ``labels`` and ``cache``, as ``Session`` takes them; without them
+            nothing is kept.
 
     Raises:
         UnknownModel, ModelError, LicenceRefused: a model was named and can't be used.

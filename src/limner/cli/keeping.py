@@ -1,9 +1,12 @@
-"""Which store a command uses: ``--store``, ``--no-store`` and the environment.
+"""What a command keeps: runs in a store, answers of stages in a cache; and the environment.
 
 ========================  ===================================================================
 ``LIMNER_STORE``          where runs are kept, as ``--store`` takes it; ``off``: nowhere
 ``LIMNER_STORE_FILES``    where their files are: a folder or an fsspec URL
 ``LIMNER_STORE_INPUTS``   copy inputs of up to so many megabytes (default 64; 0: none)
+``LIMNER_CACHE``          a folder for the answers of stages (default: ``cache`` in the store's
+                          folder); ``off``: none is kept
+``LIMNER_CACHE_SIZE``     keep so many megabytes of them (default 2000)
 ========================  ===================================================================
 """
 
@@ -13,6 +16,7 @@ import math
 import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,6 +25,7 @@ from limner.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
     from limner.runs.store import Store
+    from limner.session.stage_cache import StageCache
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,6 +48,49 @@ def keeping_options(command: Command) -> Command:
     ):
         command = decorate(command)
     return command
+
+
+def caching_option(command: Command) -> Command:
+    """Adds what every command takes that could find an answer at hand."""
+    return click.option(
+        "--no-cache",
+        is_flag=True,
+        help="Compute every stage anew: detections, embeddings and masks of earlier runs don't "
+        "count.",
+    )(command)
+
+
+def stage_cache(given: dict[str, Any]) -> StageCache | None:
+    """Where a command finds and keeps the answers of stages; None: nowhere on disk.
+
+    Who keeps no runs keeps no answers either, unless a folder is named for them.
+
+    Raises:
+        OptionError: a size that is none.
+    """
+    from limner.session.stage_cache import MOST_BYTES, StageCache
+
+    place = os.environ.get("LIMNER_CACHE") or ""
+    store = given["store"] or os.environ.get("LIMNER_STORE") or ""
+    unkept = given["no_store"] or store.lower() in OFF
+    if given["no_cache"] or place.lower() in OFF or (unkept and not place):
+        return None
+    folder = Path(place).expanduser() if place else _folder_of(store) / "cache"
+    said = os.environ.get("LIMNER_CACHE_SIZE") or str(MOST_BYTES / 1e6)
+    megabytes = _number(said)
+    if not 0 < megabytes < 1e9:
+        raise OptionError(f"LIMNER_CACHE_SIZE is a number of megabytes above 0, got {said!r}.")
+    return StageCache(folder.absolute(), round(megabytes * 1e6))
+
+
+def _folder_of(store: str) -> Path:
+    """The folder of a store; the usual one for a database that lies elsewhere."""
+    from limner.runs.location import DEFAULT, locate
+
+    if not store or "://" in store:
+        return Path(DEFAULT)
+    database = locate(store).database
+    return database.parent if database else Path(DEFAULT)
 
 
 def recording_store(given: dict[str, Any]) -> Callable[[], Store] | None:
@@ -84,10 +132,14 @@ def _open(place: str | None, *, create: bool) -> Store:
 
 def _largest_input() -> int:
     said = os.environ.get("LIMNER_STORE_INPUTS") or "64"
-    try:
-        megabytes = float(said)
-    except ValueError:
-        megabytes = math.nan
+    megabytes = _number(said)
     if not 0 <= megabytes < 1e9:
         raise StoreError(f"LIMNER_STORE_INPUTS is a number of megabytes from 0 up, got {said!r}.")
     return round(megabytes * 1e6)
+
+
+def _number(said: str) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        return math.nan

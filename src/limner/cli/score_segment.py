@@ -222,7 +222,7 @@ def _clicked(session: Session, source: Any, thing: TrueObject, limit: int) -> li
     from limner.prompts import VisualPrompt
 
     segmenter = session.models.segmenter
-    embedding = session.models.embed(segmenter, source.image)
+    embedding = session.stages.embed(segmenter, source.image)
 
     def answer(points: Any, before: Any) -> Any:
         prompt = VisualPrompt(points=tuple(points))

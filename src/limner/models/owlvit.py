@@ -11,11 +11,9 @@ what these leave out: suppression (phrases), clipping to the image, a limit on t
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +34,7 @@ from limner.errors import ModelError, UnsupportedPrompt
 from limner.models.candidates import answers, patch_for, suppress
 from limner.models.memory import guard_memory
 from limner.models.pretrained import check_lengths, folder_of, read_model, read_part
+from limner.models.recent import Recent
 from limner.models.source import Runtime, Weights
 from limner.options import DetectOptions
 from limner.prompts import Exemplar, PromptKind, VisualPrompt
@@ -43,7 +42,6 @@ from limner.protocols import ModelRef, check_accepts
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
-ValueT = TypeVar("ValueT")
 
 IMAGES_KEPT = 4
 """Embeddings of images kept: 11 MB each for OWLv2 base, 21 MB for OWLv2 large."""
@@ -108,29 +106,6 @@ class SeenImage:
     def features(self) -> torch.Tensor:
         """(1, P, D)."""
         return self.feature_map.flatten(1, 2)
-
-
-class Recent(Generic[ValueT]):
-    """The ``size`` values used last, by key. Threads may share it."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._values: OrderedDict[str, ValueT] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: str) -> ValueT | None:
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def put(self, key: str, value: ValueT) -> ValueT:
-        with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._size:
-                self._values.popitem(last=False)
-        return value
 
 
 def load(weights: Weights, runtime: Runtime) -> OwlViT:

@@ -120,6 +120,23 @@ class Sam:
             grid = self._model.get_image_embeddings(pixels).float()
         return ImageEmbedding(digest, image.size, self._mark, SeenImage(grid, frame))
 
+    def pack(self, embedding: ImageEmbedding) -> Mapping[str, npt.NDArray[Any]]:
+        """The image encoder's answer; where the image lies in it follows from its size."""
+        return {"grid": self._seen(embedding).grid.cpu().numpy()}
+
+    def unpack(self, arrays: Mapping[str, npt.NDArray[Any]], image: Image.Image) -> ImageEmbedding:
+        """Inverse of ``pack``.
+
+        Raises:
+            ModelError: the arrays of another model.
+        """
+        grid = torch.from_numpy(arrays.get("grid", np.zeros(0, np.float32)))
+        side = self._model.config.prompt_encoder_config.image_embedding_size
+        if grid.ndim != 4 or grid.shape[-2:] != (side, side):
+            raise ModelError(f"These arrays are no embedding of {self._mark}: embed it again.")
+        seen = SeenImage(grid.to(self._device), sam_frame(image.size, self._side))
+        return ImageEmbedding(images.digest(image), image.size, self._mark, seen)
+
     def segment(
         self,
         embedding: ImageEmbedding,

@@ -37,6 +37,8 @@ from limner.errors import (
     ResultError,
 )
 from limner.models.memory import guard_memory
+from limner.models.recent import Recent
+from limner.models.remembering import ANSWERS_KEPT, remember
 from limner.models.source import Runtime, Weights
 from limner.models.stable_diffusion_folder import open_pipeline
 from limner.options import InpaintOptions
@@ -91,6 +93,7 @@ class StableDiffusion:
         self._pipe = pipe
         self._schedulers = _schedulers(pipe.scheduler)
         self._defaults = _defaults(pipe, defaults)
+        self._answers: Recent[Any] = Recent(ANSWERS_KEPT)
 
     def resolve(self, options: InpaintOptions) -> InpaintOptions:
         """Fill in what was left to the model, and the seed; refuse what can't be done.
@@ -166,6 +169,7 @@ class StableDiffusion:
         # Not ``from_pipe``: that casts the shared weights to float32.
         pipe = copy.copy(self._pipe)
         pipe.scheduler = self._scheduler(settled)
+        remember(pipe, self._answers)
 
         def after_step(
             pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from limner import images
 from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, UnknownModel
 from limner.models import catalog, runtime, store
 from limner.models.source import Runtime, Weights
@@ -15,15 +13,11 @@ from limner.protocols import (
     Captioner,
     Detector,
     Encoder,
-    ImageEmbedding,
     Inpainter,
     Model,
     ModelRef,
     Segmenter,
 )
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 Say = Callable[[str], None]
 ModelT = TypeVar("ModelT", bound=Model)
@@ -35,9 +29,6 @@ MINI_ANSWERS = (
     "scenes of drawn things, so on a photograph expect little of them."
 )
 """Said once a session, when the first mini is loaded."""
-
-EMBEDDINGS_KEPT = 4
-"""Image embeddings kept by content; SAM's is 4 MB, GrabCut's the picture itself."""
 
 
 class Models:
@@ -74,7 +65,6 @@ class Models:
         self._minis: set[str] = set()
         """Names of the chosen models that ship with limner."""
         self._mini_said = False
-        self._embeddings: OrderedDict[tuple[str, str], ImageEmbedding] = OrderedDict()
 
     def entry(self, task: str) -> catalog.Entry | None:
         """The catalog's entry for the model that would answer; None for a local folder.
@@ -212,11 +202,21 @@ class Models:
         model = self._pool.get(weights, self._runtime_for(weights))
         if not isinstance(model, kind):
             raise ModelError(f"{weights.ref.name} ({weights.ref.family}) can't {task}.")
-        self.answered[task] = weights.ref
-        if self.names[task] in self._minis and not self._mini_said:
-            self._say(MINI_ANSWERS.format(name=weights.ref.name))
-            self._mini_said = True
+        self.answering(task)
         return model
+
+    def answering(self, task: str) -> ModelRef:
+        """Which model answers; nothing is loaded, for what it says may be at hand already.
+
+        Raises:
+            what ``weights`` raises.
+        """
+        ref = self.weights(task).ref
+        self.answered[task] = ref
+        if self.names[task] in self._minis and not self._mini_said:
+            self._say(MINI_ANSWERS.format(name=ref.name))
+            self._mini_said = True
+        return ref
 
     def _runtime_for(self, weights: Weights) -> Runtime:
         if weights.path is None:  # no weights, no torch
@@ -225,20 +225,6 @@ class Models:
             runtime.tune_allocator()
             self._runtime = runtime.choose(self._device, self._dtype)
         return self._runtime
-
-    def embed(self, segmenter: Segmenter, image: Image) -> ImageEmbedding:
-        """The segmenter's embedding of an image, computed once per content."""
-        key = (segmenter.ref.name, images.digest(image))
-        if key not in self._embeddings:
-            self._embeddings[key] = segmenter.embed(image)
-            while len(self._embeddings) > EMBEDDINGS_KEPT:
-                self._embeddings.popitem(last=False)
-        self._embeddings.move_to_end(key)
-        return self._embeddings[key]
-
-    def forget_embeddings(self) -> None:
-        """So that the next answer takes the time of a picture's first one."""
-        self._embeddings.clear()
 
 
 def is_folder(name: str) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,16 @@ from limner.options import (
     check_honoured,
 )
 from limner.pipeline import backdrop
-from limner.prompts import PromptKind, Text, VisualPrompt
-from limner.protocols import Detector, Inpainter, OnStep, Segmenter
+from limner.prompts import Text, VisualPrompt
+from limner.protocols import Inpainter, OnStep
 from limner.runs.entries import Labels
 from limner.runs.record import Job
 from limner.session.effects import CUTOUT_OBEYS, check_background
+from limner.session.finding import Finder
 from limner.session.models import Models, Say, is_folder
 from limner.session.recording import AnyStore, Recording, recorded
+from limner.session.stage_cache import StageCache
+from limner.session.stages import Stages
 from limner.session.values import AnyImage, Finding, Run, Source, make_job, make_run, tasks_of
 
 
@@ -44,6 +46,8 @@ class Session:
             as ``.limner``; None records nothing. What goes wrong there is said once and fails no
             verb.
         labels: the tags of the runs, and what they are part of.
+        cache: where answers of detectors and segmenters are kept for other sessions; None: in this
+            one's memory only.
 
     Every verb takes an image (a path or a picture) and prompts, and returns a ``Run``. That nothing
     was found is a result, not an error.
@@ -61,6 +65,7 @@ class Session:
         say: Say | None = None,
         store: AnyStore | None = None,
         labels: Labels | None = None,
+        cache: StageCache | None = None,
     ) -> None:
         say = say or (lambda sentence: None)
         self._choices = {"commercial_safe": commercial_safe, "device": device, "dtype": dtype}
@@ -74,6 +79,8 @@ class Session:
             memory_budget=memory_budget,
             say=say,
         )
+        self.stages = Stages(self.models.identities, cache)
+        self._finder = Finder(self.models, self.stages)
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments of an equal session, with every model by its name or whole path."""
@@ -94,17 +101,10 @@ class Session:
         finding: Finding | None = None,
     ) -> Run:
         """Boxes of what the phrases and example images name."""
-        finding = finding or Finding()
         source = Source.open(image)
-        if not prompts:
-            raise OptionError("Nothing was asked for: give a phrase or an example image.")
-        watch = pipeline.Stopwatch()
-        detector = self.models.detector
-        with watch.stage("detect"), self._naming_others(prompts, "detect"):
-            found = pipeline.detect(source.image, prompts, detector, finding.detect, finding.select)
-        grounding = pipeline.Grounding(source.image.size, tuple(prompts), found, watch.seconds)
         job = self.job("detect", prompts, finding=finding)
-        return self._run(job, source, grounding, tasks=("detect",))
+        grounding, tasks = self._finder.detect(source, prompts, finding or Finding())
+        return self._run(job, source, grounding, tasks=tasks)
 
     @recorded
     def segment(
@@ -127,68 +127,12 @@ class Session:
                     "Settings for finding by prompts, and selections, have no effect on everything "
                     "mode; its own are the fields of EverythingOptions."
                 )
-            grounding = pipeline.segment_everything(
-                source.image,
-                self.models.segmenter,
-                everything,
-                embed=self.models.embed,
-                on_step=on_step,
-            )
-            return self._run(job, source, grounding, tasks=("segment",))
-        grounding, tasks = self._ground(source, prompts, finding, on_step, as_drawn=False)
+            grounding, tasks = self._finder.everything(source, everything, on_step)
+            return self._run(job, source, grounding, tasks=tasks)
+        grounding, tasks = self._finder.ground(
+            source, prompts, finding or Finding(), on_step, as_drawn=False
+        )
         return self._run(job, source, grounding, tasks=tasks)
-
-    def _ground(
-        self,
-        source: Source,
-        prompts: Sequence[VisualPrompt],
-        finding: Finding | None,
-        on_step: OnStep | None = None,
-        segmenter: Segmenter | None = None,
-        as_drawn: bool = True,
-    ) -> tuple[pipeline.Grounding, tuple[str, ...]]:
-        """Where the things are, and the tasks whose models took part.
-
-        ``as_drawn``: a mask that is given alone is the answer itself, not a hint to be refined.
-        """
-        finding = finding or Finding()
-        if not prompts:
-            raise OptionError(
-                "Nothing was asked for: give a point, box, mask, phrase or example image."
-            )
-        if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
-            segmenter = pipeline.BoxRegions()  # it is never asked: no model is loaded
-        tasks = () if segmenter else ("segment",)
-        # A segmenter of the session's own computes nothing that is worth a place in the cache.
-        embed = None if segmenter else self.models.embed
-        segmenter = segmenter or self.models.segmenter
-        by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
-        with self._naming_others(prompts, "detect" if by_words else "segment"):
-            grounding = pipeline.ground(
-                source.image,
-                prompts,
-                segmenter=segmenter,
-                detector=self.models.detector if by_words else None,
-                detect_options=finding.detect,
-                segment_options=finding.segment,
-                selections=finding.select,
-                embed=embed,
-                on_step=on_step,
-                as_drawn=as_drawn,
-            )
-        return grounding, ("detect", *tasks) if by_words else tasks
-
-    @contextmanager
-    def _naming_others(self, prompts: Sequence[VisualPrompt], task: str) -> Iterator[None]:
-        """Add to a refusal which models take such prompts."""
-        try:
-            yield
-        except UnsupportedPrompt as error:
-            what = {PromptKind.TEXT, PromptKind.EXEMPLAR}
-            kinds = {kind for prompt in prompts for kind in prompt.kinds}
-            asked = kinds & what if task == "detect" else kinds - what
-            others = self.models.able(asked, task) if asked else ""
-            raise UnsupportedPrompt(f"{error} {others}".rstrip()) from error
 
     # --- editing ----------------------------------------------------------------------------------
 
@@ -245,7 +189,7 @@ class Session:
         # First of all: what can't be painted is refused before anything is computed.
         settled = inpainter.resolve(inpaint or InpaintOptions())
         inpainter.check(paint, settled)
-        grounding, tasks = self._ground(source, find, finding)
+        grounding, tasks = self._finder.ground(source, find, finding or Finding())
         edits: list[pipeline.Edit] = []
         if grounding.mask.any():
             edits = pipeline.repaint(
@@ -275,7 +219,7 @@ class Session:
         )
         source = Source.open(image)
         job = self.job("cutout", find, finding=finding, edit=edit)
-        grounding, tasks = self._ground(source, find, finding)
+        grounding, tasks = self._finder.ground(source, find, finding or Finding())
         picture = None
         if grounding.mask.any():
             picture = pipeline.cut_out(source.image, grounding.mask, edit)
@@ -303,7 +247,7 @@ class Session:
         settled = painter.resolve(inpaint or InpaintOptions()) if painter else None
         if painter and settled and isinstance(behind, Text):
             painter.check(behind, settled)
-        grounding, tasks = self._ground(source, keep, finding)
+        grounding, tasks = self._finder.ground(source, keep, finding or Finding())
         edits: list[pipeline.Edit] = []
         subject = grounding.mask
         if subject.all():
@@ -361,19 +305,21 @@ class Session:
         redact, finding = redact or RedactOptions(), finding or Finding()
         words = [prompt for prompt in find if prompt.text or prompt.exemplar]
         looks = bool(words or verify)
-        detector: Detector | None = self.models.detector if looks else None
-        grounding, tasks = self._regions(source, find, finding, redact)
         hidden = None
-        if grounding.mask.any():
-            hidden = pipeline.redact(
-                source.image,
-                grounding.mask,
-                redact,
-                verify_with=detector,
-                prompts=words,
-                nowhere=verify,
-                detect_options=finding.detect,
-            )
+        # What is to be hidden must not lie in a second place, in whatever form.
+        with self.stages.memory_only():
+            detector = self._finder.detector if looks else None
+            grounding, tasks = self._finder.regions(source, find, finding, redact)
+            if grounding.mask.any():
+                hidden = pipeline.redact(
+                    source.image,
+                    grounding.mask,
+                    redact,
+                    verify_with=detector,
+                    prompts=words,
+                    nowhere=verify,
+                    detect_options=finding.detect,
+                )
         return self._run(
             job,
             source,
@@ -382,27 +328,6 @@ class Session:
             edits=(hidden.edit,) if hidden else (),
             redaction=hidden,
         )
-
-    def _regions(
-        self,
-        source: Source,
-        find: Sequence[VisualPrompt],
-        finding: Finding,
-        redact: RedactOptions,
-    ) -> tuple[pipeline.Grounding, tuple[str, ...]]:
-        """What to cover: the boxes, where every prompt has or finds one; outlines otherwise."""
-        has_boxes = all(
-            prompt.text or prompt.exemplar or prompt.kinds == {PromptKind.BOX} for prompt in find
-        )
-        region = redact.region or ("box" if find and has_boxes else "outline")
-        if region == "outline":
-            return self._ground(source, find, finding)
-        if not has_boxes:
-            raise OptionError(
-                "region box needs a box alone, a phrase or an example image for each object; "
-                "what is shown by points or a mask is covered by its outline."
-            )
-        return self._ground(source, find, finding, segmenter=pipeline.BoxRegions())
 
     # --- records ----------------------------------------------------------------------------------
 

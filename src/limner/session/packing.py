@@ -1,0 +1,95 @@
+"""Answers of stages as bytes, and back without a loss: arrays as safetensors, masks as run lengths.
+
+Never a pickle: a cache may lie where strangers write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import supervision as sv
+
+from limner import detections as dets
+from limner.rle import from_rle, to_rle
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+COLUMNS = ("prompt_index", "mask_score")
+"""Numbers a row; names and candidates go to the JSON."""
+
+
+class Unreadable(Exception):
+    """Bytes that this limner didn't make."""
+
+
+def pack(arrays: Arrays, facts: Mapping[str, Any]) -> bytes:
+    """Arrays by name, and JSON values."""
+    from safetensors.numpy import save
+
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return save(whole, metadata={"facts": json.dumps(facts)})
+
+
+def unpack(content: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Inverse of ``pack``.
+
+    Raises:
+        Unreadable: cut off, damaged, or something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        length = int.from_bytes(content[:8], "little")
+        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["facts"])
+        return load(content), cast(dict[str, Any], facts)
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Unreadable(str(error)) from error
+
+
+def pack_detections(found: sv.Detections, facts: Mapping[str, Any]) -> bytes:
+    """Rows with all our keys, and what else is to be known."""
+    arrays: dict[str, Any] = {
+        "xyxy": found.xyxy,
+        "confidence": found.confidence,
+        "class_id": found.class_id,
+    }
+    arrays |= {name: found.data[name] for name in COLUMNS if name in found.data}
+    said: dict[str, Any] = {"names": [str(name) for name in found.data["class_name"]], **facts}
+    if found.mask is not None:
+        said["masks"] = [to_rle(dets.mask_of(found, row)) for row in range(len(found))]
+    if "candidates" in found.data:
+        said["candidates"] = [
+            [(to_rle(mask), float(score)) for mask, score in row]
+            for row in found.data["candidates"]
+        ]
+    return pack({name: array for name, array in arrays.items() if array is not None}, said)
+
+
+def unpack_detections(content: bytes) -> tuple[sv.Detections, dict[str, Any]]:
+    """Inverse of ``pack_detections``.
+
+    Raises:
+        Unreadable: as ``unpack``.
+    """
+    arrays, facts = unpack(content)
+    try:
+        found = dets.make(
+            arrays["xyxy"], arrays["confidence"], arrays["class_id"], facts.pop("names")
+        )
+        masks = [from_rle(rle) for rle in facts.pop("masks", ())]
+        columns = {}
+        if "candidates" in facts:
+            columns["candidates"] = [
+                tuple((from_rle(rle), score) for rle, score in row)
+                for row in facts.pop("candidates")
+            ]
+        if "mask_score" in arrays:
+            found = dets.with_masks(found, masks, arrays["mask_score"], **columns)
+    except (KeyError, ValueError, TypeError) as error:
+        raise Unreadable(str(error)) from error
+    return found, facts
