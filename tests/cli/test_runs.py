@@ -235,3 +235,35 @@ def test_since(text: str, expected: str) -> None:
 def test_since_never(text: str) -> None:
     with pytest.raises(OptionError):
         parse_since(text, datetime(2026, 11, 25, 12, tzinfo=UTC))
+
+
+# --- the cache of stages --------------------------------------------------------------------------
+
+
+def seconds(limner: Command, *words: object) -> set[str]:
+    """The stages that a run's record says it went through."""
+    limner(*words, "--overwrite")
+    return set(limner.json("runs", "show", "latest")["record"]["seconds"])
+
+
+def test_a_second_try_finds_its_outline_at_hand(limner: Command, astronaut: Path) -> None:
+    words = ("cutout", astronaut, "--box", "150,40,300,260", "-o", "cut.png")
+    assert "cache" not in seconds(limner, *words)
+    assert seconds(limner, *words, "--feather", "3") == {"cache"}
+    assert "cache" not in seconds(limner, *words, "--no-cache")
+    assert Path(".limner/cache").is_dir()
+
+
+def test_who_keeps_no_runs_keeps_no_answers(
+    limner: Command, astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("cutout", astronaut, "--box", "150,40,300,260", "-o", "cut.png", "--overwrite")
+    limner(*words, "--no-store")
+    assert not Path(".limner").exists()
+    monkeypatch.setenv("LIMNER_CACHE", "elsewhere")
+    limner(*words, "--no-store")
+    assert list(Path("elsewhere").rglob("*.answer"))
+    monkeypatch.setenv("LIMNER_CACHE_SIZE", "much")
+    answer = limner.run(*words)
+    assert answer.code == 2
+    assert "LIMNER_CACHE_SIZE is a number of megabytes" in answer.stderr

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from limner import cli
 from limner import detections as dets
 from limner.models import runtime
 from limner.options import DetectOptions, InpaintOptions, RedactOptions, SegmentOptions
@@ -31,10 +32,8 @@ BOXED = VisualPrompt(box=Box(20, 20, 90, 90))
 
 @pytest.fixture(scope="module")
 def scene() -> Image.Image:
-    from minis import scenes
-
     need_minis("mini-owlvit", "mini-sam", "mini-sd-inpaint")
-    return Image.fromarray(scenes.scene(4, scenes.train()).image)
+    return Image.open(Path(cli.__file__).parent / "demo_files" / "scene.png").convert("RGB")
 
 
 @pytest.fixture
@@ -62,7 +61,9 @@ def test_detections_come_back_as_they_were(data: st.DataObject) -> None:
     found = dets.make(rng.random((rows, 4)), rng.random(rows), range(rows), ["é, ü"] * rows)
     if data.draw(st.booleans()):
         scores = rng.random(rows)
-        candidates = [((mask, float(score)),) * 2 for mask, score in zip(masks, scores)]
+        candidates = [
+            ((mask, float(score)),) * 2 for mask, score in zip(masks, scores, strict=True)
+        ]
         found = dets.with_masks(found, masks, scores, candidates=candidates)
     again, facts = packing.unpack_detections(packing.pack_detections(found, {"tasks": ["x"]}))
     assert facts == {"tasks": ["x"]}
@@ -71,7 +72,8 @@ def test_detections_come_back_as_they_were(data: st.DataObject) -> None:
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
     for name in set(found.data) - {"candidates"}:
         np.testing.assert_array_equal(again.data[name], found.data[name])
-    for one, other in zip(again.data.get("candidates", ()), found.data.get("candidates", ())):
+    pairs = zip(again.data.get("candidates", ()), found.data.get("candidates", ()), strict=True)
+    for one, other in pairs:
         assert [score for _, score in one] == [score for _, score in other]
         assert all((a == b).all() for (a, _), (b, _) in zip(one, other, strict=True))
 
@@ -204,7 +206,7 @@ def test_nothing_of_a_redaction_reaches_the_disk(scene: Image.Image, cache: Stag
 
 def test_a_damaged_answer_is_computed_anew(scene: Image.Image, cache: StageCache) -> None:
     before = made(mini(cache).cutout(scene, [APPLE]))
-    files = list(cache.folder.rglob("*.safetensors"))
+    files = list(cache.folder.rglob("*.answer"))
     assert len(files) == 3
     for path in files:
         path.write_bytes(path.read_bytes()[:-5])
@@ -243,7 +245,7 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     cache.put(keys[10], b"x" * 100)
     kept = [key for key in keys if cache._path(key).exists()]
     assert kept == [keys[0], *keys[4:11]]
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors")) == 800
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.answer")) == 800
 
 
 def test_many_small_answers_are_bounded_too(
@@ -253,7 +255,7 @@ def test_many_small_answers_are_bounded_too(
     cache = StageCache(tmp_path)
     for k in range(25):
         cache.put(f"{k:02x}" * 32, b"x")
-    assert len(list(tmp_path.rglob("*.safetensors"))) <= 10
+    assert len(list(tmp_path.rglob("*.answer"))) <= 10
 
 
 def test_two_who_ask_at_once_compute_once(cache: StageCache, tmp_path: Path) -> None:

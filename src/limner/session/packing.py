@@ -1,10 +1,12 @@
-"""Answers of stages as bytes, and back without a loss: arrays as safetensors, masks as run lengths.
+"""Answers of stages as bytes, and back without a loss: arrays as safetensors, masks as run lengths,
+a SHA-256 before it all, because a flipped bit would be a wrong answer.
 
 Never a pickle: a cache may lie where strangers write.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, cast
@@ -18,6 +20,7 @@ from limner.rle import from_rle, to_rle
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+SUM = hashlib.sha256().digest_size
 COLUMNS = ("prompt_index", "mask_score")
 """Numbers a row; names and candidates go to the JSON."""
 
@@ -31,7 +34,8 @@ def pack(arrays: Arrays, facts: Mapping[str, Any]) -> bytes:
     from safetensors.numpy import save
 
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return save(whole, metadata={"facts": json.dumps(facts)})
+    content = save(whole, metadata={"facts": json.dumps(facts)})
+    return hashlib.sha256(content).digest() + content
 
 
 def unpack(content: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -43,6 +47,9 @@ def unpack(content: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    told, content = content[:SUM], content[SUM:]
+    if hashlib.sha256(content).digest() != told:
+        raise Unreadable("not what was written")
     try:
         length = int.from_bytes(content[:8], "little")
         facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["facts"])

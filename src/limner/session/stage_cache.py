@@ -80,7 +80,7 @@ class StageCache:
             lock.release()
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.safetensors"
+        return self.folder / key[:2] / f"{key}.answer"
 
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class StageCache:
     def _bound(self) -> None:
         """Remove what was used longest ago, where there is too much."""
         found: list[tuple[float, int, Path]] = []
-        for path in self.folder.glob("??/*.safetensors"):
+        for path in self.folder.glob("??/*.answer"):
             with contextlib.suppress(OSError):
                 facts = path.stat()
                 found.append((facts.st_mtime, facts.st_size, path))
