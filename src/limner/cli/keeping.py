@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,7 +45,7 @@ def keeping_options(command: Command) -> Command:
     return command
 
 
-def recording_store(given: dict[str, Any]) -> Callable[[], Store] | None:
+def recording_store(given: Mapping[str, Any]) -> Callable[[], Store] | None:
     """What opens the store of a verb; None where runs aren't to be recorded.
 
     Raises:

@@ -179,3 +179,7 @@ class Wanted:
     since: str | None = None
     """An instant as stored: UTC, ISO 8601 with microseconds."""
     limit: int | None = 20
+    sweep: str | None = None
+    """The beginning of a sweep's id."""
+    suite: str | None = None
+    """The beginning of an eval's id."""

@@ -35,6 +35,9 @@ def listed(connection: sa.Connection, wanted: Wanted) -> list[Row]:
         query = query.where(runs.c.status == stored)
     if wanted.since is not None:
         query = query.where(runs.c.started >= wanted.since)
+    for label, begins in (("sweep_id", wanted.sweep), ("suite_id", wanted.suite)):
+        if begins is not None:
+            query = query.where(runs.c[label].startswith(begins, autoescape=True))
     for table, column, value in (
         (run_models, "name", wanted.model),
         (run_tags, "tag", wanted.tag),

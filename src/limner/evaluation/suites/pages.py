@@ -21,6 +21,9 @@ FRAME = Path(__file__).parent / "matrix.html"
 MARKS = {PASS: "✓", FAIL: "✗", ERROR: "!"}
 WORDS = {PASS: "pass", FAIL: "fail", ERROR: "error"}
 
+RUN_SHOWN = 8
+"""Letters of a run's id, as lists show it."""
+
 Cell = Mapping[str, Any]
 
 
@@ -51,7 +54,8 @@ def report_html(report: Mapping[str, Any], pictures: Path) -> str:
         ),
         rows="\n".join(body),
         made=html.escape(
-            f"limner {report['limner']}, {report['created'].replace('T', ' ')[:16]} UTC"
+            f"Eval {report['id']}, limner {report['limner']}, "
+            f"{report['created'].replace('T', ' ')[:16]} UTC"
         ),
         different=sum('data-different="1"' in row for row in body),
         failing=sum('data-failing="1"' in row for row in body),
@@ -145,6 +149,9 @@ def _try(cell: Cell, pictures: Path) -> str:
         facts.append(f"<span>{cell['found']} found</span>")
     if cell["repeat"]:
         facts.append(f"<span>#{cell['repeat'] + 1}</span>")
+    if cell["run"]:
+        run = html.escape(cell["run"])
+        facts.append(f'<span title="limner runs show {run}">run {run[:RUN_SHOWN]}</span>')
     asked = f'<p class="asked">{html.escape(cell["asked"])}</p>'
     said = "".join(map(_verdict, cell["verdicts"]))
     if cell["error"]:
