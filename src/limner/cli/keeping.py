@@ -20,6 +20,7 @@ import click
 from limner.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
+    from limner.runs.entries import Row, Wanted
     from limner.runs.store import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -69,10 +70,29 @@ def opened_store(place: str | None) -> Store:
     Raises:
         StoreError: there is none, it can't be opened, or stores are off.
     """
+    return _open(_looked_into(place), create=False)
+
+
+def listed_rows(place: str | None, wanted: Wanted) -> list[Row]:
+    """The runs that are wanted, of the store that a command looks into.
+
+    Raises:
+        StoreError: as ``opened_store``.
+    """
+    from limner.runs.listing import quick_rows
+    from limner.runs.location import locate
+
+    place = _looked_into(place)
+    database = locate(place).database
+    rows = quick_rows(database, wanted) if database else None
+    return _open(place, create=False).rows(wanted) if rows is None else rows
+
+
+def _looked_into(place: str | None) -> str | None:
     place = place or os.environ.get("LIMNER_STORE") or None
     if place and place.lower() in OFF:
         raise StoreError(f"Stores are off ({place}): name one with --store.")
-    return _open(place, create=False)
+    return place
 
 
 def _open(place: str | None, *, create: bool) -> Store:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.keeping import opened_store, store_option
+from limner.cli.keeping import listed_rows, opened_store, store_option
 from limner.cli.runs_again import compare, export, replay
 from limner.cli.say import aligned, say
 from limner.errors import OptionError, StoreError
@@ -72,7 +72,7 @@ def list_runs(
 
     after = parse_since(since, datetime.now(UTC)) if since is not None else None
     wanted = Wanted(verb, status, model, tag, after, limit, sweep, suite)
-    found = opened_store(store).rows(wanted)
+    found = listed_rows(store, wanted)
     if as_json:
         for row in found:
             say(json.dumps(row.to_dict()))
