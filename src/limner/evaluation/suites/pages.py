@@ -13,6 +13,7 @@ from string import Template
 from typing import Any
 
 from limner.evaluation.suites.measures import gigabytes
+from limner.evaluation.suites.plots import charts_of, column_of, graded
 from limner.evaluation.suites.results import ERROR, FAIL, PASS
 from limner.evaluation.suites.suite import OWN
 
@@ -35,11 +36,11 @@ def report_html(report: Mapping[str, Any], pictures: Path) -> str:
         pictures: the folder that the cells' pictures lie in.
     """
     cells: Sequence[Cell] = report["cells"]
-    columns = list(dict.fromkeys(map(_column, cells)))
+    columns = list(dict.fromkeys(map(column_of, cells)))
     rows = list(dict.fromkeys(cell["case"] for cell in cells))
     at: dict[tuple[str, tuple[str, str, str]], list[Cell]] = {}
     for cell in cells:
-        at.setdefault((cell["case"], _column(cell)), []).append(cell)
+        at.setdefault((cell["case"], column_of(cell)), []).append(cell)
     title = report["description"] or Path(report["suite"]).name
     body = [
         _row(case, [at.get((case, column), []) for column in columns], pictures) for case in rows
@@ -49,8 +50,10 @@ def report_html(report: Mapping[str, Any], pictures: Path) -> str:
         suite=html.escape(report["suite"]),
         summary=_summary(report),
         baseline=_baseline(report.get("baseline")),
+        charts=charts_of(cells),
         heads="".join(
-            _head(column, [cell for cell in cells if _column(cell) == column]) for column in columns
+            _head(column, [cell for cell in cells if column_of(cell) == column])
+            for column in columns
         ),
         rows="\n".join(body),
         made=html.escape(
@@ -61,10 +64,6 @@ def report_html(report: Mapping[str, Any], pictures: Path) -> str:
         failing=sum('data-failing="1"' in row for row in body),
         every=len(rows),
     )
-
-
-def _column(cell: Cell) -> tuple[str, str, str]:
-    return cell["prompt"], cell["models"], cell["settings"]
 
 
 def _summary(report: Mapping[str, Any]) -> str:
@@ -109,8 +108,7 @@ def _means(cells: Sequence[Cell]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for cell in cells:
         for verdict in cell["verdicts"]:
-            graded = not verdict["unit"] and verdict["type"] not in ("count", "python")
-            if graded and verdict["measured"] is not None and "detected" not in verdict["type"]:
+            if graded(verdict):
                 found.setdefault(verdict["type"].removeprefix("not-"), []).append(
                     verdict["measured"]
                 )

@@ -49,6 +49,7 @@ def report_of(
                 "verb": cell.ask.verb,
                 "models": models,
                 "settings": settings,
+                "set": dict(cell.setting.values),
                 "repeat": cell.repeat,
                 "threshold": cell.case.threshold,
                 "answered": list(result.models),
