@@ -90,6 +90,61 @@ def test_only_a_regression_fails_against_a_baseline(limner: Command, suite: Path
     assert "Worse than the baseline" in Path("r.html").read_text()
 
 
+def test_a_baseline_by_id(limner: Command, suite: Path) -> None:
+    """``last`` is the last eval of all cells, whatever a filter looked at since."""
+    first = limner.run("eval", suite).stdout.split()[1]
+    limner.run("eval", suite, "--resume", "--filter-pattern", "^eas")
+    for said in ("last", first, first[:-2]):
+        answer = limner("eval", suite, "--resume", "--baseline", said, "-o", "r.json")
+        assert "0 worse, 0 better, 0 new that fail, 0 not run" in answer.stdout
+    report = json.loads(Path("r.json").read_text())
+    (kept,) = Path(".limner/evals").glob(f"*/reports/{report['id']}.json")
+    assert kept.read_text() == Path("r.json").read_text()
+    failing = limner.run("eval", suite, "--resume", "--filter-failing", "last").stdout
+    assert "8 cells: 0 passed" in failing
+    unknown = limner.run("eval", suite, "--baseline", "20010101")
+    assert (unknown.code, unknown.stdout) == (2, "")
+    assert f"there are {failing.split()[1]}" in unknown.stderr, "the newest is named first"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_answers_are_recorded_and_a_resumed_eval_keeps_their_ids(
+    limner: Command, suite: Path, jobs: int
+) -> None:
+    """Each cell names its run, which knows its eval and tags; what only judges is no run."""
+    words = ("eval", suite, "--filter-pattern", "easy|missing", "--tag", "night", "-j", jobs)
+    answer = limner.run(*words, "--store", "kept", "-o", "a.json", "-o", "a.html")
+    report = json.loads(Path("a.json").read_text())
+    assert answer.stdout.startswith(f"eval {report['id']}\n")
+    runs = [cell["run"] for cell in report["cells"]]
+    assert all(runs[:4])
+    assert runs[4:] == ["", "", "", ""], "there was no picture to open"
+    listed = limner("runs", "list", "--store", "kept", "--suite", report["id"], "--json").stdout
+    rows = [json.loads(line) for line in listed.splitlines()]
+    assert {row["id"] for row in rows} == set(runs[:4])
+    assert {(row["verb"], row["status"], *row["tags"]) for row in rows} == {
+        ("segment", "done", "night")
+    }
+    shown = limner("runs", "show", runs[0], "--store", "kept").stdout
+    assert report["id"] in shown
+    assert f"run {runs[0][:8]}" in Path("a.html").read_text()
+    again = limner.run(*words, "--store", "kept", "--resume", "-o", "b.json")
+    resumed = json.loads(Path("b.json").read_text())
+    assert [cell["run"] for cell in resumed["cells"]] == runs
+    assert resumed["id"] > report["id"], "the first one was finished: this is another"
+    assert again.code == 100
+    none = limner("runs", "list", "--store", "kept", "--suite", resumed["id"])
+    assert none.stderr == "limner: No run is like that.\n"
+
+
+def test_an_unfinished_eval_goes_on_under_its_id(limner: Command, suite: Path) -> None:
+    first = limner.run("eval", suite).stdout.split()[1]
+    for report in Path(".limner/evals").glob("*/reports/*.json"):
+        report.unlink()  # as if it had been killed before
+    assert limner.run("eval", suite, "--resume").stdout.split()[1] == first
+    assert limner.run("eval", suite, "--resume").stdout.split()[1] != first
+
+
 def test_filters(limner: Command, suite: Path) -> None:
     """By name; and only what failed before, which --resume then finds done."""
     easy = limner("eval", suite, "--filter-pattern", "^eas")
@@ -129,6 +184,9 @@ def test_errors_can_be_tried_again_when_what_was_missing_is_there(
             "--commercial-safe refuses sd15-inpaint",
         ),
         (["--baseline", "gone.json"], SUITE, "There is no report gone.json"),
+        (["--baseline", "last"], SUITE, "There is no last report"),
+        (["--filter-failing", "2026"], SUITE, "There is no report 2026"),
+        (["--store", "x", "--no-store"], SUITE, "exclude each other"),
         (["--filter-failing", "suite.yaml"], SUITE, "is no report of limner eval"),
     ],
 )

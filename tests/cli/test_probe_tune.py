@@ -26,7 +26,11 @@ def test_a_box_that_is_moved(limner: Command, picture: Path) -> None:
     """GrabCut told a box a little wrong; the true mask is known."""
     Image.fromarray(labelled.rectangle((10, 5, 30, 25))).save("truth.png")
     asked = ["probe", picture, "--box", "8,3,32,27", "--times", "3"]
-    said = limner(*asked, "--truth", "truth.png", "-o", "out/worst.png").stdout
+    charts = ["--charts", "charts"]
+    said = limner(*asked, "--truth", "truth.png", "-o", "out/worst.png", *charts).stdout
+    assert "as given" in Path("charts/probe.svg").read_text()
+    taken = limner.run(*asked, "-o", "other.png", *charts)
+    assert (taken.code, Path("other.png").exists()) == (2, False)
     report = json.loads(Path("out/worst.json").read_text())
     assert (report["measure"], len(report["trials"])) == ("iou", 3)
     assert report["worst"] == min(trial["value"] for trial in report["trials"])
@@ -105,10 +109,16 @@ def test_a_threshold_for_faces(limner: Command, astronaut: Path, tmp_path: Path)
         ],
     }
     (tmp_path / "faces.json").write_text(json.dumps(content))
-    answer = limner("tune", "faces.json", "--images", astronaut.parent, "-o", "report.json")
+    answer = limner(
+        "tune", "faces.json", "--images", astronaut.parent, "-o", "report.json", "--charts", "c"
+    )
     (tuned,) = json.loads(Path("report.json").read_text())["scores"]
     assert (tuned["phrase"], tuned["f1"], tuned["images"]) == ("face", 1.0, 1)
     assert 0 < tuned["threshold"] < 1
+    assert sorted(path.name for path in Path("c").iterdir()) == [
+        "threshold-1-face.png",
+        "threshold-1-face.svg",
+    ]
     assert "1 in 1 of 1 pictures is little to go by" in answer.stderr
     pasted = re.search(r"--threshold-for 'face=(0\.\d+)'", answer.stdout)
     assert pasted

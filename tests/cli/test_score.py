@@ -71,6 +71,25 @@ def test_yolo_and_voc_folders_score_alike(
     ] == pytest.approx(1)
 
 
+def test_charts_beside_the_numbers(limner: Command, coco: Path) -> None:
+    """Each as PNG and SVG; what lies there is refused before anything is scored."""
+    rows = [row(7, 17, [10, 5, 20, 20]), row(7, 17, [0, 0, 5, 5], 0.3)]
+    asked = ["score", "detect", coco, "--predictions", results(Path("own.json"), *rows)]
+    said = limner(*asked, "--charts", "drawn").stdout
+    drawn = sorted(path.name for path in Path("drawn").iterdir())
+    assert drawn == [
+        f"{name}{kind}" for name in ("confidences", "precision-recall") for kind in (".png", ".svg")
+    ]
+    assert "drawn/precision-recall.png, .svg" in said
+    assert "1 hit" in Path("drawn/confidences.svg").read_text()
+    again = limner.run(*asked, "--charts", "drawn")
+    assert (again.code, again.stdout) == (2, "")
+    assert "--overwrite" in again.stderr
+    json.loads(limner(*asked, "--charts", "drawn", "--overwrite", "--json").stdout)
+    limner("score", "segment", coco, "--clicks", "2", "--charts", "clicks")
+    assert "grabcut" in Path("clicks/clicks.svg").read_text()
+
+
 def test_boxes_of_a_model_run_now(limner: Command, astronaut: Path, tmp_path: Path) -> None:
     """The weightless detector finds the one face."""
     box = [175, 65, 110, 130]
@@ -264,6 +283,17 @@ BAD: list[tuple[str, list[str], str]] = [
     ),
     ("edit: another picture", ["edit", "data/a.png", "small/a.png", "-m", "small/a.png"], "5x5"),
     ("edit: nothing there", ["edit", "data/a.png", "x.png", "-m", "small/a.png"], "no x.png"),
+    (
+        "detect: charts of lvis",
+        ["detect", "data", "--charts", "c", "--protocol", "lvis"],
+        "--charts",
+    ),
+    ("segment: no scores", ["segment", "data", "--charts", "c", "--prompt", "box"], "--charts"),
+    (
+        "segment: no folder",
+        ["segment", "data", "--charts", "small/a.png", "--clicks", "1"],
+        "folder",
+    ),
     ("subject: no pictures", ["subject", "empty", "data", "--profile", "mini"], "no image in"),
     ("subject: no encoder", ["subject", "data", "data"], "no model to encode"),
 ]

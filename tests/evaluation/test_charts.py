@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from limner.errors import InputError, OutputError
-from limner.evaluation import charts, drawing
+from limner.evaluation import charts, drawing, prompt_charts
 
 SWEEP: dict[charts.Setting, list[float]] = {5.0: [0.3, 0.34], 1.0: [0.1, 0.2], 10.0: [0.2, 0.22]}
 CLICKS = {"sam": [[0.5, 0.9], [0.7, 0.8, 0.95]], "grabcut": [[0.4] * 5, [0.6] * 5]}
@@ -43,6 +43,19 @@ def every_chart() -> dict[str, Figure]:
         "recall": charts.precision_recall({"owlvit": (recalls, precisions)}, title="“mug”"),
         "confidence": charts.confidence_histogram([0.9, 0.7, 0.2], [0.1, 0.4], threshold=0.35),
         "clicks": charts.click_curves(CLICKS, limit=5),
+        "thresholds": prompt_charts.threshold_curves(
+            [0.0, 0.4, 0.8, 0.9],
+            {"F1": [0.5, 0.8, 0.4, 0.0], "precision": [0.3, 0.7, 1.0, None]},
+            chosen=0.6,
+            span=(0.45, 0.7),
+            title="mug",
+        ),
+        "probe": prompt_charts.trial_dots(
+            {"1: box": 0.9, "2: box": 0.7, "3: " + "box " * 40: 0.95},
+            score="IoU",
+            asked=0.8,
+            most=1,
+        ),
     }
 
 
@@ -78,7 +91,7 @@ def test_operating_points_are_worked_out_by_hand() -> None:
 
 def test_precision_and_recall_keep_to_their_range() -> None:
     axes = axes_of(every_chart()["recall"])
-    assert axes.get_xlim() == (0, 1)
+    assert axes.get_xlim() == (0, 1.03)
     assert axes.get_ylim() == pytest.approx((0, 1.02))
     assert axes.get_title(loc="left") == "“mug”"
 
@@ -99,7 +112,34 @@ def test_an_object_that_is_done_keeps_its_last_iou() -> None:
     sam = axes.lines[0].get_ydata()
     assert sam == pytest.approx([0.6, 0.85, 0.925, 0.925, 0.925])  # type: ignore[arg-type]
     assert axes.get_ylim() == (0.4, 1)
+    assert axes_of(charts.click_curves({"sam": [[1.0]]})).get_ylim() == (0.9, 1)
     assert {"sam", "grabcut", "85%", "90%"} <= {text.get_text() for text in axes.texts}
+
+
+def test_thresholds_hold_down_to_the_one_before_and_say_how_sure_they_are() -> None:
+    axes = axes_of(every_chart()["thresholds"])
+    chosen, f1, precision = axes.lines
+    assert list(chosen.get_xdata()) == [0.6, 0.6]
+    assert f1.get_drawstyle() == "steps-pre"
+    assert np.isnan(np.asarray(precision.get_ydata(), dtype=float)).tolist() == [False] * 3 + [True]
+    assert axes.get_xlabel() == "threshold (dashed: 0.600, band: 0.450 to 0.700)"
+    assert axes.get_xlim() == (0, 0.9)
+    names = {text.get_text(): text.xyann for text in axes.texts}  # type: ignore[attr-defined]
+    assert set(names) == {"F1", "precision"}
+
+
+def test_the_worst_trial_stands_out_at_the_bottom() -> None:
+    axes = axes_of(every_chart()["probe"])
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels[:2] == ["2: box", "1: box"]
+    assert labels[2].endswith("…")
+    dots = axes.collections[0]
+    assert np.asarray(dots.get_offsets())[:, 0].tolist() == [0.7, 0.9, 0.95]
+    assert len({tuple(colour) for colour in dots.get_facecolors().tolist()[1:]}) == 1  # type: ignore[attr-defined]
+    low, high = axes.get_xlim()
+    assert low < 0.7 < 1 < high, "all there can be is shown"
+    lone = axes_of(prompt_charts.trial_dots({"a": 0.99}, score="IoU", most=1))
+    assert lone.get_xlim() == pytest.approx((0.8, 1.01))
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
@@ -161,6 +201,9 @@ def test_what_can_not_be_drawn_is_said() -> None:
         "as many precisions as recalls": lambda: charts.precision_recall({"a": ([0.1], [])}),
         "between 0 and 1": lambda: charts.confidence_histogram([1.2], []),
         "at least one click": lambda: charts.click_curves({"a": [[]]}),
+        "at least one, and each": lambda: prompt_charts.threshold_curves([], {}),
+        "each score at every one": lambda: prompt_charts.threshold_curves([1.0], {"F1": []}),
+        "at least one": lambda: prompt_charts.trial_dots({}, score="iou"),
         "things in the truth": lambda: charts.operating_points([], [], 0),
     }.items():
         with pytest.raises(InputError, match=sentence):

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner.errors import InputError
-from limner.evaluation.tuning import Evidence, best_threshold, counts, evidence, tune
+from limner.evaluation.tuning import (
+    Evidence,
+    best_threshold,
+    counts,
+    evidence,
+    scores_by_threshold,
+    tune,
+)
 
 
 def test_a_box_is_right_if_it_is_the_surest_for_an_object() -> None:
@@ -18,6 +25,17 @@ def test_a_box_is_right_if_it_is_the_surest_for_an_object() -> None:
     assert seen == Evidence((0.8, 0.7, 0.5, 0.3), (True, False, False, False), 2)
     assert evidence(np.zeros((2, 0)), [0.1, 0.2]).right == (False, False)
     assert evidence(np.zeros((0, 3)), []) == Evidence((), (), 3)
+
+
+def test_scores_at_every_threshold_are_worked_out_by_hand() -> None:
+    """Three objects; .8 and .2 are right, .5 is wrong. Above them all nothing is left."""
+    seen = [Evidence((0.8, 0.5), (True, False), 2), Evidence((0.2,), (True,), 1)]
+    thresholds, scores = scores_by_threshold(seen)
+    assert thresholds == pytest.approx([0.0, 0.2, 0.5, 0.8, 0.89])
+    assert scores["precision"] == [2 / 3, 2 / 3, 1 / 2, 1, None]
+    assert scores["recall"] == [2 / 3, 2 / 3, 1 / 3, 1 / 3, 0]
+    assert scores["F1"] == [4 / 6, 4 / 6, 2 / 5, 2 / 4, 0]
+    assert scores_by_threshold([Evidence((), (), 1)])[0] == [0.0, 1.0]
 
 
 BY_HAND = [

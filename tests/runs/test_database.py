@@ -14,8 +14,9 @@ from alembic.script import ScriptDirectory
 
 from limner.errors import LimnerError, MissingExtra, StoreError
 from limner.runs import database
+from limner.runs.entries import VERSIONS
 from limner.runs.location import locate
-from limner.runs.schema import VERSIONS, metadata
+from limner.runs.schema import metadata
 from limner.runs.store import Store
 
 from .conftest import beginning, ending

@@ -49,7 +49,7 @@ def test_lists_narrow_and_are_newest_first(store: Store) -> None:
     first = store.begin(beginning(verb="edit", labels=Labels(("cup",))))
     between = now()
     second = store.begin(beginning(models={"segment": "sam", "inpaint": "sd"}))
-    third = store.begin(beginning())
+    third = store.begin(beginning(labels=Labels(suite="20261127-0910", sweep="s_1")))
     store.fail(third, "no", 0.1)
 
     def ids(**wanted: object) -> list[str]:
@@ -61,6 +61,8 @@ def test_lists_narrow_and_are_newest_first(store: Store) -> None:
     assert ids(model="sd") == [second]
     assert ids(tag="cup") == [first]
     assert ids(since=between) == [third, second]
+    assert ids(suite="20261127") == ids(sweep="s_") == [third]
+    assert ids(suite="2026_127") == [], "a beginning, and no pattern"
     assert ids(status="failed") == [third]
     assert ids(status="running", limit=1) == [second]
     assert ids(status="died") == []

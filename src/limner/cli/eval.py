@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from limner.cli.flags import runtime_options
+from limner.cli.keeping import keeping_options, recording_store
 from limner.cli.places import check_writable
 from limner.cli.say import progress, say
 from limner.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
+    from limner.cli.eval_answers import SuiteModels
+    from limner.evaluation.suites.archive import Reports
     from limner.evaluation.suites.comparing import Comparison
     from limner.evaluation.suites.results import CellResult
     from limner.evaluation.suites.suite import Cell, Suite
@@ -37,8 +41,9 @@ FORMATS = (".html", ".json", ".csv", ".xml")
 )
 @click.option(
     "--baseline",
-    type=click.Path(path_type=Path),
-    help="An earlier report.json: only what is worse than there is a failure.",
+    metavar="REPORT",
+    help="Only what is worse than there is a failure: an earlier report.json, the id of an eval or "
+    "its beginning, or last.",
 )
 @click.option(
     "--repeat",
@@ -59,12 +64,13 @@ FORMATS = (".html", ".json", ".csv", ".xml")
 @click.option("--retry-errors", is_flag=True, help="The same, and try cells with errors again.")
 @click.option(
     "--filter-failing",
-    type=click.Path(path_type=Path),
-    help="Only cells that didn't pass in this report.json.",
+    metavar="REPORT",
+    help="Only cells that didn't pass there: a report.json, an eval's id, or last.",
 )
 @click.option("--filter-pattern", help="Only cases whose name matches this regular expression.")
 @click.option("--no-cache", is_flag=True, help="Let no two cells share a picture's embedding.")
 @runtime_options
+@keeping_options
 def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
     """Run a suite of prompt tests: pictures x prompts x models, and what must hold.
 
@@ -72,9 +78,10 @@ def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
 
     \b
     limner eval suite.yaml -o report.html -o junit.xml
-    limner eval suite.yaml --baseline main.json
+    limner eval suite.yaml --baseline last
     """
-    from limner.cli.eval_answers import SuiteModels, journal_folder
+    from limner.cli.eval_answers import journal_folder
+    from limner.evaluation.suites.archive import Reports, new_id
     from limner.evaluation.suites.comparing import compare, read_statuses
     from limner.evaluation.suites.harness import run_suite
     from limner.evaluation.suites.journal import PICTURES
@@ -82,17 +89,16 @@ def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
     from limner.evaluation.suites.reports import report_of
 
     _check_outputs(outputs)
-    baseline = read_statuses(given["baseline"]) if given["baseline"] else None
-    chosen = _chosen(read_suite(suite, given["repeat"]), given)
+    whole = read_suite(suite, given["repeat"])
     folder = journal_folder(suite)
-    models = SuiteModels(
-        dict(chosen.judges),
-        given["commercial_safe"],
-        given["device"],
-        given["dtype"],
-        cache=not given["no_cache"],
-    )
-    models.check(cell.models for cell in chosen.cells)
+    reports = Reports(folder)
+    said = given["baseline"]
+    baseline = read_statuses(reports.find(said)) if said is not None else None
+    chosen = _chosen(whole, given, reports)
+    goes_on = given["resume"] or given["retry_errors"]
+    eval_id = (reports.unfinished() if goes_on else "") or new_id(datetime.now(UTC))
+    models = _models(chosen, given, eval_id)
+    say(f"eval {eval_id}")
     with progress(f"eval {suite.name}") as on_step:
         results = run_suite(
             chosen,
@@ -101,19 +107,44 @@ def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
             workers=given["jobs"],
             resume=given["resume"],
             retry_errors=given["retry_errors"],
+            eval_id=eval_id,
             on_result=_counting(len({cell.key for cell in chosen.cells}), on_step),
         )
-    report = report_of(chosen, results)
+    filtered = len(chosen.cells) < len(whole.cells)
+    report = report_of(chosen, results, eval_id=eval_id, filtered=filtered)
     compared = None
     if baseline is not None:
         compared = compare(report, baseline)
         report["baseline"] = compared.to_dict()
     for path in outputs:
         _write(path, report, folder / PICTURES)
+    reports.keep(report)
     _say(results, report, compared)
     failed = compared.regressions if compared else any(each.status != "pass" for each in results)
     if failed:
         raise click.exceptions.Exit(SOME_FAIL)
+
+
+def _models(suite: Suite, given: Mapping[str, Any], eval_id: str) -> SuiteModels:
+    """What the workers' sessions are made of.
+
+    Raises:
+        LimnerError: no cell could be answered so, or the store's options exclude each other.
+    """
+    from limner.cli.eval_answers import SuiteModels
+    from limner.runs.entries import Labels
+
+    models = SuiteModels(
+        dict(suite.judges),
+        given["commercial_safe"],
+        given["device"],
+        given["dtype"],
+        cache=not given["no_cache"],
+        store=recording_store(given),
+        labels=Labels(given["tags"], suite=eval_id),
+    )
+    models.check(cell.models for cell in suite.cells)
+    return models
 
 
 def _check_outputs(outputs: Sequence[Path]) -> None:
@@ -125,11 +156,11 @@ def _check_outputs(outputs: Sequence[Path]) -> None:
         check_writable(path.parent)  # said now, and not when all is done
 
 
-def _chosen(suite: Suite, given: Mapping[str, Any]) -> Suite:
+def _chosen(suite: Suite, given: Mapping[str, Any], reports: Reports) -> Suite:
     """The cells that the filters leave.
 
     Raises:
-        OptionError: no cell is left, or the pattern is none.
+        OptionError: no cell is left, no such report, or the pattern is none.
     """
     from limner.evaluation.suites.comparing import read_statuses
 
@@ -144,7 +175,7 @@ def _chosen(suite: Suite, given: Mapping[str, Any]) -> Suite:
             ) from None
         keeps.append(lambda cell: bool(pattern.search(cell.case.name)))
     if given["filter_failing"] is not None:
-        statuses = read_statuses(given["filter_failing"])
+        statuses = read_statuses(reports.find(given["filter_failing"]))
         keeps.append(lambda cell: statuses.get(cell.name, "pass") != "pass")
     chosen = suite.only(lambda cell: all(keep(cell) for keep in keeps))
     if not chosen.cells:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,7 @@ import click
 from limner.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
+    from limner.runs.entries import Row, Wanted
     from limner.runs.store import Store
     from limner.session.stage_cache import StageCache
 
@@ -60,7 +61,7 @@ def caching_option(command: Command) -> Command:
     )(command)
 
 
-def stage_cache(given: dict[str, Any]) -> StageCache | None:
+def stage_cache(given: Mapping[str, Any]) -> StageCache | None:
     """Where a command finds and keeps the answers of stages; None: nowhere on disk.
 
     Who keeps no runs keeps no answers either, unless a folder is named for them.
@@ -93,7 +94,7 @@ def _folder_of(store: str) -> Path:
     return database.parent if database else Path(DEFAULT)
 
 
-def recording_store(given: dict[str, Any]) -> Callable[[], Store] | None:
+def recording_store(given: Mapping[str, Any]) -> Callable[[], Store] | None:
     """What opens the store of a verb; None where runs aren't to be recorded.
 
     Raises:
@@ -117,10 +118,29 @@ def opened_store(place: str | None) -> Store:
     Raises:
         StoreError: there is none, it can't be opened, or stores are off.
     """
+    return _open(_looked_into(place), create=False)
+
+
+def listed_rows(place: str | None, wanted: Wanted) -> list[Row]:
+    """The runs that are wanted, of the store that a command looks into.
+
+    Raises:
+        StoreError: as ``opened_store``.
+    """
+    from limner.runs.listing import quick_rows
+    from limner.runs.location import locate
+
+    place = _looked_into(place)
+    database = locate(place).database
+    rows = quick_rows(database, wanted) if database else None
+    return _open(place, create=False).rows(wanted) if rows is None else rows
+
+
+def _looked_into(place: str | None) -> str | None:
     place = place or os.environ.get("LIMNER_STORE") or None
     if place and place.lower() in OFF:
         raise StoreError(f"Stores are off ({place}): name one with --store.")
-    return _open(place, create=False)
+    return place
 
 
 def _open(place: str | None, *, create: bool) -> Store:

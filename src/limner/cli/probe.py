@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.charting import charts_option, check_charts, draw_charts
 from limner.cli.find import finding_of, finding_options, session_of
 from limner.cli.flags import check_detecting
 from limner.cli.measuring import model_options, models_used, print_table, shown
@@ -16,7 +17,13 @@ from limner.cli.places import PICTURES, check_writable
 from limner.cli.say import progress, say
 from limner.errors import OptionError, OutputError
 
+CHART = "probe"
+
+MEASURES = {"iou": "IoU", "clip_t": "CLIP-T", "seam": "seam"}
+"""As charts call them."""
+
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from PIL.Image import Image
 
     from limner.evaluation.probing import Sensitivity, Trial
@@ -64,6 +71,7 @@ if TYPE_CHECKING:
 )
 @click.option("--overwrite", is_flag=True, help="Replace results that exist.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout.")
+@charts_option
 @click.pass_context
 def probe(ctx: click.Context, /, **given: Any) -> None:
     """How far an answer hangs on its prompt: mean, spread, and the worst case's picture.
@@ -78,6 +86,7 @@ def probe(ctx: click.Context, /, **given: Any) -> None:
         raise OptionError(f"probe looks at one object's prompt; {len(objects)} were given.")
     check_detecting(given, objects)
     out = _place(given)
+    check_charts(given, (CHART,))
     opener = Opener(max_pixels=100_000_000)
     opened = opener.open(given["image"])
     source = Source(opened.image, opened.digest, str(given["image"]), opened.notes)
@@ -88,6 +97,21 @@ def probe(ctx: click.Context, /, **given: Any) -> None:
     else:
         found, worst = _outlined(given, source, prompt, finding, session, opener)
     _write(given, out, found, worst, models_used(session, "detect", "segment", "inpaint", "encode"))
+    if given["charts"]:
+        draw_charts(given, {CHART: _chart(given["image"].name, found)})
+
+
+def _chart(name: str, found: Sensitivity) -> Figure:
+    from limner.evaluation.prompt_charts import trial_dots
+
+    return trial_dots(
+        {trial.how: trial.value for trial in found.trials},
+        score=f"{MEASURES[found.measure]} with {found.against}",
+        asked=found.asked,
+        higher_is_better=found.higher_is_better,
+        most=1.0 if found.measure == "iou" else None,
+        title=f"{name}: mean {found.mean:.3f}, spread {found.spread:.3f}",
+    )
 
 
 def _place(given: dict[str, Any]) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.keeping import opened_store, store_option
+from limner.cli.keeping import listed_rows, opened_store, store_option
 from limner.cli.runs_again import compare, export, replay
 from limner.cli.say import aligned, say
 from limner.errors import OptionError, StoreError
@@ -43,6 +43,8 @@ def runs() -> None:
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs that ended so.")
 @click.option("--model", help="Only runs in which this model took part.")
 @click.option("--tag", help="Only runs with this tag.")
+@click.option("--suite", metavar="ID", help="Only runs of this eval; a beginning will do.")
+@click.option("--sweep", metavar="ID", help="Only runs of this sweep; a beginning will do.")
 @click.option("--since", metavar="WHEN", help="Only later ones: 30m, 2h, 3d, 2w, or 2026-11-25.")
 @click.option(
     "--limit",
@@ -58,6 +60,8 @@ def list_runs(
     status: str | None,
     model: str | None,
     tag: str | None,
+    suite: str | None,
+    sweep: str | None,
     since: str | None,
     limit: int,
     as_json: bool,
@@ -67,8 +71,8 @@ def list_runs(
     from limner.runs.entries import Wanted
 
     after = parse_since(since, datetime.now(UTC)) if since is not None else None
-    wanted = Wanted(verb, status, model, tag, after, limit)
-    found = opened_store(store).rows(wanted)
+    wanted = Wanted(verb, status, model, tag, after, limit, sweep, suite)
+    found = listed_rows(store, wanted)
     if as_json:
         for row in found:
             say(json.dumps(row.to_dict()))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from limner.errors import InputError, OptionError
 
 if TYPE_CHECKING:
+    from limner.evaluation.coco import IouType
     from limner.evaluation.datasets import Dataset
+    from limner.evaluation.matching import Matched
 
 
 def own_rows(data: Dataset, predictions: Path, classes: Sequence[str]) -> Sequence[dict[str, Any]]:
@@ -30,6 +32,13 @@ def own_rows(data: Dataset, predictions: Path, classes: Sequence[str]) -> Sequen
     if classes:
         rows = [row for row in rows if row.get("category_id") in data.category_ids]
     return rows
+
+
+def matched_of(data: Dataset, rows: Sequence[dict[str, Any]], kind: IouType) -> list[Matched]:
+    """The results of each class by name, right or wrong at IoU 0.5."""
+    from limner.evaluation.matching import matched
+
+    return matched(data.truth, rows, kind, dict(zip(data.category_ids, data.names, strict=True)))
 
 
 def check_either(given: dict[str, Any], predictions: Path | None, of_model: Sequence[str]) -> None:

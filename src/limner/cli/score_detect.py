@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.charting import RANKED, charts_option, check_charts, draw_charts, ranked_charts
 from limner.cli.find import session_of
 from limner.cli.flags import flags, typed
 from limner.cli.measuring import (
@@ -19,7 +20,7 @@ from limner.cli.measuring import (
     report_options,
 )
 from limner.cli.say import progress
-from limner.cli.score_data import check_either, own_rows, report
+from limner.cli.score_data import check_either, matched_of, own_rows, report
 from limner.errors import OptionError
 from limner.options import DetectOptions
 
@@ -48,6 +49,7 @@ PROTOCOLS = ("coco", "lvis", "d3")
 @flags(DetectOptions, leave_out=frozenset({"phrase_thresholds"}))
 @model_options("detector")
 @report_options
+@charts_option
 def detect(**given: Any) -> None:
     """Boxes against labelled boxes: average precision.
 
@@ -57,6 +59,9 @@ def detect(**given: Any) -> None:
     from limner import evaluation
 
     check_report(given)
+    if given["charts"] and given["protocol"] != "coco":
+        raise OptionError("--charts draws what COCO's protocol counts: leave --protocol out.")
+    check_charts(given, RANKED)
     predictions: Path | None = given["predictions"]
     check_either(given, predictions, ("detector", *DetectOptions.__dataclass_fields__))
     if given["protocol"] == "d3":
@@ -79,6 +84,8 @@ def detect(**given: Any) -> None:
     judge = evaluation.evaluate_lvis if given["protocol"] == "lvis" else evaluation.evaluate
     scores = judge(data.truth, rows, "bbox")
     finish(given, report("score detect", given, data, models, scores.to_dict()))
+    if given["charts"]:
+        draw_charts(given, ranked_charts(matched_of(data, rows, "bbox"), given["threshold"]))
 
 
 def found_boxes(data: Dataset, session: Session, options: DetectOptions) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.charting import RANKED, charts_option, check_charts, draw_charts, ranked_charts
 from limner.cli.find import session_of
 from limner.cli.measuring import (
     check_report,
@@ -21,7 +22,7 @@ from limner.cli.measuring import (
 )
 from limner.cli.objects import Opener
 from limner.cli.say import progress
-from limner.cli.score_data import check_either, own_rows, report
+from limner.cli.score_data import check_either, matched_of, own_rows, report
 from limner.errors import OptionError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from limner.evaluation.segmenting import Named
     from limner.prompts import VisualPrompt
     from limner.session import Session
+
+CLICKS = "clicks"
+"""The chart of ``--clicks``."""
 
 NOC_AT = (0.85, 0.9)
 """IoUs that the published NoC tables ask for."""
@@ -56,6 +60,7 @@ NOC_AT = (0.85, 0.9)
 )
 @model_options("detector", "segmenter")
 @report_options
+@charts_option
 def segment(**given: Any) -> None:
     """Outlines against labelled masks: IoU, boundary F, average precision, clicks.
 
@@ -67,6 +72,13 @@ def segment(**given: Any) -> None:
     check_either(given, predictions, ("prompt", "clicks", "detector", "segmenter"))
     if given["prompt"] and given["clicks"]:
         raise OptionError("--clicks has its own prompts, the clicks: give it or --prompt.")
+    by_folder = predictions is not None and predictions.is_dir()
+    if given["charts"] and (by_folder or given["prompt"] in ("box", "point")):
+        raise OptionError(
+            "--charts draws clicks, or answers that have scores: those to words (--prompt text) or "
+            "of a result file."
+        )
+    check_charts(given, (CLICKS,) if given["clicks"] else RANKED)
     data = read_data(given, "segm")
     if given["clicks"]:
         _score_clicks(given, data)
@@ -77,7 +89,7 @@ def segment(**given: Any) -> None:
         answers = _by_model(data, session, prompt)
         used = partial(models_used, session, *tasks)
         _finish(given, data, answers, used, ranked=by_words, in_order=not by_words)
-    elif predictions.is_dir():
+    elif by_folder:
         _finish(given, data, _by_folder(data, predictions), list, ranked=False)
     else:
         rows = own_rows(data, predictions, given["classes"])
@@ -114,6 +126,8 @@ def _finish(
         scores |= evaluate(data.truth, found_rows, "segm").to_dict()
     listed = [score.to_dict() for score in objects]
     finish(given, report("score segment", given, data, models(), scores, rows=listed))
+    if given["charts"]:
+        draw_charts(given, ranked_charts(matched_of(data, found_rows, "segm")))
 
 
 def _by_folder(data: Dataset, folder: Path) -> Answers:
@@ -190,6 +204,7 @@ def _score_clicks(given: dict[str, Any], data: Dataset) -> None:
     from statistics import mean
 
     from limner.evaluation import noc
+    from limner.evaluation.charts import click_curves
     from limner.session import Source
 
     session, limit = session_of(given), given["clicks"]
@@ -212,6 +227,11 @@ def _score_clicks(given: dict[str, Any], data: Dataset) -> None:
         scores[f"mIoU@{k}"] = mean(ious[min(k, len(ious)) - 1] for ious in curves)
     models = models_used(session, "segment")
     finish(given, report("score segment", given, data, models, scores, rows=rows))
+    if given["charts"]:
+        named = models[0]["name"] if models else "clicks"
+        title = f"IoU after each click, {len(rows)} objects"
+        figure = click_curves({named: curves}, limit=limit, targets=NOC_AT, title=title)
+        draw_charts(given, {CLICKS: figure})
 
 
 def _clicked(session: Session, source: Any, thing: TrueObject, limit: int) -> list[float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.charting import charts_option, check_charts, draw_charts, file_stem
 from limner.cli.find import session_of
 from limner.cli.measuring import (
     check_report,
@@ -25,6 +26,8 @@ from limner.errors import InputError
 from limner.options import DetectOptions
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from limner.evaluation.datasets import Dataset
     from limner.evaluation.tuning import Evidence, Tuned
     from limner.session import Session
@@ -46,6 +49,7 @@ MOST_BOXES = 1000
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @model_options("detector")
 @report_options
+@charts_option
 def tune(**given: Any) -> None:
     """The threshold for each phrase, with how sure it is, from ten or fewer labelled pictures.
 
@@ -59,6 +63,7 @@ def tune(**given: Any) -> None:
     phrases = data.present
     if not phrases:
         raise InputError(f"{data.source} labels no object: there is nothing to tune on.")
+    check_charts(given, [_chart_name(k, phrase) for k, phrase in enumerate(phrases)])
     session = session_of(given)
     seen = _evidence(data, session, phrases, given["least_iou"])
     tuned = [
@@ -70,6 +75,30 @@ def tune(**given: Any) -> None:
     write_report(given, made)
     if not given["as_json"]:
         _print(tuned)
+    if given["charts"]:
+        draw_charts(
+            given,
+            {
+                _chart_name(k, one.phrase): _chart(one, seen[one.phrase])
+                for k, one in enumerate(tuned)
+            },
+        )
+
+
+def _chart_name(k: int, phrase: str) -> str:
+    """Numbered: two phrases may be one as a file's name."""
+    return f"threshold-{k + 1}-{file_stem(phrase)}"
+
+
+def _chart(one: Tuned, seen: list[Evidence]) -> Figure:
+    from limner.evaluation.prompt_charts import threshold_curves
+    from limner.evaluation.tuning import scores_by_threshold
+
+    thresholds, scores = scores_by_threshold(seen)
+    span = (one.low, one.high) if one.low is not None and one.high is not None else None
+    objects = f"{one.objects} object{'' if one.objects == 1 else 's'}"
+    title = f"{one.phrase}: {objects} in {one.images} picture{'' if one.images == 1 else 's'}"
+    return threshold_curves(thresholds, scores, chosen=one.threshold, span=span, title=title)
 
 
 def _evidence(

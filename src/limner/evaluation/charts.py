@@ -103,7 +103,7 @@ def score_curves(
     if any(words):
         axes.set_xticks(range(len(names)), names)
     axes.margins(x=0.03, y=0.12)
-    _freeze(axes)
+    freeze(axes)
     label_ends(figure, axes, labels)
     return figure
 
@@ -136,7 +136,7 @@ def precision_recall(
             recalls[-1], precisions[-1], MARKERS[k % len(MARKERS)], color=colour, clip_on=False
         )
         labels.append((name, recalls[-1], precisions[-1], colour))
-    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set(xlim=(0, 1.03), ylim=(0, 1.02))  # names begin beside a mark at 1
     label_ends(figure, axes, labels)
     return figure
 
@@ -205,7 +205,10 @@ def confidence_histogram(
                                 1.45 * max(int(up.max()), 0.25 * tallest)))  # fmt: skip
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):g}"))
-    texts = [f"{len(hits)} hits", f"{len(misses)} misses"]
+    texts = [
+        f"{len(hits)} hit{'' if len(hits) == 1 else 's'}",
+        f"{len(misses)} miss{'' if len(misses) == 1 else 'es'}",
+    ]
     if threshold is not None:
         axes.axvline(threshold, color="#222222", linewidth=1, linestyle=(0, (4, 3)))
         kept = [sum(score >= threshold for score in part) for part in (hits, misses)]
@@ -262,7 +265,7 @@ def click_curves(
         axes.plot(clicks, mean, color=colour, marker=MARKERS[k % len(MARKERS)], markersize=4)
         least = min(least, float(low.min()), float(mean.min()))
         labels.append((name, float(limit), float(mean[-1]), colour))
-    axes.set(xlim=(0.6, 1.02 * limit), ylim=(max(0.0, math.floor(least * 10) / 10), 1.0))
+    axes.set(xlim=(0.6, 1.02 * limit), ylim=(min(max(0.0, math.floor(least * 10) / 10), 0.9), 1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for target in targets:
         axes.axhline(target, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -272,7 +275,7 @@ def click_curves(
     return figure
 
 
-def _freeze(axes: Axes) -> None:
+def freeze(axes: Axes) -> None:
     """Make the limits that matplotlib chose final, before labels are placed by them."""
     axes.autoscale_view()
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())

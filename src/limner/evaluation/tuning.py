@@ -134,6 +134,27 @@ def best_threshold(images: Sequence[Evidence]) -> tuple[float | None, float]:
     return float((scores[cut] + following[cut]) / 2), float(f1[cut])
 
 
+def scores_by_threshold(
+    images: Sequence[Evidence],
+) -> tuple[list[float], dict[str, list[float | None]]]:
+    """F1, precision and recall at every score that was found, rising, and a little above them all.
+
+    They hold down to the threshold before. Precision is None where no box is left.
+    """
+    found = sorted({score for image in images for score in image.scores})
+    above = min(1.1 * found[-1] + 0.01, 1.0) if found else 1.0
+    thresholds = [0.0, *found, *([above] if not found or above > found[-1] else [])]
+    objects = sum(image.objects for image in images)
+    told: dict[str, list[float | None]] = {"F1": [], "precision": [], "recall": []}
+    for threshold in thresholds:
+        pairs = [counts(image, threshold) for image in images]
+        right, kept = (sum(column) for column in zip(*pairs, strict=True))
+        told["F1"].append(2 * right / (kept + objects) if kept + objects else None)
+        told["precision"].append(right / kept if kept else None)
+        told["recall"].append(right / objects if objects else None)
+    return thresholds, told
+
+
 def counts(image: Evidence, threshold: float) -> tuple[int, int]:
     """(right boxes, boxes) that reach the threshold."""
     kept = [hit for score, hit in zip(image.scores, image.right, strict=True) if score >= threshold]

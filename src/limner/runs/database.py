@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from limner.errors import MissingExtra, StoreError
+from limner.runs.entries import VERSIONS
 from limner.runs.location import Location
-from limner.runs.schema import VERSIONS
 
 BUSY_SECONDS = 20.0
 _MIGRATION_LOCK = 0x6C696D6E6572  # "limner": PostgreSQL's advisory locks are numbers

@@ -14,6 +14,9 @@ STATUSES = (RUNNING, DONE, FAILED, DIED)
 """``died`` is never stored, because a dead process can't say so: it is seen when a run is
 read whose process is gone."""
 
+VERSIONS = ("0001", "0002")
+"""Every version that a store ever had, oldest first; the last one is what this limner writes."""
+
 INPUT, EXEMPLAR, BACKDROP = "input", "exemplar", "backdrop"
 PICTURE, MASK, COCO = "picture", "mask", "coco"
 """Roles of a run's files: the first three went in, the others came out."""
@@ -179,3 +182,7 @@ class Wanted:
     since: str | None = None
     """An instant as stored: UTC, ISO 8601 with microseconds."""
     limit: int | None = 20
+    sweep: str | None = None
+    """The beginning of a sweep's id."""
+    suite: str | None = None
+    """The beginning of an eval's id."""

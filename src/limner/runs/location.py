@@ -16,12 +16,21 @@ _POSTGRES = ("postgres://", "postgresql://")
 class Location:
     """A database and the place of the files that its runs name."""
 
-    url: str
-    """For SQLAlchemy."""
+    named: str
+    """The database's URL; empty where a file was named."""
     files: str
     """A folder, or an fsspec URL."""
     database: Path | None = None
     """SQLite's file."""
+
+    @property
+    def url(self) -> str:
+        """For SQLAlchemy, which isn't imported before."""
+        if self.named or self.database is None:
+            return self.named
+        from sqlalchemy.engine import URL
+
+        return URL.create("sqlite", database=str(self.database)).render_as_string()
 
     @property
     def shown(self) -> str:
@@ -49,7 +58,7 @@ def locate(store: str | Path | None = None, files: str | Path | None = None) -> 
     if "://" not in text:
         path = Path(text).expanduser().absolute()
         database = path if path.suffix.lower() in _SUFFIXES else path / "runs.db"
-        return Location(_sqlite(database), _files(files, database.parent), database)
+        return Location("", _files(files, database.parent), database)
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -79,12 +88,6 @@ def locate(store: str | Path | None = None, files: str | Path | None = None) -> 
         _files(files, database.parent),
         database,
     )
-
-
-def _sqlite(database: Path) -> str:
-    from sqlalchemy.engine import URL
-
-    return URL.create("sqlite", database=str(database)).render_as_string()
 
 
 def _files(files: str | Path | None, folder: Path) -> str:

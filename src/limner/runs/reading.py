@@ -4,55 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from limner.runs.entries import DIED, RUNNING, Entry, KeptFile, Labels, Note, Row, Wanted
-from limner.runs.process import Process, has_died
+from limner.runs.entries import Entry, KeptFile, Labels, Note
+from limner.runs.listing import CHUNK, Execute, row_of
 from limner.runs.schema import run_files, run_models, run_notes, run_tags, runs
 
-CHUNK = 500
-"""Ids asked for at once: databases limit the values of one statement."""
 
-_LISTED = tuple(
-    runs.c[name]
-    for name in (
-        "id", "started", "verb", "status", "words", "input_path", "seconds", "seed", "rating",
-        "host", "pid", "process_started",
-    )
-)  # fmt: skip
+def executing(connection: sa.Connection) -> Execute:
+    """What ``listing`` asks, over SQLAlchemy."""
 
+    def execute(query: str, values: Mapping[str, Any]) -> Iterable[Any]:
+        return connection.execute(sa.text(query), values).mappings()
 
-def listed(connection: sa.Connection, wanted: Wanted) -> list[Row]:
-    """The runs that are wanted, newest first."""
-    query = sa.select(*_LISTED).order_by(runs.c.started.desc(), runs.c.id.desc())
-    if wanted.verb is not None:
-        query = query.where(runs.c.verb == wanted.verb)
-    if wanted.status is not None:
-        stored = RUNNING if wanted.status == DIED else wanted.status
-        query = query.where(runs.c.status == stored)
-    if wanted.since is not None:
-        query = query.where(runs.c.started >= wanted.since)
-    for table, column, value in (
-        (run_models, "name", wanted.model),
-        (run_tags, "tag", wanted.tag),
-    ):
-        if value is not None:
-            query = query.where(
-                sa.exists().where(table.c.run_id == runs.c.id, table.c[column] == value)
-            )
-    # Only this machine knows whether a run going on has died: there the limit counts afterwards.
-    counts_here = wanted.status in (RUNNING, DIED)
-    if wanted.limit is not None and not counts_here:
-        query = query.limit(wanted.limit)
-    found = list(connection.execute(query).mappings())
-    if counts_here:
-        found = [row for row in found if _status(row) == wanted.status][: wanted.limit]
-    models = _grouped(connection, run_models, "name", [row["id"] for row in found], "position")
-    tags = _grouped(connection, run_tags, "tag", [row["id"] for row in found], "tag")
-    return [_row(row, models, tags) for row in found]
+    return execute
 
 
 def entries_of(connection: sa.Connection, ids: Sequence[str]) -> list[Entry]:
@@ -83,7 +51,7 @@ def _entry(
     notes: tuple[Note, ...],
 ) -> Entry:
     return Entry(
-        row=_row(row, models, tags),
+        row=row_of(row, models, tags),
         job=row["job"],
         asked=json.loads(row["asked"]),
         record=json.loads(row["record"]) if row["record"] else {},
@@ -99,29 +67,6 @@ def _entry(
         places=tuple(json.loads(row["places"] or "[]")),
         notes=notes,
     )
-
-
-def _row(row: Any, models: dict[str, tuple[str, ...]], tags: dict[str, tuple[str, ...]]) -> Row:
-    return Row(
-        id=row["id"],
-        started=row["started"],
-        verb=row["verb"],
-        status=_status(row),
-        words=row["words"],
-        input_path=row["input_path"],
-        seconds=row["seconds"],
-        seed=row["seed"],
-        rating=row["rating"],
-        models=models.get(row["id"], ()),
-        tags=tags.get(row["id"], ()),
-    )
-
-
-def _status(row: Any) -> str:
-    if row["status"] != RUNNING:
-        return cast(str, row["status"])
-    process = Process(row["host"], row["pid"], row["process_started"])
-    return DIED if has_died(process) else RUNNING
 
 
 def _of(

@@ -20,9 +20,6 @@ from sqlalchemy import (
     Text,
 )
 
-VERSIONS = ("0001", "0002")
-"""Every version that a store ever had, oldest first; the last one is what this limner writes."""
-
 metadata = MetaData()
 
 runs = Table(

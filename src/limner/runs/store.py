@@ -31,9 +31,10 @@ from limner.runs.entries import (
     Row,
     Wanted,
 )
+from limner.runs.listing import listed
 from limner.runs.location import Location, locate
 from limner.runs.process import this_process
-from limner.runs.reading import entries_of, listed
+from limner.runs.reading import entries_of, executing
 from limner.runs.schema import run_files, run_models, run_notes, run_tags, runs
 
 LARGEST_INPUT = 64_000_000
@@ -159,7 +160,7 @@ class Store:
     def rows(self, wanted: Wanted | None = None) -> list[Row]:
         """Rows of the runs that are wanted, newest first."""
         with self.database.reading() as connection:
-            return listed(connection, wanted or Wanted())
+            return listed(executing(connection), wanted or Wanted())
 
     def get(self, name: str) -> Entry:
         """One run by its id, the beginning of its id, or ``latest``, ``latest~1``, …

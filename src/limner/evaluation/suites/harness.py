@@ -39,6 +39,7 @@ def run_suite(
     workers: int = 1,
     resume: bool = False,
     retry_errors: bool = False,
+    eval_id: str = "",
     on_result: OnResult | None = None,
 ) -> list[CellResult]:
     """Every cell's result, in the suite's order.
@@ -48,12 +49,13 @@ def run_suite(
         workers: processes; with 1 the work is done in this one.
         resume: keep what the journal has, and do the rest.
         retry_errors: the same, but do the cells with errors again.
+        eval_id: what the journal notes of who was begun; see ``archive``.
 
     Raises:
         OutputError: the folder can't be written, or another process works on it.
     """
     tell = on_result or (lambda result, kept: None)
-    with journal(folder, keep=resume or retry_errors) as book:
+    with journal(folder, keep=resume or retry_errors, eval_id=eval_id) as book:
         done = {
             key: result
             for key, result in book.found.items()
@@ -74,18 +76,20 @@ def run_suite(
 
 def work(answerer: Answerer, cell: Cell, pictures: Path) -> CellResult:
     """One cell: whatever goes wrong with it becomes its own error."""
+    run = ""
     try:
         outcome = answerer.answer(cell)
+        run = outcome.run
         judged = [judge(outcome, cell, each, answerer) for each in cell.case.assertions]
         name = f"{cell.key[:24]}.jpg"
         write_atomic(pictures / name, drawn(outcome), overwrite=True)
         return judged_result(cell, outcome, judged, name)
     except LimnerError as error:
-        return broken_result(cell, str(error))
+        return broken_result(cell, str(error), run)
     except MemoryError:
-        return broken_result(cell, "Memory ran out.")
+        return broken_result(cell, "Memory ran out.", run)
     except Exception as error:  # a model's own: the other cells are tested all the same
-        return broken_result(cell, f"{type(error).__name__}: {error}")
+        return broken_result(cell, f"{type(error).__name__}: {error}", run)
 
 
 def drawn(outcome: Outcome) -> bytes:

@@ -15,10 +15,13 @@ from typing import IO
 
 from limner.errors import OutputError
 from limner.evaluation.suites.results import CellResult
+from limner.saving import write_atomic
 
 CELLS = "cells.jsonl"
 PICTURES = "pictures"
 LOCK = "lock"
+BEGUN = "begun"
+"""The file that holds the id of the eval that was begun last."""
 
 
 class Journal:
@@ -27,18 +30,20 @@ class Journal:
     Args:
         folder: made if need be.
         keep: go on from what stands there; otherwise that is removed.
+        eval_id: of the eval that begins; empty: it has none.
 
     Raises:
         OutputError: the folder can't be written.
     """
 
-    def __init__(self, folder: Path, *, keep: bool) -> None:
+    def __init__(self, folder: Path, *, keep: bool, eval_id: str = "") -> None:
         self.folder = folder
         self.pictures.mkdir(parents=True, exist_ok=True)
         path = folder / CELLS
         if not keep:
             for old in (path, *self.pictures.glob("*.jpg")):
                 old.unlink(missing_ok=True)
+        write_atomic(folder / BEGUN, eval_id, overwrite=True)
         content = path.read_bytes() if path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         self.found = results_in(whole)
@@ -60,7 +65,7 @@ class Journal:
 
 
 @contextmanager
-def journal(folder: Path, *, keep: bool) -> Iterator[Journal]:
+def journal(folder: Path, *, keep: bool, eval_id: str = "") -> Iterator[Journal]:
     """An open journal that nobody else writes to.
 
     Raises:
@@ -72,7 +77,7 @@ def journal(folder: Path, *, keep: bool) -> Iterator[Journal]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, timeout=0)
         with lock:
-            opened = Journal(folder, keep=keep)
+            opened = Journal(folder, keep=keep, eval_id=eval_id)
             try:
                 yield opened
             finally:
@@ -83,6 +88,14 @@ def journal(folder: Path, *, keep: bool) -> Iterator[Journal]:
         ) from None
     except OSError as error:
         raise OutputError(f"{folder} can't be written: {error.strerror or error}.") from error
+
+
+def begun(folder: Path) -> str:
+    """The id of the eval that was begun last in a folder; empty where none was."""
+    try:
+        return (folder / BEGUN).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def results_in(lines: bytes) -> dict[str, CellResult]:

@@ -13,6 +13,7 @@ from string import Template
 from typing import Any
 
 from limner.evaluation.suites.measures import gigabytes
+from limner.evaluation.suites.plots import charts_of, column_of, graded
 from limner.evaluation.suites.results import ERROR, FAIL, PASS
 from limner.evaluation.suites.suite import OWN
 
@@ -20,6 +21,9 @@ FRAME = Path(__file__).parent / "matrix.html"
 
 MARKS = {PASS: "✓", FAIL: "✗", ERROR: "!"}
 WORDS = {PASS: "pass", FAIL: "fail", ERROR: "error"}
+
+RUN_SHOWN = 8
+"""Letters of a run's id, as lists show it."""
 
 Cell = Mapping[str, Any]
 
@@ -32,11 +36,11 @@ def report_html(report: Mapping[str, Any], pictures: Path) -> str:
         pictures: the folder that the cells' pictures lie in.
     """
     cells: Sequence[Cell] = report["cells"]
-    columns = list(dict.fromkeys(map(_column, cells)))
+    columns = list(dict.fromkeys(map(column_of, cells)))
     rows = list(dict.fromkeys(cell["case"] for cell in cells))
     at: dict[tuple[str, tuple[str, str, str]], list[Cell]] = {}
     for cell in cells:
-        at.setdefault((cell["case"], _column(cell)), []).append(cell)
+        at.setdefault((cell["case"], column_of(cell)), []).append(cell)
     title = report["description"] or Path(report["suite"]).name
     body = [
         _row(case, [at.get((case, column), []) for column in columns], pictures) for case in rows
@@ -46,21 +50,20 @@ def report_html(report: Mapping[str, Any], pictures: Path) -> str:
         suite=html.escape(report["suite"]),
         summary=_summary(report),
         baseline=_baseline(report.get("baseline")),
+        charts=charts_of(cells),
         heads="".join(
-            _head(column, [cell for cell in cells if _column(cell) == column]) for column in columns
+            _head(column, [cell for cell in cells if column_of(cell) == column])
+            for column in columns
         ),
         rows="\n".join(body),
         made=html.escape(
-            f"limner {report['limner']}, {report['created'].replace('T', ' ')[:16]} UTC"
+            f"Eval {report['id']}, limner {report['limner']}, "
+            f"{report['created'].replace('T', ' ')[:16]} UTC"
         ),
         different=sum('data-different="1"' in row for row in body),
         failing=sum('data-failing="1"' in row for row in body),
         every=len(rows),
     )
-
-
-def _column(cell: Cell) -> tuple[str, str, str]:
-    return cell["prompt"], cell["models"], cell["settings"]
 
 
 def _summary(report: Mapping[str, Any]) -> str:
@@ -105,8 +108,7 @@ def _means(cells: Sequence[Cell]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for cell in cells:
         for verdict in cell["verdicts"]:
-            graded = not verdict["unit"] and verdict["type"] not in ("count", "python")
-            if graded and verdict["measured"] is not None and "detected" not in verdict["type"]:
+            if graded(verdict):
                 found.setdefault(verdict["type"].removeprefix("not-"), []).append(
                     verdict["measured"]
                 )
@@ -145,6 +147,9 @@ def _try(cell: Cell, pictures: Path) -> str:
         facts.append(f"<span>{cell['found']} found</span>")
     if cell["repeat"]:
         facts.append(f"<span>#{cell['repeat'] + 1}</span>")
+    if cell["run"]:
+        run = html.escape(cell["run"])
+        facts.append(f'<span title="limner runs show {run}">run {run[:RUN_SHOWN]}</span>')
     asked = f'<p class="asked">{html.escape(cell["asked"])}</p>'
     said = "".join(map(_verdict, cell["verdicts"]))
     if cell["error"]:

@@ -24,12 +24,18 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 
 CSV_COLUMNS = (
     "case", "prompt", "models", "settings", "repeat", "status", "score", "found", "seconds",
-    "peak_bytes", "error",
+    "peak_bytes", "error", "run",
 )  # fmt: skip
 
 
-def report_of(suite: Suite, results: Sequence[CellResult]) -> dict[str, Any]:
-    """All that a report says, as JSON values; ``cells`` in the suite's order."""
+def report_of(
+    suite: Suite, results: Sequence[CellResult], *, eval_id: str = "", filtered: bool = False
+) -> dict[str, Any]:
+    """All that a report says, as JSON values; ``cells`` in the suite's order.
+
+    Args:
+        filtered: the suite has more cells than were asked for.
+    """
     cells = []
     for cell, result in zip(suite.cells, results, strict=True):
         prompt, models, settings = cell.column
@@ -43,6 +49,7 @@ def report_of(suite: Suite, results: Sequence[CellResult]) -> dict[str, Any]:
                 "verb": cell.ask.verb,
                 "models": models,
                 "settings": settings,
+                "set": dict(cell.setting.values),
                 "repeat": cell.repeat,
                 "threshold": cell.case.threshold,
                 "answered": list(result.models),
@@ -53,6 +60,8 @@ def report_of(suite: Suite, results: Sequence[CellResult]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "limner": __version__,
+        "id": eval_id,
+        "filtered": filtered,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "suite": str(suite.path),
         "description": suite.description,

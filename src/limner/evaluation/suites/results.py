@@ -82,9 +82,10 @@ def judged_result(
     )
 
 
-def broken_result(cell: Cell, sentence: str) -> CellResult:
+def broken_result(cell: Cell, sentence: str, run: str = "") -> CellResult:
     """The result of a cell that could not be answered or judged."""
-    return CellResult(key=cell.key, name=cell.name, status=ERROR, error=" ".join(sentence.split()))
+    said = " ".join(sentence.split())
+    return CellResult(key=cell.key, name=cell.name, status=ERROR, error=said, run=run)
 
 
 def counts(results: Sequence[CellResult]) -> dict[str, int]:
