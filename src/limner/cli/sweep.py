@@ -168,6 +168,7 @@ def write_all(recipe: Recipe, swept: Swept, state: State, folder: Path) -> list[
     from limner.evaluation.drawing import save_chart
     from limner.evaluation.suites.journal import PICTURES
     from limner.evaluation.sweeps import pages, tables
+    from limner.evaluation.sweeps.running import keep_inputs
     from limner.evaluation.sweeps.sheets import curves, sheets
     from limner.saving import save_image, write_atomic
 
@@ -178,17 +179,17 @@ def write_all(recipe: Recipe, swept: Swept, state: State, folder: Path) -> list[
     for old in folder.glob("sheet*.png"):
         if old not in written:
             old.unlink()
-    figure, drawn = curves(recipe, swept), ""
+    figure = curves(recipe, swept)
     for path in (folder / "curves.png", folder / "curves.svg"):
         if figure is None:
             path.unlink(missing_ok=True)
         else:
             save_chart(figure, path, overwrite=True)
-            drawn = path.read_text(encoding="utf-8") if path.suffix == ".svg" else drawn
+    keep_inputs(recipe, folder / PICTURES)
     report = tables.report_of(recipe, swept, state)
     write_atomic(folder / "results.json", tables.report_json(report), overwrite=True)
     write_atomic(folder / "results.csv", tables.report_csv(report), overwrite=True)
-    page = pages.page(report, folder / PICTURES, drawn, _commands(recipe, swept))
+    page = pages.page(report, folder / PICTURES, _commands(recipe, swept))
     write_atomic(folder / "index.html", page, overwrite=True)
     return written
 

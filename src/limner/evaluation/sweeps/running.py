@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from limner.errors import StoreError
+from limner.errors import ImageError, StoreError
 from limner.evaluation.suites.harness import Bench, Make, OnResult, bench, small_jpeg
 from limner.evaluation.suites.outcome import Outcome
 from limner.evaluation.suites.results import ERROR, CellResult
@@ -15,6 +16,7 @@ from limner.evaluation.sweeps.objectives import MAX, RATING
 from limner.evaluation.sweeps.recipe import Point, Recipe
 from limner.evaluation.sweeps.searching import Trial, searcher_of
 from limner.evaluation.sweeps.state import State
+from limner.images import open_image
 from limner.overlay import overlay
 from limner.saving import save_image, write_atomic
 
@@ -180,3 +182,12 @@ def keep_whole(outcome: Outcome, path: Path) -> str:
     small = path.with_suffix(".jpg")  # last: where it lies, the other does
     write_atomic(small, small_jpeg(picture), overwrite=True)
     return small.name
+
+
+def keep_inputs(recipe: Recipe, pictures: Path) -> None:
+    """What was there before, for the page: ``input-0.png``, ``input-0.jpg``, …, one a picture."""
+    for k, case in enumerate(recipe.cases):
+        with suppress(ImageError):  # its cells have said so
+            picture = open_image(case.image).image
+            save_image(picture, pictures / f"input-{k}.png", overwrite=True)
+            write_atomic(pictures / f"input-{k}.jpg", small_jpeg(picture), overwrite=True)

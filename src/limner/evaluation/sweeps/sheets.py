@@ -183,7 +183,7 @@ def curves(recipe: Recipe, swept: Swept) -> Figure | None:
     lines: dict[str, dict[Setting, list[float]]] = {}
     for each in scored:
         name = f"{second.title} {each.point[1].label}" if second else objective
-        x = float(each.point[0].plain) if first.is_ordered else each.point[0].label
+        x = each.point[0].plain if first.is_ordered else each.point[0].label
         lines.setdefault(name, {}).setdefault(x, []).append(each.score or 0.0)
     return score_curves(
         [Curve.of(name, by_x) for name, by_x in lines.items()],
