@@ -138,7 +138,8 @@ def _state(folder: Path, recipe: Recipe, given: dict[str, Any]) -> State:
             f"{folder} holds a sweep already: --resume goes on with it, --overwrite begins anew."
         )
     if not given["overwrite"] and any(
-        not path.name.startswith(".limner-") for path in (folder.glob("*") if folder.exists() else ())
+        not path.name.startswith(".limner-")
+        for path in (folder.glob("*") if folder.exists() else ())
     ):
         raise OutputError(
             f"{folder} holds other things: name a new folder with --out, or --overwrite to write "
@@ -199,9 +200,7 @@ def _commands(recipe: Recipe, swept: Swept) -> dict[str, str]:
     from limner.cli.sweep_again import command_of
 
     return {
-        cell.key: command_of(cell)
-        for tried in swept.tried
-        for cell in recipe.cells(tried.point)
+        cell.key: command_of(cell) for tried in swept.tried for cell in recipe.cells(tried.point)
     }
 
 

@@ -21,7 +21,7 @@ _GAP = 6
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: its picture, what it scored, and a note: why there is no picture, or how it was made."""
+    """One run: its picture, what it scored, and a note: why there is none, or how it was made."""
 
     picture: Image.Image | None
     score: float | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.errors import RecipeError
@@ -96,9 +96,7 @@ scalars = st.one_of(
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3)),
     max_leaves=8,
 )
 
@@ -122,6 +120,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(words, values, max_size=5), st.sampled_from(["", " ", "\t "]))
 def test_any_document_reads_as_tomllib_reads_it(document: dict[str, Any], gap: str) -> None:
     text = "".join(

@@ -1,4 +1,4 @@
-"""What is varied: ``[sweep]`` as axes, each with its values, or with a span to draw numbers from."""
+"""What is varied: ``[sweep]`` as axes, each with its values or a span to draw numbers from."""
 
 from __future__ import annotations
 
@@ -167,5 +167,3 @@ def _flag(entry: Mapping[str, Spot]) -> bool:
     if not isinstance(said, bool):
         entry["log"].fail(f"log is true or false, got {entry['log'].kind}.")
     return said
-
-

@@ -1,4 +1,4 @@
-"""What a sweep's settings are scored by: one table, from an objective's name to how it is measured."""
+"""What settings are scored by: one table, from an objective's name to how it is measured."""
 
 from __future__ import annotations
 

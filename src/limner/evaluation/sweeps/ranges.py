@@ -61,27 +61,32 @@ class Span:
         """
         if self.log:
             raise OptionError("A range with log = true takes a count, not a step.")
-        if not 0 < step <= self.high - self.low:
-            raise OptionError(
-                f"A step is above 0 and at most {rounded(self.high - self.low):g}; got {step:g}."
-            )
+        length = rounded(self.high - self.low)  # 0.3 - 0.2 is a little less than 0.1
+        if not 0 < step <= length:
+            raise OptionError(f"A step is above 0 and at most {length:g}; got {step:g}.")
         if self.whole and step != int(step):
             raise OptionError(f"Whole numbers go by whole steps; got {step:g}.")
-        count = math.floor((self.high - self.low) / step * (1 + 1e-9)) + 1
+        count = math.floor(length / step * (1 + 1e-9)) + 1
         if count > MOST:
             raise OptionError(f"A range has at most {MOST} values; got {count}.")
         return tuple(self._kind(self.low + k * step) for k in range(count))
 
     def at(self, part: float) -> float:
         """The number that lies at ``part``, 0..1, of the way."""
-        if part in (0, 1):  # exactly, whatever logarithms do to it
-            return self._kind(self.high if part else self.low)
+        if part in (0, 1):  # as they were said, whatever logarithms do to them
+            return self.high if part else self.low
         if self.log:
             return self._kind(math.exp(_between(math.log(self.low), math.log(self.high), part)))
         return self._kind(_between(self.low, self.high, part))
 
     def _kind(self, value: float) -> float:
-        return round(value) if self.whole else rounded(value)
+        if self.whole:
+            return round(value)
+        if self.log:
+            return rounded(value)
+        # By the range's own size: near 0 what is left of a difference is all error.
+        places = math.floor(math.log10(max(abs(self.low), abs(self.high))))
+        return round(value, DIGITS - 1 - places) + 0.0
 
 
 def rounded(value: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,7 @@ class Recipe:
     @property
     def size(self) -> float:
         """How many points there are; infinite where numbers are drawn from a span."""
-        sizes = [
-            _numbers_in(axis) if not axis.values else len(axis.values) for axis in self.axes
-        ]
+        sizes = [_numbers_in(axis) if not axis.values else len(axis.values) for axis in self.axes]
         return math.prod(sizes)
 
     def variables(self, said: Mapping[str, Spot]) -> dict[str, Any]:
@@ -277,8 +275,8 @@ def _check_swept_once(recipe: Recipe) -> None:
     for axis in recipe.axes:
         if axis.name in recipe.fixed:
             recipe.fixed[axis.name].fail(
-                f"{axis.name} is swept in line {axis.spot.line}, so what stands here has no effect: "
-                "take one of them away."
+                f"{axis.name} is swept in line {axis.spot.line}, so this has no effect: take "
+                "one of them away."
             )
         if axis.name in PROMPTS and axis.name not in PROMPTS_OF[recipe.verb]:
             axis.spot.fail(f"{axis.name} has no effect on {recipe.verb}, which paints no words.")
@@ -338,5 +336,3 @@ def _table(given: Mapping[str, Spot], place: Spot) -> yaml.MappingNode:
         [(scalar(key, spot.node.start_mark), spot.node) for key, spot in given.items()],
         place.node.start_mark,
     )
-
-

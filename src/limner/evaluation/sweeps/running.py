@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from limner.errors import ImageError, StoreError
@@ -96,7 +97,7 @@ def run_sweep(
             if recipe.search.waits and ratings:
                 state, unrated = _with_ratings(state, done, ratings)
                 state.write(folder)
-                done = [_rated(each, lambda result: state.told.get(result.key)) for each in done]
+                done = [_rated(each, partial(_told, state)) for each in done]
                 if unrated:
                     tried += done
                     return Swept(tuple(tried), unrated)
@@ -154,6 +155,10 @@ def _with_ratings(
         else:
             told[result.key] = rating
     return replace(state, told=told), tuple(dict.fromkeys(unrated))
+
+
+def _told(state: State, result: CellResult) -> int | None:
+    return state.told.get(result.key)
 
 
 def _rating(result: CellResult, ratings: Ratings) -> int | None:

@@ -47,7 +47,7 @@ class Search:
     """Which end of the score is better, ``MAX`` or ``MIN``."""
     seed: int = 0
     batch: int | None = None
-    """Settings that are proposed at once, before their scores are told; None: as many as workers."""
+    """Settings that are proposed before their scores are told; None: as many as workers."""
 
     @property
     def uses_optuna(self) -> bool:
@@ -118,7 +118,7 @@ def _check_different(assertions: tuple[object, ...], spots: list[Spot]) -> None:
 
 def _better(spot: Spot | None, objective: str | None) -> str:
     if spot is None:
-        return MEASURES[objective].better if objective in MEASURES else MAX
+        return MEASURES[objective].better if objective and objective in MEASURES else MAX
     said = spot.text("direction")
     if said not in DIRECTIONS:
         spot.fail(f"direction is maximise or minimise, got {spot.kind}.")

@@ -189,9 +189,7 @@ def _column(axis: Axis) -> _Column:
 
     if not axis.values and axis.span:
         span = axis.span
-        kind: Any = (
-            distributions.IntDistribution if span.whole else distributions.FloatDistribution
-        )
+        kind: Any = distributions.IntDistribution if span.whole else distributions.FloatDistribution
         return _Column(axis, kind(span.low, span.high, log=span.log), ())
     values, places = axis.values, range(len(axis.values))
     if axis.is_ordered:

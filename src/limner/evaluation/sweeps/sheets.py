@@ -53,9 +53,7 @@ def shown(recipe: Recipe, swept: Swept) -> list[Shown]:
             own = measured(result, recipe.search.objective)
             if recipe.search.objective == RATING:
                 own = tried.score
-            made.append(
-                Shown(tried, result, own, (*labels, case.name) if several else labels)
-            )
+            made.append(Shown(tried, result, own, (*labels, case.name) if several else labels))
     return made
 
 
@@ -109,9 +107,9 @@ def sheets(recipe: Recipe, swept: Swept, pictures: Path) -> Iterator[tuple[str, 
 
 
 def _ranked(recipe: Recipe, cells: Sequence[Shown], pictures: Path) -> Image.Image:
-    best_first = sorted(
-        cells, key=lambda cell: _rank(cell.score, recipe.search.better)
-    )[:MOST_RANKED]
+    best_first = sorted(cells, key=lambda cell: _rank(cell.score, recipe.search.better))[
+        :MOST_RANKED
+    ]
     across = min(ACROSS, len(best_first))
     lines = range(0, len(best_first), across)
     names = [axis.title for axis in recipe.axes] + [PICTURE]
@@ -169,7 +167,7 @@ def _file_name(combination: Sequence[str], taken: set[str]) -> str:
 
 
 def curves(recipe: Recipe, swept: Swept) -> Figure | None:
-    """Scores over the first axis, a line for each value of the second; of a search, over its trials.
+    """Scores over the first axis, a line for each value of the second; of a search over its trials.
 
     None where fewer than two points have a score.
     """

@@ -104,7 +104,7 @@ class _Scanner:
 
     def _mark(self) -> yaml.Mark:
         line = self.text.count("\n", 0, self.at)
-        return yaml.Mark("", self.at, line, 0, None, None)
+        return yaml.Mark("", self.at, line, 0, None, 0)
 
     def _skip(self) -> bool:
         """Over blanks, line ends and comments; whether anything is left."""
