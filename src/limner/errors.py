@@ -6,6 +6,7 @@
     ├── InputError              the caller can mend it                    (CLI exit code 2)
     │   ├── PromptError         a point, box, mask, phrase or example that can't be meant
     │   ├── SuiteError          a suite of prompt tests that can't be meant: its file and line
+    │   ├── RecipeError         a recipe of a sweep that can't be meant: its file and line
     │   ├── ImageError          a file or array that is no usable image
     │   ├── OptionError         a setting out of range, or with no effect on this model
     │   ├── OutputError         a place that can't be written, or is already taken
@@ -42,6 +43,10 @@ class PromptError(InputError):
 
 class SuiteError(InputError):
     """A suite of prompt tests that can't be meant; the message begins with its file and line."""
+
+
+class RecipeError(InputError):
+    """A recipe of a sweep that can't be meant; the message begins with its file and line."""
 
 
 class ImageError(InputError):

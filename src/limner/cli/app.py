@@ -23,6 +23,7 @@ COMMANDS = {
     "background": ("limner.cli.change", "Keep an object and change everything behind it."),
     "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),
     "eval": ("limner.cli.eval", "Run a suite of prompt tests, as CI does."),
+    "sweep": ("limner.cli.sweep", "Try many settings of one verb, and lay out what comes."),
     "demo": ("limner.cli.demo", "Show it all, offline, on one page."),
     "score": ("limner.cli.score", "How good boxes, outlines, edits and portraits are."),
     "probe": ("limner.cli.probe", "How far an answer hangs on its prompt, and the worst case."),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.flags import runtime_options
-from limner.cli.keeping import keeping_options, recording_store
+from limner.cli.keeping import caching_option, keeping_options, recording_store, stage_cache
 from limner.cli.places import check_writable
 from limner.cli.say import progress, say
 from limner.errors import OptionError, OutputError
@@ -68,7 +68,7 @@ FORMATS = (".html", ".json", ".csv", ".xml")
     help="Only cells that didn't pass there: a report.json, an eval's id, or last.",
 )
 @click.option("--filter-pattern", help="Only cases whose name matches this regular expression.")
-@click.option("--no-cache", is_flag=True, help="Let no two cells share a picture's embedding.")
+@caching_option
 @runtime_options
 @keeping_options
 def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
@@ -142,6 +142,7 @@ def _models(suite: Suite, given: Mapping[str, Any], eval_id: str) -> SuiteModels
         cache=not given["no_cache"],
         store=recording_store(given),
         labels=Labels(given["tags"], suite=eval_id),
+        stages=stage_cache(given),
     )
     models.check(cell.models for cell in suite.cells)
     return models

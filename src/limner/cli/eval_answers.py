@@ -125,6 +125,7 @@ class Answers:
             peak_bytes=None if most is None else most + (memory.device_peak_bytes() or 0),
             models=tuple(model["name"] for model in run.record.models),
             run=run.id or "",
+            record=run.record.to_dict(),
         )
 
     def encoder(self, judge: str) -> Encoder:

@@ -21,11 +21,16 @@ _GAP = 6
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: its picture, what it scored, and why there is no picture if there is none."""
+    """One run: its picture, what it scored, and a note: why there is none, or how it was made."""
 
     picture: Image.Image | None
     score: float | None = None
     note: str = ""
+
+    @property
+    def lines(self) -> int:
+        """Of text under the picture."""
+        return (self.score is not None) + bool(self.note)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def contact_sheet(
             )
     plain, bold, small = _font(15), _font(16, bold=True), _font(13)
     wide, high = _cell_size(cells, side)
-    caption = 24 if any(c.score is not None or c.note for c in cells.values()) else 0
+    caption = (0, 24, 42)[max((cell.lines for cell in cells.values()), default=0)]
     left = 2 * _GAP + 24 + min(200, max(_width(plain, value) for value in rows.values))
     top = _GAP + (30 if title else 0) + 24 + 26
     sheet = Image.new(
@@ -101,11 +106,14 @@ def contact_sheet(
         is_best = (row, column) == framed
         if is_best:
             draw.rectangle((x - 3, y - 3, x + wide + 2, y + high + 2), outline=_BEST, width=3)
-        text = cell.note if cell.score is None else f"{score} {cell.score:.3f}".strip()
-        font = _font(13, bold=True) if is_best else small
-        colour = _BEST if is_best else _INK if cell.score is not None else _QUIET
-        middle = (x + wide / 2, y + high + caption / 2 + 1)
-        draw.text(middle, shortened(text, font, wide), colour, font, anchor="mm")
+        texts = [f"{score} {cell.score:.3f}".strip()] if cell.score is not None else []
+        texts += [cell.note] if cell.note else []
+        for k, text in enumerate(texts):
+            scores = k == 0 and cell.score is not None
+            font = _font(13, bold=True) if is_best and scores else small
+            colour = (_BEST if is_best else _INK) if scores else _QUIET
+            middle = (x + wide / 2, y + high + 13 + 17 * k)
+            draw.text(middle, shortened(text, font, wide), colour, font, anchor="mm")
     return sheet
 
 

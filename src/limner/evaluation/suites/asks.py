@@ -61,6 +61,16 @@ def label_of(spot: Spot) -> str:
     return _said(said) if isinstance(said, dict) else f"find {_said(said)}"
 
 
+def label_of_find(said: Any) -> str:
+    """What a thing to be found is called: its phrase, or how it is pointed at."""
+    return _said(said)
+
+
+def read_verb(key: str, body: Spot) -> Ask:
+    """What a key of ``VERB_KEYS`` asks."""
+    return _ask(key, body, OWN)
+
+
 def _ask(key: str, body: Spot, column: str) -> Ask:
     label = f"{key} {_said(body.plain())}"
     if key != "edit":

@@ -33,10 +33,10 @@ OPTIONS: dict[str, type[Any]] = {
 
 
 def read_models(spot: Spot) -> list[ModelChoice]:
-    return _all_different([(_models(each), each) for each in spot.items("models")], "models")
+    return _all_different([(read_choice(each), each) for each in spot.items("models")], "models")
 
 
-def _models(spot: Spot) -> ModelChoice:
+def read_choice(spot: Spot) -> ModelChoice:
     """A name, whose task the catalog knows; or ``{profile: mini, segment: grabcut, label: …}``."""
     if not spot.is_mapping:
         name = spot.text("A model")
@@ -111,14 +111,14 @@ def _setting(spot: Spot) -> Setting:
     values = []
     for name, value in entry.items():
         if name != "label":
-            values.append((name, _value(name, value)))
+            values.append((name, read_value(name, value)))
     label = ", ".join(f"{name}={entry[name].plain()}" for name, _ in values) or "defaults"
     if "label" in entry:
         label = entry["label"].text("label")
     return Setting(label, tuple(values))
 
 
-def _value(name: str, spot: Spot) -> Any:
+def read_value(name: str, spot: Spot) -> Any:
     """A field's value, in range."""
     said = spot.plain()
     try:

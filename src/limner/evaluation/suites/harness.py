@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 
 from limner.errors import LimnerError
 from limner.evaluation.suites.assertions import judge
-from limner.evaluation.suites.journal import journal
+from limner.evaluation.suites.journal import Journal, journal
 from limner.evaluation.suites.outcome import Answerer, Outcome
 from limner.evaluation.suites.results import ERROR, CellResult, broken_result, judged_result
 from limner.evaluation.suites.suite import Cell, Suite
+from limner.evaluation.suites.workers import Pool
 from limner.overlay import overlay
 from limner.saving import write_atomic
 
@@ -29,6 +32,11 @@ OnResult = Callable[[CellResult, bool], None]
 SIDE = 480
 """Longest side in pixels of the picture that a report shows."""
 QUALITY = 82
+
+
+Keep = Callable[[Outcome, Path], str]
+"""Writes the pictures of an outcome: ``keep(outcome, folder / stem)`` returns the file name of the
+one that reports show, which is written last."""
 
 
 def run_suite(
@@ -54,35 +62,112 @@ def run_suite(
     Raises:
         OutputError: the folder can't be written, or another process works on it.
     """
-    tell = on_result or (lambda result, kept: None)
-    with journal(folder, keep=resume or retry_errors, eval_id=eval_id) as book:
+    with bench(
+        make,
+        folder,
+        workers=workers,
+        resume=resume,
+        retry_errors=retry_errors,
+        on_result=on_result,
+        eval_id=eval_id,
+    ) as opened:
+        return opened.results(suite.cells)
+
+
+@contextmanager
+def bench(
+    make: Make,
+    folder: Path,
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    retry_errors: bool = False,
+    on_result: OnResult | None = None,
+    keep: Keep | None = None,
+    verb: str = "eval",
+    eval_id: str = "",
+) -> Iterator[Bench]:
+    """A place to work through cells, some now and more later: models stay loaded meanwhile.
+
+    Args: see ``run_suite``.
+        keep: writes the pictures; None: ``keep_small``.
+        verb: of the command, for sentences.
+
+    Raises:
+        OutputError: the folder can't be written, or another process works on it.
+    """
+    with journal(folder, keep=resume or retry_errors, eval_id=eval_id, verb=verb) as book:
         done = {
             key: result
             for key, result in book.found.items()
             if not (retry_errors and result.status == ERROR)
             and _picture_there(result, book.pictures)
         }
-        wanted = {cell.key: cell for cell in suite.cells}
+        hands = (
+            Pool(make, book.pictures, workers, keep or keep_small)
+            if workers > 1
+            else Alone(make, book.pictures, keep or keep_small)
+        )
+        with closing(hands):
+            yield Bench(book, hands, done, on_result or (lambda result, kept: None))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An open journal, those who fill it, and what is done so far."""
+
+    book: Journal
+    hands: Hands
+    done: dict[str, CellResult]
+    """By key of the cell."""
+    tell: OnResult
+
+    def results(self, cells: Sequence[Cell]) -> list[CellResult]:
+        """Each cell's result, in their order; what is done already is not done again."""
+        wanted = {cell.key: cell for cell in cells}
         for key in wanted:
-            if key in done:
-                tell(done[key], True)
-        left = _in_order([cell for key, cell in wanted.items() if key not in done])
-        for result in _results(left, make, book.pictures, min(workers, len(left))):
-            book.write(result)
-            done[result.key] = result
-            tell(result, False)
-    return [_named(done[cell.key], cell) for cell in suite.cells]
+            if key in self.done:
+                self.tell(self.done[key], True)
+        left = _in_order([cell for key, cell in wanted.items() if key not in self.done])
+        for result in self.hands.results(left):
+            self.book.write(result)
+            self.done[result.key] = result
+            self.tell(result, False)
+        return [_named(self.done[cell.key], cell) for cell in cells]
 
 
-def work(answerer: Answerer, cell: Cell, pictures: Path) -> CellResult:
+class Hands(Protocol):
+    """Who does the cells."""
+
+    def results(self, cells: Sequence[Cell]) -> Iterator[CellResult]: ...
+
+    def close(self) -> None: ...
+
+
+class Alone:
+    """This process; its answerer is made when there is a cell."""
+
+    def __init__(self, make: Make, pictures: Path, keep: Keep) -> None:
+        self._make, self._pictures, self._keep = make, pictures, keep
+        self._answerer: Answerer | None = None
+
+    def results(self, cells: Sequence[Cell]) -> Iterator[CellResult]:
+        for cell in cells:
+            self._answerer = self._answerer or self._make()
+            yield work(self._answerer, cell, self._pictures, self._keep)
+
+    def close(self) -> None:
+        self._answerer = None
+
+
+def work(answerer: Answerer, cell: Cell, pictures: Path, keep: Keep) -> CellResult:
     """One cell: whatever goes wrong with it becomes its own error."""
     run = ""
     try:
         outcome = answerer.answer(cell)
         run = outcome.run
         judged = [judge(outcome, cell, each, answerer) for each in cell.case.assertions]
-        name = f"{cell.key[:24]}.jpg"
-        write_atomic(pictures / name, drawn(outcome), overwrite=True)
+        name = keep(outcome, pictures / cell.key[:24])
         return judged_result(cell, outcome, judged, name)
     except LimnerError as error:
         return broken_result(cell, str(error), run)
@@ -90,6 +175,13 @@ def work(answerer: Answerer, cell: Cell, pictures: Path) -> CellResult:
         return broken_result(cell, "Memory ran out.", run)
     except Exception as error:  # a model's own: the other cells are tested all the same
         return broken_result(cell, f"{type(error).__name__}: {error}", run)
+
+
+def keep_small(outcome: Outcome, path: Path) -> str:
+    """A report's picture, and no other."""
+    path = path.with_suffix(".jpg")
+    write_atomic(path, drawn(outcome), overwrite=True)
+    return path.name
 
 
 def drawn(outcome: Outcome) -> bytes:
@@ -104,24 +196,16 @@ def drawn(outcome: Outcome) -> bytes:
         opacity=0.0 if edited else 0.35,
         labels=False if edited else None,
     )
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return small_jpeg(picture)
+
+
+def small_jpeg(picture: Image.Image) -> bytes:
+    """A picture as reports show it."""
+    small = picture.copy()
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
+    small.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()
-
-
-def _results(
-    cells: Sequence[Cell], make: Make, pictures: Path, workers: int
-) -> Iterator[CellResult]:
-    if workers > 1:
-        from limner.evaluation.suites.workers import results_of
-
-        yield from results_of(cells, make, pictures, workers)
-        return
-    answerer = make() if cells else None
-    for cell in cells:
-        if answerer is not None:
-            yield work(answerer, cell, pictures)
 
 
 def _in_order(cells: Iterable[Cell]) -> list[Cell]:

@@ -41,7 +41,7 @@ class Journal:
         self.pictures.mkdir(parents=True, exist_ok=True)
         path = folder / CELLS
         if not keep:
-            for old in (path, *self.pictures.glob("*.jpg")):
+            for old in (path, *self.pictures.glob("*.jpg"), *self.pictures.glob("*.png")):
                 old.unlink(missing_ok=True)
         write_atomic(folder / BEGUN, eval_id, overwrite=True)
         content = path.read_bytes() if path.exists() else b""
@@ -65,8 +65,13 @@ class Journal:
 
 
 @contextmanager
-def journal(folder: Path, *, keep: bool, eval_id: str = "") -> Iterator[Journal]:
+def journal(
+    folder: Path, *, keep: bool, eval_id: str = "", verb: str = "eval"
+) -> Iterator[Journal]:
     """An open journal that nobody else writes to.
+
+    Args:
+        verb: of the command, for the sentence about another one.
 
     Raises:
         OutputError: the folder can't be written, or another process works on it.
@@ -84,7 +89,7 @@ def journal(folder: Path, *, keep: bool, eval_id: str = "") -> Iterator[Journal]
                 opened.close()
     except Timeout:
         raise OutputError(
-            f"Another limner eval is at work in {folder}: wait for it, or run this one elsewhere."
+            f"Another limner {verb} is at work in {folder}: wait for it, or run this one elsewhere."
         ) from None
     except OSError as error:
         raise OutputError(f"{folder} can't be written: {error.strerror or error}.") from error

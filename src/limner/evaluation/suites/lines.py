@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from limner.errors import LimnerError, SuiteError
+from limner.errors import InputError, LimnerError, SuiteError
 from limner.evaluation.suites.templates import TemplateFault, fill, near
 
 MERGE = "tag:yaml.org,2002:merge"
@@ -31,13 +31,15 @@ class Spot:
     variables: Mapping[str, Any] | None = None
     """None: templates are left as they stand."""
     loader: yaml.SafeLoader = field(repr=False, default_factory=lambda: yaml.SafeLoader(""))
+    refusal: type[InputError] = SuiteError
+    """What is raised when it can't be meant."""
 
     @property
     def line(self) -> int:
         return int(self.node.start_mark.line) + 1
 
     def fail(self, sentence: str | LimnerError) -> NoReturn:
-        raise SuiteError(f"{self.path}:{self.line}: {sentence}")
+        raise self.refusal(f"{self.path}:{self.line}: {sentence}")
 
     def filled_from(self, variables: Mapping[str, Any]) -> Spot:
         return replace(self, variables=variables)

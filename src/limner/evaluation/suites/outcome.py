@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class Outcome:
     """Names of those that answered."""
     run: str = ""
     """Id of the run in the store; empty: it wasn't recorded."""
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """``RunRecord.to_dict()``: how it was made, for the pictures that are kept."""
 
     @property
     def result(self) -> Image:

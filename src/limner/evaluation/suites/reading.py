@@ -77,7 +77,7 @@ def read_suite(path: Path, repeat: int = 1) -> Suite:
         for ask in _asks(read, prompts):
             for placed in read.assertions:
                 check_applies(placed, case, ask)
-            content = digest_of_files(_files(case, ask), known)
+            content = digest_of_files(files_of(case, ask), known)
             cells += [
                 Cell(case, ask, choice, effective(setting, ask), again, content)
                 for choice in models
@@ -120,7 +120,7 @@ def _case(spot: Spot, defaults: Mapping[str, Spot]) -> _Read:
         else _name(image, variables, own),
         image=folder / image,
         mask=folder / here["mask"].text("mask") if "mask" in here else None,
-        box=_box(here["box"]) if "box" in here else None,
+        box=read_box(here["box"]) if "box" in here else None,
         variables=tuple((name, _hashable(value)) for name, value in variables.items()),
         assertions=tuple(each.assertion for each in placed),
         threshold=here["threshold"].number("threshold", 0, 1) if "threshold" in here else None,
@@ -144,7 +144,7 @@ def _name(image: str, variables: Mapping[str, Any], own: Ask | None) -> str:
     return ": ".join(parts)
 
 
-def _box(spot: Spot) -> tuple[float, float, float, float]:
+def read_box(spot: Spot) -> tuple[float, float, float, float]:
     """XYXY as a list of four numbers, or as one text."""
     what = "The true box [left, top, right, bottom]"
     if spot.is_list:
@@ -198,7 +198,7 @@ def _unique(names: list[str]) -> list[str]:
     return made
 
 
-def _files(case: Case, ask: Ask) -> list[Path]:
+def files_of(case: Case, ask: Ask) -> list[Path]:
     """All that a cell reads from disk besides models."""
     asserted = [assertion.reference for assertion in case.assertions]
     asserted += [a.value[0] for a in case.assertions if a.type == "python"]

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from limner.evaluation.suites.outcome import Answerer
+from limner.evaluation.suites.outcome import Answerer, Outcome
 from limner.evaluation.suites.results import CellResult, broken_result
 from limner.evaluation.suites.suite import Cell
 
@@ -25,22 +25,34 @@ class _Worker:
     cell: Cell | None = None
 
 
-def results_of(
-    cells: Sequence[Cell], make: Callable[[], Answerer], pictures: Path, workers: int
-) -> Iterator[CellResult]:
-    """Results as they come, in any order.
+class Pool:
+    """Worker processes, started with the first cells and kept for the next ones.
 
-    Cells are given out one at a time, so that a slow one holds nobody up. Processes are spawned: a
-    fork would copy locks that torch's threads hold.
+    Processes are spawned: a fork would copy locks that torch's threads hold.
     """
-    context = multiprocessing.get_context("spawn")
-    left = deque(cells)
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = [_start(context, make, pictures, threads) for _ in range(workers)]
-    try:
-        for worker in pool:
+
+    def __init__(
+        self,
+        make: Callable[[], Answerer],
+        pictures: Path,
+        workers: int,
+        keep: Callable[[Outcome, Path], str],
+    ) -> None:
+        self._life = (make, pictures, max(1, (os.cpu_count() or 1) // workers), keep)
+        self._workers = workers
+        self._pool: list[_Worker] = []
+
+    def results(self, cells: Sequence[Cell]) -> Iterator[CellResult]:
+        """Results as they come, in any order.
+
+        Cells are given out one at a time, so that a slow one holds nobody up.
+        """
+        left = deque(cells)
+        while len(self._pool) < min(self._workers, len(left)):
+            self._pool.append(_start(self._life))
+        for worker in self._pool:
             _give(worker, left)
-        while busy := [worker for worker in pool if worker.cell]:
+        while busy := [worker for worker in self._pool if worker.cell]:
             ready = wait([worker.pipe for worker in busy])
             for worker in (each for each in busy if each.pipe in ready):
                 cell = worker.cell
@@ -49,22 +61,25 @@ def results_of(
                     yield worker.pipe.recv()
                 except (EOFError, OSError):
                     yield broken_result(cell, _death(worker.process))
-                    pool.remove(worker)
-                    worker = _start(context, make, pictures, threads)
-                    pool.append(worker)
+                    self._pool.remove(worker)
+                    worker = _start(self._life)
+                    self._pool.append(worker)
                 _give(worker, left)
-    finally:
-        for worker in pool:
+
+    def close(self) -> None:
+        for worker in self._pool:
             worker.pipe.close()  # a worker that waits for a cell ends
             if worker.cell:
                 worker.process.terminate()
-        for worker in pool:
+        for worker in self._pool:
             worker.process.join()
+        self._pool.clear()
 
 
-def _start(context: Any, make: Callable[[], Answerer], pictures: Path, threads: int) -> _Worker:
+def _start(life: tuple[Any, ...]) -> _Worker:
+    context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, make, pictures, threads), daemon=True)
+    process = context.Process(target=_serve, args=(there, *life), daemon=True)
     process.start()
     there.close()  # else its end would never be seen
     return _Worker(process, here)
@@ -88,7 +103,11 @@ def _death(process: BaseProcess) -> str:
 
 
 def _serve(
-    pipe: Connection[Any, Any], make: Callable[[], Answerer], pictures: Path, threads: int
+    pipe: Connection[Any, Any],
+    make: Callable[[], Answerer],
+    pictures: Path,
+    threads: int,
+    keep: Callable[[Outcome, Path], str],
 ) -> None:
     """A worker's life: cells in, results out, until the other side closes or is killed."""
     import signal
@@ -106,6 +125,6 @@ def _serve(
             return
         answerer = answerer or make()
         try:
-            pipe.send(work(answerer, cell, pictures))
+            pipe.send(work(answerer, cell, pictures, keep))
         except (BrokenPipeError, OSError):
             return

@@ -1,0 +1,233 @@
+"""``limner sweep``: a recipe is read, its settings are tried, and what came is laid out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limner.cli.flags import runtime_options
+from limner.cli.keeping import caching_option, keeping_options, recording_store, stage_cache
+from limner.cli.places import check_writable, clear_remains
+from limner.cli.say import progress, say
+from limner.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    from limner.evaluation.suites.results import CellResult
+    from limner.evaluation.sweeps.recipe import Recipe
+    from limner.evaluation.sweeps.running import Ratings, Swept
+    from limner.evaluation.sweeps.state import State
+    from limner.runs.store import Store
+
+OUTPUTS = ("index.html", "results.json", "results.csv", "curves.png", "curves.svg")
+"""What a sweep writes besides its sheets, its journal and its pictures."""
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="A folder for all that is made (default: beside you, named after the recipe).",
+)
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Worker processes, each with its own models in memory.",
+)
+@click.option("--resume", is_flag=True, help="Go on where this sweep stopped, or waits for you.")
+@click.option("--retry-errors", is_flag=True, help="The same, and try what failed again.")
+@click.option("--overwrite", is_flag=True, help="Begin anew where a sweep lies already.")
+@caching_option
+@keeping_options
+@runtime_options
+def sweep(recipe: Path, out: Path | None, **given: Any) -> None:
+    """Try many settings of one verb and lay out what comes of them.
+
+    The recipe is a TOML file: docs/sweeps.md says what it may hold.
+
+    \b
+    limner sweep recipe.toml -o sweep
+    limner sweep recipe.toml -o sweep --resume -j 2
+    """
+    from limner.cli.eval_answers import SuiteModels
+    from limner.evaluation.sweeps.recipe import read_recipe
+    from limner.evaluation.sweeps.running import run_sweep
+    from limner.evaluation.sweeps.searching import check_installed
+    from limner.runs.entries import Labels
+
+    read = read_recipe(recipe)
+    check_installed(read.search.method)
+    store = recording_store(given)
+    ratings = _ratings(read, store)
+    folder = out or Path(f"{recipe.stem}-sweep")
+    state = _state(folder, read, given)
+    make = SuiteModels(
+        dict(read.judges),
+        given["commercial_safe"],
+        given["device"],
+        given["dtype"],
+        cache=not given["no_cache"],
+        store=store,
+        labels=Labels(tags=given["tags"], sweep=state.id),
+        stages=stage_cache(given),
+    )
+    make.check(cell.models for point in read.each_value_once() for cell in read.cells(point))
+    state.write(folder)
+    clear_remains((folder, folder / "pictures"))
+    with progress(f"sweep {recipe.name}") as on_step:
+        swept = run_sweep(
+            read,
+            make,
+            folder,
+            state,
+            workers=given["jobs"],
+            resume=given["resume"],
+            retry_errors=given["retry_errors"],
+            ratings=ratings,
+            on_result=_counting(read, on_step),
+        )
+    sheets = write_all(read, swept, state, folder)
+    _say(read, swept, folder, sheets)
+
+
+def _ratings(recipe: Recipe, store: Callable[[], Store] | None) -> Ratings | None:
+    """What reads a run's rating; None where no ratings are asked for.
+
+    Raises:
+        OptionError: they are, and runs aren't recorded.
+    """
+    from limner.evaluation.sweeps.objectives import RATING
+
+    if recipe.search.objective != RATING:
+        return None
+    if store is None:
+        raise OptionError(
+            "The objective rating is read from recorded runs: leave --no-store and "
+            "LIMNER_STORE=off away."
+        )
+    opened = functools.cache(store)
+    return lambda run: opened().get(run).row.rating
+
+
+def _state(folder: Path, recipe: Recipe, given: dict[str, Any]) -> State:
+    """What is known of the sweep in a folder, or that of a new one.
+
+    Raises:
+        OutputError: something else lies there, or nothing can be written.
+        OptionError: options that exclude each other.
+    """
+    from limner.evaluation.sweeps.search import RATED_AT_ONCE
+    from limner.evaluation.sweeps.state import new_state, read_state
+
+    going_on = given["resume"] or given["retry_errors"]
+    if given["overwrite"] and going_on:
+        raise OptionError("--overwrite begins anew and --resume goes on: give one of them.")
+    check_writable(folder)
+    there = None if given["overwrite"] else read_state(folder)
+    if there is not None and going_on:
+        return there
+    if there is not None:
+        raise OutputError(
+            f"{folder} holds a sweep already: --resume goes on with it, --overwrite begins anew."
+        )
+    if not given["overwrite"] and any(
+        not path.name.startswith(".limner-")
+        for path in (folder.glob("*") if folder.exists() else ())
+    ):
+        raise OutputError(
+            f"{folder} holds other things: name a new folder with --out, or --overwrite to write "
+            "among them."
+        )
+    waits = RATED_AT_ONCE if recipe.search.waits else given["jobs"]
+    return new_state(recipe.search.batch or waits)
+
+
+def _counting(
+    recipe: Recipe, on_step: Callable[[int, int], None]
+) -> Callable[[CellResult, bool], None]:
+    points = recipe.search.trials or int(recipe.size)
+    total, done = points * len(recipe.cases), 0
+
+    def count(result: CellResult, kept: bool) -> None:
+        nonlocal done
+        done = min(done + 1, total)
+        on_step(done, total)
+
+    return count
+
+
+def write_all(recipe: Recipe, swept: Swept, state: State, folder: Path) -> list[Path]:
+    """Sheets, curves, tables and the page; returns the sheets. What an earlier run of the sweep
+    left and this one doesn't make is taken away."""
+    from limner.evaluation.drawing import save_chart
+    from limner.evaluation.suites.journal import PICTURES
+    from limner.evaluation.sweeps import pages, tables
+    from limner.evaluation.sweeps.running import keep_inputs
+    from limner.evaluation.sweeps.sheets import curves, sheets
+    from limner.saving import save_image, write_atomic
+
+    written = [
+        save_image(sheet, folder / name, overwrite=True)
+        for name, sheet in sheets(recipe, swept, folder / PICTURES)
+    ]
+    for old in folder.glob("sheet*.png"):
+        if old not in written:
+            old.unlink()
+    figure = curves(recipe, swept)
+    for path in (folder / "curves.png", folder / "curves.svg"):
+        if figure is None:
+            path.unlink(missing_ok=True)
+        else:
+            save_chart(figure, path, overwrite=True)
+    keep_inputs(recipe, folder / PICTURES)
+    report = tables.report_of(recipe, swept, state)
+    write_atomic(folder / "results.json", tables.report_json(report), overwrite=True)
+    write_atomic(folder / "results.csv", tables.report_csv(report), overwrite=True)
+    page = pages.page(report, folder / PICTURES, _commands(recipe, swept))
+    write_atomic(folder / "index.html", page, overwrite=True)
+    return written
+
+
+def _commands(recipe: Recipe, swept: Swept) -> dict[str, str]:
+    """The command that repeats a cell, by its key."""
+    from limner.cli.sweep_again import command_of
+
+    return {
+        cell.key: command_of(cell) for tried in swept.tried for cell in recipe.cells(tried.point)
+    }
+
+
+def _say(recipe: Recipe, swept: Swept, folder: Path, sheets: Sequence[Path]) -> None:
+    """What failed, what is best and how it is made again, what waits, and where all of it lies."""
+    from limner.cli.sweep_again import command_of
+
+    results = [result for each in swept.tried for result in each.results]
+    broken = {result.key: result for result in results if result.error}
+    for result in broken.values():
+        say(f"ERROR  {result.name}: {result.error}", err=True)
+    best = swept.best(recipe.search.better) if recipe.search.objective else None
+    if best is not None:
+        settings = ", ".join(
+            f"{axis.title} {value.label}"
+            for axis, value in zip(recipe.axes, best.point, strict=True)
+        )
+        say(f"best: {settings}  ({recipe.search.objective} {best.score:.4g})")
+        say(f"  {command_of(recipe.cells(best.point)[0])}")
+    done = f"{len(swept.tried)} settings tried, {len({r.key for r in results})} pictures"
+    done += f", {len(broken)} with errors" if broken else ""
+    say(f"{done}: {folder / 'index.html'}, {', '.join(map(str, sheets))}")
+    if swept.unrated:
+        say(
+            f"{len(swept.unrated)} wait for your rating: limner runs rate RUN 1 to 5, for each of "
+            f"{', '.join(run[:8] for run in swept.unrated)}; then the same command with --resume."
+        )
+    if results and len(broken) == len({result.key for result in results}):
+        raise click.exceptions.Exit(2)

@@ -1,0 +1,210 @@
+"""A sweep as pictures: contact sheets with its axes along the edges, and curves of its scores."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from limner.evaluation.charts import Curve, Setting, score_curves
+from limner.evaluation.contact_sheet import Axis as Edge
+from limner.evaluation.contact_sheet import Cell as Place
+from limner.evaluation.contact_sheet import contact_sheet
+from limner.evaluation.suites.results import CellResult
+from limner.evaluation.sweeps.objectives import MAX, RATING
+from limner.evaluation.sweeps.recipe import Recipe
+from limner.evaluation.sweeps.running import Swept, Tried, measured
+from limner.evaluation.sweeps.search import GRID
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ACROSS = 6
+"""Pictures in a row of a sheet that has no axes."""
+MOST_RANKED = 60
+LARGE, SMALL = 256, 176
+"""Longest side of a picture: where few stand in a row, and where many do."""
+PICTURE = "picture"
+"""The axis that several pictures are."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One cell, and where it stands along every axis, the pictures' among them."""
+
+    tried: Tried
+    result: CellResult
+    score: float | None
+    at: tuple[str, ...]
+
+
+def shown(recipe: Recipe, swept: Swept) -> list[Shown]:
+    """All cells of a sweep."""
+    several = len(recipe.cases) > 1
+    made = []
+    for tried in swept.tried:
+        labels = tuple(value.label for value in tried.point)
+        for case, result in zip(recipe.cases, tried.results, strict=True):
+            own = measured(result, recipe.search.objective)
+            if recipe.search.objective == RATING:
+                own = tried.score
+            made.append(Shown(tried, result, own, (*labels, case.name) if several else labels))
+    return made
+
+
+def edges(recipe: Recipe, cells: Sequence[Shown]) -> list[Edge]:
+    """The axes with the values that came, in order; numbers from low to high."""
+    names = [axis.title for axis in recipe.axes]
+    names += [PICTURE] if len(recipe.cases) > 1 else []
+    made = []
+    for k, name in enumerate(names):
+        values = list(dict.fromkeys(cell.at[k] for cell in cells))
+        if k < len(recipe.axes) and not recipe.axes[k].values:
+            values.sort(key=float)
+        made.append(Edge(name, tuple(values)))
+    return made
+
+
+def sheets(recipe: Recipe, swept: Swept, pictures: Path) -> Iterator[tuple[str, Image.Image]]:
+    """``(file name, sheet)``: the first axis goes across, the second down, and each combination of
+    further ones has a sheet of its own. What was searched has no such order: the best come first.
+    """
+    cells = shown(recipe, swept)
+    if recipe.search.method != GRID:
+        yield "sheet.png", _ranked(recipe, cells, pictures)
+        return
+    columns, *more = edges(recipe, cells)
+    rows = more[0] if more else Edge("", ("",))
+    further = more[1:]
+    names: set[str] = set()
+    for combination in itertools.product(*(edge.values for edge in further)):
+        places = {
+            (rows.values.index(cell.at[1]) if more else 0, columns.values.index(cell.at[0])): cell
+            for cell in cells
+            if cell.at[2:] == combination
+        }
+        said = ", ".join(
+            f"{edge.name} {value}" for edge, value in zip(further, combination, strict=True)
+        )
+        title = " · ".join(part for part in (_title(recipe), said) if part)
+        yield (
+            _file_name(combination, names),
+            contact_sheet(
+                columns,
+                rows,
+                {at: _place(cell, pictures) for at, cell in places.items()},
+                title=title,
+                score=recipe.search.objective or "",
+                best=recipe.search.better if recipe.search.objective else "",
+                side=LARGE if len(columns.values) <= 4 else SMALL,
+            ),
+        )
+
+
+def _ranked(recipe: Recipe, cells: Sequence[Shown], pictures: Path) -> Image.Image:
+    best_first = sorted(cells, key=lambda cell: _rank(cell.score, recipe.search.better))[
+        :MOST_RANKED
+    ]
+    across = min(ACROSS, len(best_first))
+    lines = range(0, len(best_first), across)
+    names = [axis.title for axis in recipe.axes] + [PICTURE]
+    places = {}
+    for k, cell in enumerate(best_first):
+        settings = ", ".join(f"{name} {value}" for name, value in zip(names, cell.at, strict=False))
+        place = _place(cell, pictures)
+        note = place.note or settings
+        places[divmod(k, across)] = Place(place.picture, place.score, note)
+    order = "best first" if recipe.search.objective else "as they were tried"
+    return contact_sheet(
+        Edge(order, tuple(str(k + 1) for k in range(across))),
+        Edge("", tuple(f"{k + 1}–{min(k + across, len(best_first))}" for k in lines)),
+        places,
+        title=_title(recipe),
+        score=recipe.search.objective or "",
+        best=recipe.search.better if recipe.search.objective else "",
+        side=LARGE,
+    )
+
+
+def _rank(score: float | None, better: str) -> tuple[bool, float]:
+    return score is None, (score or 0.0) * (-1 if better == MAX else 1)
+
+
+def _title(recipe: Recipe) -> str:
+    return recipe.description or recipe.path.stem
+
+
+def _place(cell: Shown, pictures: Path) -> Place:
+    path = pictures / cell.result.picture
+    picture = None
+    if cell.result.picture and path.exists():
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+    note = f"! {cell.result.error}" if cell.result.error else ""
+    if not note and not cell.result.found:
+        note = "nothing found"
+    return Place(picture, cell.score, note)
+
+
+def _file_name(combination: Sequence[str], taken: set[str]) -> str:
+    """``sheet-a-red-car.png``; no two alike, also where capitals count for nothing."""
+    word = "-".join(re.sub(r"[^\w.+-]+", "-", value).strip("-.")[:40] for value in combination)
+    base = f"sheet-{word}".rstrip("-") if combination else "sheet"
+    name, number = base, 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{base}-{number}"
+    taken.add(name.casefold())
+    return f"{name}.png"
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+
+def curves(recipe: Recipe, swept: Swept) -> Figure | None:
+    """Scores over the first axis, a line for each value of the second; of a search over its trials.
+
+    None where fewer than two points have a score.
+    """
+    scored = [each for each in swept.tried if each.score is not None]
+    if len(scored) < 2:
+        return None
+    objective, better = recipe.search.objective or "", recipe.search.better
+    if recipe.search.method != GRID:
+        return _progress(scored, recipe, objective, better)
+    first, second = recipe.axes[0], recipe.axes[1] if len(recipe.axes) > 1 else None
+    lines: dict[str, dict[Setting, list[float]]] = {}
+    for each in scored:
+        name = f"{second.title} {each.point[1].label}" if second else objective
+        x = each.point[0].plain if first.is_ordered else each.point[0].label
+        lines.setdefault(name, {}).setdefault(x, []).append(each.score or 0.0)
+    return score_curves(
+        [Curve.of(name, by_x) for name, by_x in lines.items()],
+        setting=first.title,
+        score=objective,
+        title=_title(recipe),
+        best=better,
+    )
+
+
+def _progress(scored: Sequence[Tried], recipe: Recipe, objective: str, better: str) -> Figure:
+    each: Mapping[Setting, list[float]] = {
+        float(one.trial.number + 1): [one.score or 0.0] for one in scored
+    }
+    pick = max if better == MAX else min
+    so_far = itertools.accumulate((one.score or 0.0 for one in scored), pick)
+    best: Mapping[Setting, list[float]] = {
+        float(one.trial.number + 1): [value] for one, value in zip(scored, so_far, strict=True)
+    }
+    return score_curves(
+        [Curve.of("each trial", each), Curve.of("best so far", best)],
+        setting="trial",
+        score=objective,
+        title=_title(recipe),
+        best="",
+    )

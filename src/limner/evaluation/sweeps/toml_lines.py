@@ -1,0 +1,199 @@
+"""TOML whose every value knows its line, as the nodes that ``suites.lines.Spot`` reads.
+
+``tomllib`` says whether a file is TOML and what each scalar means, but not where anything stands:
+that is found here. Because the text is known to be TOML, finding takes no care of what is none.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limner.errors import RecipeError
+from limner.evaluation.suites.lines import Spot
+
+_TAG = "tag:yaml.org,2002:"
+_SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_WORD = re.compile(r"[A-Za-z0-9_-]+")
+_SCALAR = re.compile(r"[^,\]}#\n]+")
+_STRINGS = (
+    re.compile(r'"""(?:[^\\]|\\.)*?"{3,5}', re.DOTALL),
+    re.compile(r"'''.*?'{3,5}", re.DOTALL),
+    re.compile(r'"(?:[^"\\]|\\.)*"'),
+    re.compile(r"'[^']*'"),
+)
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+
+
+def read_toml(path: Path) -> Spot:
+    """A file's root table.
+
+    Raises:
+        RecipeError: no such file, not UTF-8, or not TOML; with the line where there is one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(f"There is no recipe {path}: expected a TOML file.") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text (byte {error.start}).") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(f"{path} can't be read: {reason}.") from None
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = _PLACE.search(str(error))
+        last = text.count("\n") + (not text.endswith("\n"))
+        line = int(place[1]) if place and place[1] else max(last, 1)
+        reason = _PLACE.sub("", str(error))
+        raise RecipeError(f"{path}:{line}: This is not TOML: {reason}.") from None
+    except (RecursionError, ValueError) as error:  # nested too deep; an int of 5,000 digits
+        raise RecipeError(f"{path}:1: This is not TOML: {error}.") from None
+    return Spot(nodes(text), path, refusal=RecipeError)
+
+
+def nodes(text: str) -> yaml.MappingNode:
+    """The root table of a text that ``tomllib`` took."""
+    return _Scanner(text.replace("\r\n", "\n")).document()
+
+
+def scalar(value: Any, mark: yaml.Mark) -> yaml.ScalarNode:
+    """A value as the node that YAML would have made of it."""
+    if isinstance(value, bool):
+        return yaml.ScalarNode(f"{_TAG}bool", str(value).lower(), mark)
+    if isinstance(value, int):
+        return yaml.ScalarNode(f"{_TAG}int", str(value), mark)
+    if isinstance(value, float):
+        said = repr(value).replace("inf", ".inf").replace("nan", ".nan")
+        return yaml.ScalarNode(f"{_TAG}float", said, mark)
+    return yaml.ScalarNode(f"{_TAG}str", str(value), mark)  # dates are words here
+
+
+def table(pairs: list[tuple[yaml.Node, yaml.Node]], mark: yaml.Mark) -> yaml.MappingNode:
+    """A table of keys and values that stand anywhere."""
+    return yaml.MappingNode(f"{_TAG}map", pairs, mark)
+
+
+class _Scanner:
+    """Goes through a text once; ``at`` is the next character."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+
+    def document(self) -> yaml.MappingNode:
+        root = here = table([], self._mark())
+        while self._skip():
+            if self.text.startswith("[[", self.at):
+                self.at += 2
+                *path, last = self._keys()
+                here = _appended(_inner(root, path), last)
+                self.at = self.text.index("]]", self.at) + 2
+            elif self.text[self.at] == "[":
+                self.at += 1
+                here = _inner(root, self._keys())
+                self.at = self.text.index("]", self.at) + 1
+            else:
+                self._pair(here)
+        return root
+
+    def _mark(self) -> yaml.Mark:
+        line = self.text.count("\n", 0, self.at)
+        return yaml.Mark("", self.at, line, 0, None, 0)
+
+    def _skip(self) -> bool:
+        """Over blanks, line ends and comments; whether anything is left."""
+        found = _SPACE.match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return self.at < len(self.text)
+
+    def _keys(self) -> list[yaml.ScalarNode]:
+        """The parts of a key with dots."""
+        keys = []
+        while True:
+            self._skip()
+            mark = self._mark()
+            if self.text[self.at] in "\"'":
+                keys.append(scalar(self._string(), mark))
+            else:
+                found = _WORD.match(self.text, self.at)
+                assert found is not None
+                self.at = found.end()
+                keys.append(scalar(found[0], mark))
+            self._skip()
+            if self.text[self.at] != ".":
+                return keys
+            self.at += 1
+
+    def _pair(self, into: yaml.MappingNode) -> None:
+        *path, last = self._keys()
+        self.at += 1  # the "="
+        self._skip()
+        _inner(into, path).value.append((last, self._value()))
+
+    def _value(self) -> yaml.Node:
+        mark, first = self._mark(), self.text[self.at]
+        if first in "\"'":
+            return scalar(self._string(), mark)
+        if first == "[":
+            items: list[yaml.Node] = []
+            self._each("]", lambda: items.append(self._value()))
+            return yaml.SequenceNode(f"{_TAG}seq", items, mark)
+        if first == "{":
+            made = table([], mark)
+            self._each("}", lambda: self._pair(made))
+            return made
+        found = _SCALAR.match(self.text, self.at)
+        assert found is not None
+        self.at = found.end()
+        return scalar(_meant(found[0].strip()), mark)
+
+    def _each(self, end: str, read: Callable[[], None]) -> None:
+        """Reads what stands between brackets, with commas between."""
+        self.at += 1
+        while self._skip() and self.text[self.at] != end:
+            read()
+            self._skip()
+            self.at += self.text[self.at] == ","
+        self.at += 1
+
+    def _string(self) -> str:
+        for form in _STRINGS:
+            if found := form.match(self.text, self.at):
+                self.at = found.end()
+                return str(_meant(found[0]))
+        raise AssertionError(self.text[self.at : self.at + 20])
+
+
+def _meant(said: str) -> Any:
+    return tomllib.loads(f"x = {said}")["x"]
+
+
+def _inner(node: yaml.MappingNode, path: list[yaml.ScalarNode]) -> yaml.MappingNode:
+    """The table that a path of keys leads to, made where it isn't there; of several the last."""
+    for key in path:
+        found = next((value for known, value in node.value if known.value == key.value), None)
+        if isinstance(found, yaml.SequenceNode):
+            found = found.value[-1]
+        if found is None:
+            found = table([], key.start_mark)
+            node.value.append((key, found))
+        assert isinstance(found, yaml.MappingNode)
+        node = found
+    return node
+
+
+def _appended(node: yaml.MappingNode, key: yaml.ScalarNode) -> yaml.MappingNode:
+    """A new last table of the list of tables that a key names."""
+    made = table([], key.start_mark)
+    for known, value in node.value:
+        if known.value == key.value:
+            value.value.append(made)
+            return made
+    node.value.append((key, yaml.SequenceNode(f"{_TAG}seq", [made], key.start_mark)))
+    return made
