@@ -223,6 +223,7 @@ class Models:
             return Runtime()
         if self._runtime is None:
             runtime.tune_allocator()
+            runtime.let_threads_sleep()
             self._runtime = runtime.choose(self._device, self._dtype)
         return self._runtime
 
