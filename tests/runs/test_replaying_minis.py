@@ -49,9 +49,7 @@ VERBS: dict[str, Callable[[Session, Any], Run]] = {
     "segment by click": lambda session, image: session.segment(image, [CLICKED]),
     "segment by box": lambda session, image: session.segment(image, [BOXED]),
     "segment by words": lambda session, image: session.segment(image, [SAID], finding=BEST),
-    "segment everything": lambda session, image: session.segment(
-        image, [], everything=EVERYTHING
-    ),
+    "segment everything": lambda session, image: session.segment(image, [], everything=EVERYTHING),
     "edit": lambda session, image: session.edit(image, [SAID], Text("apple"), inpaint=FEW),
     "cutout": lambda session, image: session.cutout(image, [CLICKED]),
     "background in words": lambda session, image: session.background(
