@@ -18,6 +18,8 @@ from junitparser import JUnitXml
 from PIL import Image
 
 from limner.evaluation.suites.journal import CELLS
+from limner.runs.entries import Wanted
+from limner.runs.store import Store
 
 from .command import Command
 
@@ -202,13 +204,15 @@ def test_a_wrong_suite_exits_with_2_and_runs_nothing(
 
 def test_kill_9_then_resume_loses_nothing_and_repeats_nothing(suite: Path) -> None:
     """Killed at random moments: after each the journal has whole lines of different cells, and in
-    the end one of every cell."""
+    the end one of every cell, with its run in the store, all of one eval. More moments, of a
+    double: tests/evaluation/suites."""
     chance = random.Random(4)
-    command = [sys.executable, "-m", "limner", "eval", "suite.yaml", "--repeat", "6", "--resume"]
+    command = [sys.executable, "-m", "limner", "eval", "suite.yaml", "--repeat", "4", "--resume"]
+    command += ["--store", "kept", "-o", "report.json"]
     environment = {**os.environ, "LIMNER_HOME": str(suite.parent / "home")}
-    cells = 14 * 6
+    cells = 14 * 4
     done: list[bytes] = []
-    for wanted, jobs in ((1, "1"), (20, "2"), (45, "1")):
+    for wanted, jobs in ((1, "1"), (12, "2"), (28, "1")):
         run = subprocess.Popen(
             [*command, "-j", jobs], cwd=suite.parent, env=environment, stdout=subprocess.PIPE
         )
@@ -229,10 +233,19 @@ def test_kill_9_then_resume_loses_nothing_and_repeats_nothing(suite: Path) -> No
         command, cwd=suite.parent, env=environment, capture_output=True, text=True
     )
     assert last.returncode == 100, last.stderr
-    assert last.stdout.splitlines()[-1].startswith(f"{cells} cells: 36 passed, 24 failed")
+    assert last.stdout.splitlines()[-1].startswith(f"{cells} cells: 24 passed, 16 failed")
     keys = [json.loads(line)["key"] for line in lines(suite.parent)]
     assert len(keys) == len(set(keys)) == cells
     assert lines(suite.parent)[: len(done)] == done
+    report = json.loads((suite.parent / "report.json").read_text())
+    store = Store.open(suite.parent / "kept", create=False)
+    rows = {row.id: row for row in store.rows(Wanted(suite=report["id"], limit=None))}
+    store.close()
+    runs = [cell["run"] for cell in report["cells"] if cell["status"] != "error"]
+    assert len(runs) == len(set(runs)) == 40
+    assert {rows[run].status for run in runs} == {"done"}
+    others = [row.status for row in rows.values() if row.id not in runs]
+    assert len(others) <= 4, "at most what was in work when it was killed"
 
 
 def lines(folder: Path) -> list[bytes]:

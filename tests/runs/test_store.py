@@ -68,6 +68,22 @@ def test_lists_narrow_and_are_newest_first(store: Store) -> None:
     assert ids(status="died") == []
 
 
+def test_a_store_grows_by_as_much_with_every_run(tmp_path: Path) -> None:
+    """Bytes of the database itself: a file that is used again is kept once."""
+    store = Store.open(tmp_path)
+    sizes = []
+    for _ in range(3):
+        for k in range(60):
+            store.finish(store.begin(beginning(store, job=f"{k:064x}")), ending())
+        with store.database.reading() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            sizes.append(pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+    store.close()
+    first, second = sizes[1] - sizes[0], sizes[2] - sizes[1]
+    assert 0.7 < second / first < 1.4, sizes
+    assert len(list((tmp_path / "files").rglob("*.png"))) == 1
+
+
 def test_a_run_is_found_by_the_beginning_of_its_id(store: Store) -> None:
     ids = [store.begin(beginning()) for _ in range(20)]
     assert store.get(ids[3][:12]).id == ids[3]

@@ -59,7 +59,9 @@ def listed(execute: Execute, wanted: Wanted) -> list[Row]:
         query += f" WHERE {' AND '.join(conditions)}"
     query += " ORDER BY started DESC, id DESC"
     if wanted.limit is not None and not counts_here:
-        query += f" LIMIT {wanted.limit:d}"
+        # A number in the SQL itself would make SQLite sort all runs rather than walk its index.
+        query += " LIMIT :limit"
+        values["limit"] = wanted.limit
     found = list(execute(query, values))
     if counts_here:
         found = [row for row in found if status_of(row) == wanted.status][: wanted.limit]

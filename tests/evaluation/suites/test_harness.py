@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -130,6 +133,46 @@ def test_workers_do_the_same_and_a_dead_one_costs_its_cell_only(
     assert [result.status for result in results] == STATUSES
     assert "exit code 7" in results[3].error
     assert times_asked(tmp_path) == [1] * 4
+
+
+def test_killed_at_twenty_moments_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
+    """A kill costs at most the cells in work: all that was written stays, byte for byte."""
+    (tmp_path / "asked").mkdir()
+    texts = [f'- {{image: thing.png, find: "mug {k}"}}' for k in range(240)]
+    suite = suite_of(tmp_path, "models: [grabcut]\ncases:\n" + "\n".join(texts) + "\n")
+    chance, killed, in_work, done = random.Random(20), 0, 0, b""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tests.evaluation.suites.killed", str(tmp_path)],
+        cwd=Path(__file__).parents[3],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    orders = [
+        {"jobs": 2 if k in (5, 12) else 1, "seconds": chance.random() / 16} for k in range(20)
+    ]
+    for order in [*orders, {"jobs": 1}]:
+        program.stdin.write(json.dumps(order) + "\n")
+        program.stdin.flush()
+        said = json.loads(program.stdout.readline())
+        killed += said["killed"]
+        in_work += order["jobs"] if said["killed"] else 0
+        now = (tmp_path / "kept" / CELLS).read_bytes()
+        assert now.startswith(done[: done.rfind(b"\n") + 1]), "what was written stays as it was"
+        done = now
+    assert (killed, said["code"]) == (20, 0)
+    program.communicate()
+    rows = [json.loads(line) for line in done.splitlines()]
+    assert {row["key"] for row in rows} == {cell.key for cell in suite.cells}
+    assert len(rows) == len(suite.cells) == 240, "no cell is there twice"
+    assert {row["status"] for row in rows} == {"pass"}
+    asked = times_asked(tmp_path)
+    assert len(asked) == 240
+    assert sum(asked) <= 240 + in_work, "only what was in work is asked again"
+    pictures = sorted(path.name for path in (tmp_path / "kept" / PICTURES).iterdir())
+    assert pictures == sorted(row["picture"] for row in rows), "and no halves are left"
 
 
 def test_two_runs_of_one_suite_at_once_are_refused(

@@ -40,6 +40,8 @@ class Journal:
         self.folder = folder
         self.pictures.mkdir(parents=True, exist_ok=True)
         path = folder / CELLS
+        for remains in self.pictures.glob(".limner-*.tmp"):  # of a run that was killed
+            remains.unlink(missing_ok=True)
         if not keep:
             for old in (path, *self.pictures.glob("*.jpg"), *self.pictures.glob("*.png")):
                 old.unlink(missing_ok=True)
