@@ -228,3 +228,49 @@ def test_the_page_about_suites_names_every_assertion() -> None:
     table = text[text.index("| type |") : text.index("A failed assertion")]
     first = [line.split("|")[1] for line in table.splitlines()[2:] if line.startswith("|")]
     assert sorted(re.findall(r"`(\w+)`", " ".join(first))) == sorted(TYPES)
+
+
+SWEEPS = ROOT / "docs" / "sweeps.md"
+
+
+def test_every_command_of_the_page_about_sweeps_runs(
+    reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And makes what the page says that a folder holds; of the slow ones the recipe is read."""
+    from limner.evaluation.sweeps.recipe import read_recipe
+
+    table = SWEEPS.read_text().split("## The recipe")[0]
+    names = re.findall(
+        r"`([\w.]+\.\w+|\w+/)`", "".join(re.findall(r"^\|(.*?)\|", table, re.MULTILINE))
+    )
+    assert len(names) == 9
+    ran = 0
+    for block in build.blocks(SWEEPS, "sh"):
+        for words in block.commands:
+            recipe = read_recipe(Path(words[2]))
+            assert recipe.size >= 12
+            if "slow" not in block.marks:
+                code = main(words[1:])
+                assert code == 0, (words, capsys.readouterr().err)
+                folder = reader / words[words.index("-o") + 1]
+                assert [name for name in names if not (folder / name).exists()] == []
+                ran += 1
+    assert ran == 2
+
+
+def test_the_recipe_of_the_page_about_sweeps_is_one(reader: Path) -> None:
+    from limner.evaluation.sweeps.recipe import read_recipe
+
+    (block,) = build.blocks(SWEEPS, "toml")
+    (reader / "scene.png").write_bytes((ROOT / "examples/scenes/lawn.png").read_bytes())
+    (reader / "recipe.toml").write_text(block.text)
+    assert read_recipe(reader / "recipe.toml").size == 24
+
+
+def test_the_page_about_sweeps_names_every_key_objective_and_method() -> None:
+    from limner.evaluation.sweeps.objectives import OBJECTIVES
+    from limner.evaluation.sweeps.search import KEYS, METHODS
+
+    table = SWEEPS.read_text().split("## Searching")[1].split("\n\n")[1]
+    said = set(re.findall(r"`(\w+)`", table))
+    assert {*OBJECTIVES, *METHODS, *KEYS} <= said

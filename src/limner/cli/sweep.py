@@ -18,7 +18,7 @@ from limner.errors import OptionError, OutputError
 if TYPE_CHECKING:
     from limner.evaluation.suites.results import CellResult
     from limner.evaluation.sweeps.recipe import Recipe
-    from limner.evaluation.sweeps.running import Ratings, Swept
+    from limner.evaluation.sweeps.running import Ratings, Swept, Tried
     from limner.evaluation.sweeps.state import State
     from limner.runs.store import Store
 
@@ -209,19 +209,15 @@ def _say(recipe: Recipe, swept: Swept, folder: Path, sheets: Sequence[Path]) -> 
     """What failed, what is best and how it is made again, what waits, and where all of it lies."""
     from limner.cli.sweep_again import command_of
 
-    results = [result for each in swept.tried for result in each.results]
-    broken = {result.key: result for result in results if result.error}
-    for result in broken.values():
-        say(f"ERROR  {result.name}: {result.error}", err=True)
+    results = {r.key: r for each in swept.tried for r in each.results}
+    broken = [result for result in results.values() if result.error]
+    _say_errors(recipe, swept)
     best = swept.best(recipe.search.better) if recipe.search.objective else None
     if best is not None:
-        settings = ", ".join(
-            f"{axis.title} {value.label}"
-            for axis, value in zip(recipe.axes, best.point, strict=True)
-        )
-        say(f"best: {settings}  ({recipe.search.objective} {best.score:.4g})")
+        score = f"{recipe.search.objective} {best.score:.4g}"
+        say(f"best: {settings_of(recipe, best)}  ({score})")
         say(f"  {command_of(recipe.cells(best.point)[0])}")
-    done = f"{len(swept.tried)} settings tried, {len({r.key for r in results})} pictures"
+    done = f"{len(swept.tried)} settings tried, {len(results)} pictures"
     done += f", {len(broken)} with errors" if broken else ""
     say(f"{done}: {folder / 'index.html'}, {', '.join(map(str, sheets))}")
     if swept.unrated:
@@ -229,5 +225,25 @@ def _say(recipe: Recipe, swept: Swept, folder: Path, sheets: Sequence[Path]) -> 
             f"{len(swept.unrated)} wait for your rating: limner runs rate RUN 1 to 5, for each of "
             f"{', '.join(run[:8] for run in swept.unrated)}; then the same command with --resume."
         )
-    if results and len(broken) == len({result.key for result in results}):
+    if len(broken) == len(results):
         raise click.exceptions.Exit(2)
+
+
+def _say_errors(recipe: Recipe, swept: Swept) -> None:
+    """Each sentence once: a setting that a model refuses is refused in every cell."""
+    where: dict[str, list[str]] = {}
+    for tried in swept.tried:
+        for case, result in zip(recipe.cases, tried.results, strict=True):
+            if result.error:
+                name = f"{case.name}, {settings_of(recipe, tried)}"
+                where.setdefault(result.error, []).append(name)
+    for sentence, names in where.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        say(f"ERROR  {names[0]}{more}: {sentence}", err=True)
+
+
+def settings_of(recipe: Recipe, tried: Tried) -> str:
+    """``guidance_scale 3, paint a red car``."""
+    return ", ".join(
+        f"{axis.title} {value.label}" for axis, value in zip(recipe.axes, tried.point, strict=True)
+    )

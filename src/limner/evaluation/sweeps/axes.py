@@ -62,7 +62,11 @@ class Axis:
         """A number of the span as a value."""
         plain = int(drawn) if self.span and self.span.whole else drawn
         node = scalar(plain, self.spot.node.start_mark)
-        return Value(f"{plain:.6g}", plain, replace(self.spot, node=node))
+        return Value(
+            f"{plain:.6g}" if isinstance(plain, float) else str(plain),
+            plain,
+            replace(self.spot, node=node),
+        )
 
 
 def read_axes(spot: Spot) -> list[Axis]:
@@ -85,7 +89,7 @@ def read_axes(spot: Spot) -> list[Axis]:
 
 def _axis(name: str, spot: Spot) -> Axis:
     if name.startswith("vars."):
-        return Axis(name, spot, _listed(name, spot))
+        return _ranged(name, spot) if spot.is_mapping else Axis(name, spot, _listed(name, spot))
     known = [*OPTIONS, "select", *PROMPTS, "profile", *(f"models.{task}" for task in TASKS)]
     if name not in known:
         spot.fail(
@@ -116,6 +120,8 @@ def label_of(name: str, plain: Any) -> str:
         return Path(str(plain)).name
     if isinstance(plain, bool):
         return str(plain).lower()
+    if isinstance(plain, float):
+        return f"{plain:.12g}"
     return label_of_find(plain)
 
 
@@ -130,7 +136,10 @@ def _ranged(name: str, spot: Spot) -> Axis:
             spot.fail(f"A range has from and to, and {end} is missing.")
     if "count" in entry and "step" in entry:
         entry["step"].fail("A range has a count or a step, not both.")
-    whole = _kind(name) is int
+    ends = [entry[end].plain() for end in ("from", "to")]
+    whole = all(isinstance(end, int) for end in ends)
+    if not name.startswith("vars."):
+        whole = _kind(name) is int
     low, high = (_end(name, entry[end], whole) for end in ("from", "to"))
     try:
         span = Span(low, high, _flag(entry), whole)

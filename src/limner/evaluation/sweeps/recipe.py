@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -232,7 +233,8 @@ def _file(spot: Spot, what: str) -> Path:
     path = spot.path.parent / Path(spot.text(what)).expanduser()
     if not path.is_file():
         spot.fail(f"There is no picture {path}; files are looked for beside the recipe.")
-    return path
+    short = Path(os.path.normpath(path))  # without "..", unless a link makes that another file
+    return short if short.is_file() and short.samefile(path) else path
 
 
 # --- what isn't varied ----------------------------------------------------------------------------
