@@ -71,10 +71,10 @@ def test_lists_narrow_and_are_newest_first(store: Store) -> None:
 def test_a_store_grows_by_as_much_with_every_run(tmp_path: Path) -> None:
     """Bytes of the database itself: a file that is used again is kept once."""
     store = Store.open(tmp_path)
-    sizes = []
+    asked, sizes = {"prompts": ["as long as a real one's" * 100]}, []
     for _ in range(3):
         for k in range(60):
-            store.finish(store.begin(beginning(store, job=f"{k:064x}")), ending())
+            store.finish(store.begin(beginning(store, job=f"{k:064x}", asked=asked)), ending())
         with store.database.reading() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             sizes.append(pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one())

@@ -155,7 +155,7 @@ def test_an_unknown_tracker_is_refused_before_anything_is_opened(
     assert remembering.opened == []
 
 
-@pytest.mark.parametrize("name", ["comet", "trackio", "tensorboard", "wandb"])
+@pytest.mark.parametrize("name", ["comet", "trackio", "tensorboard"])
 def test_a_missing_package_names_its_extra(
     limner: Command, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

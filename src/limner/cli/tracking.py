@@ -43,7 +43,7 @@ def tracking_options(command: Command) -> Command:
             metavar="NAMES",
             envvar="LIMNER_TRACK",
             callback=_names,
-            help="Also tell comet, trackio, tensorboard, wandb (with commas between); offline "
+            help="Also tell comet, trackio, tensorboard (with commas between); offline "
             "unless the tracker has a key. LIMNER_TRACK says the same.",
         ),
     ):

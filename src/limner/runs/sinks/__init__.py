@@ -32,8 +32,7 @@ class Tracker:
 TRACKERS: Mapping[str, Tracker] = {
     "comet": Tracker("limner.runs.sinks.comet", "comet_ml", "comet"),
     "trackio": Tracker("limner.runs.sinks.trackio", "trackio", "trackio"),
-    "tensorboard": Tracker("limner.runs.sinks.accelerated", "tensorboard", "tensorboard"),
-    "wandb": Tracker("limner.runs.sinks.accelerated", "wandb", "wandb"),
+    "tensorboard": Tracker("limner.runs.sinks.tensorboard", "tensorboard", "tensorboard"),
 }
 
 
