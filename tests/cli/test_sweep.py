@@ -198,6 +198,19 @@ def test_a_sweep_of_which_nothing_can_be_made_exits_with_2(limner: Command, fold
     assert Path("r-sweep/index.html").exists()
 
 
+def test_values_that_cant_be_meant_together_are_the_error_of_their_cells(
+    limner: Command, folder: Path
+) -> None:
+    """A box from right to left, of two axes that are fine by themselves."""
+    (folder / "r.toml").write_text(
+        'image = "thing.png"\n[remove]\nfind = {box = "{{left}},20,{{right}},70"}\n'
+        "[sweep]\nvars.left = [20, 60]\nvars.right = [40, 70]\n"
+    )
+    answer = limner("sweep", "r.toml")
+    assert "4 settings tried, 4 pictures, 1 with errors" in answer.stdout
+    assert "ERROR  thing.png, left 60, right 40: r.toml:3: " in answer.stderr
+
+
 RATED = """\
 image = "thing.png"
 [remove]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from limner.cli.flags import runtime_options
 from limner.cli.keeping import caching_option, keeping_options, recording_store, stage_cache
 from limner.cli.places import check_writable, clear_remains
 from limner.cli.say import progress, say
-from limner.errors import OptionError, OutputError
+from limner.errors import OptionError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from limner.evaluation.suites.results import CellResult
@@ -200,9 +201,11 @@ def _commands(recipe: Recipe, swept: Swept) -> dict[str, str]:
     """The command that repeats a cell, by its key."""
     from limner.cli.sweep_again import command_of
 
-    return {
-        cell.key: command_of(cell) for tried in swept.tried for cell in recipe.cells(tried.point)
-    }
+    commands: dict[str, str] = {}
+    for tried in swept.tried:
+        with contextlib.suppress(RecipeError):  # such a point has no cells, and has said so
+            commands |= {cell.key: command_of(cell) for cell in recipe.cells(tried.point)}
+    return commands
 
 
 def _say(recipe: Recipe, swept: Swept, folder: Path, sheets: Sequence[Path]) -> None:

@@ -197,6 +197,41 @@ def test_what_cant_be_meant_is_refused_in_one_sentence_with_its_line(
     assert "suite" not in str(refused.value).replace(str(folder), "")
 
 
+PIECES = [
+    "[", "]", "{", "}", '"', "=", "\n", ",", ".", "-1", "0", "1e400", "nan", "true", "[]", "{}",
+    "''", "{{x}}", "{% if %}", "[[sweep]]", "[sweep]", "[search]", "[detect]", "vars.x = [1]",
+    "1979-05-27", "{from = 1, to = 2}", "log = true", "models = 3", "seed", "find", "9" * 30,
+]  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(GOOD)), st.integers(0, 12), st.sampled_from(PIECES)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_no_spoilt_recipe_gives_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int, str]]
+) -> None:
+    """Cut and patched at random, it is read or refused with a line."""
+    folder = tmp_path_factory.getbasetemp() / "spoilt"
+    if not folder.exists():
+        folder.mkdir()
+        draw(folder)
+        (folder / "other.png").write_bytes((folder / "thing.png").read_bytes())
+    text = GOOD
+    for at, length, piece in changes:
+        text = text[:at] + piece + text[at + length :]
+    refused = None
+    try:
+        read(folder, text)
+    except RecipeError as error:
+        refused = str(error)
+    assert refused is None or refused.startswith(f"{folder / 'r.toml'}:")
+
+
 # --- ranges ---------------------------------------------------------------------------------------
 
 spans = st.builds(

@@ -21,6 +21,9 @@ FRAME = Path(__file__).parent / "page.html"
 SECONDS = "seconds"
 """What every cell is measured by besides: of computing, without loading models."""
 
+EMBEDDED = 1500
+"""Small pictures that the page holds itself, at some 30 kB each; of more it shows the files."""
+
 Report = Mapping[str, Any]
 
 
@@ -44,8 +47,11 @@ def page(report: Report, pictures: Path, commands: Mapping[str, str]) -> str:
 
 
 def _data(report: Report, pictures: Path, commands: Mapping[str, str]) -> dict[str, Any]:
+    count = sum(len(trial["cells"]) for trial in report["trials"])
+    small = _uri if count <= EMBEDDED else _link
     cells = [
         _cell(report, trial, k, cell, pictures, commands)
+        | {"small": small(pictures, cell["picture"])}
         for trial in report["trials"]
         for k, cell in enumerate(trial["cells"])
     ]
@@ -53,6 +59,11 @@ def _data(report: Report, pictures: Path, commands: Mapping[str, str]) -> dict[s
     return {
         "grid": report["method"] == GRID,
         "measures": _measures(report),
+        "objective": report["objective"],
+        "best": report["best"],
+        "score": next(
+            (t["score"] for t in report["trials"] if t["number"] == report["best"]), None
+        ),
         "better": _better(report),
         "dims": _dims(report, cells),
         "fixed": [[name, _said(value)] for name, value in report["fixed"].items()],
@@ -116,26 +127,29 @@ def _cell(
         "error": cell["error"],
         "run": cell["run"],
         "command": commands.get(cell["key"], ""),
-        "small": _uri(pictures / cell["picture"]) if cell["picture"] else "",
-        "whole": f"{pictures.name}/{cell['whole']}" if cell["picture"] else "",
+        "whole": _link(pictures, cell["whole"]),
     }
 
 
 def _image(image: Mapping[str, Any], pictures: Path, k: int) -> dict[str, str]:
     """What was there before, as ``keep_inputs`` left it."""
     stem = f"input-{k}"
-    small = pictures / f"{stem}.jpg"
     return {
         "name": image["name"],
-        "small": _uri(small),
-        "whole": f"{pictures.name}/{stem}.png" if small.exists() else "",
+        "small": _uri(pictures, f"{stem}.jpg"),
+        "whole": _link(pictures, f"{stem}.png"),
     }
 
 
-def _uri(path: Path) -> str:
-    if not path.exists():
+def _uri(pictures: Path, name: str) -> str:
+    if not _link(pictures, name):
         return ""
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    data = base64.b64encode((pictures / name).read_bytes())
+    return f"data:image/jpeg;base64,{data.decode('ascii')}"
+
+
+def _link(pictures: Path, name: str) -> str:
+    return f"{pictures.name}/{name}" if name and (pictures / name).exists() else ""
 
 
 def _said(value: Any) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from limner.errors import ImageError, StoreError
+from limner.errors import ImageError, RecipeError, StoreError
 from limner.evaluation.suites.harness import Bench, Make, OnResult, bench, small_jpeg
 from limner.evaluation.suites.outcome import Outcome
 from limner.evaluation.suites.results import ERROR, CellResult
+from limner.evaluation.suites.suite import Case, Cell
 from limner.evaluation.sweeps.objectives import MAX, RATING
 from limner.evaluation.sweeps.recipe import Point, Recipe
 from limner.evaluation.sweeps.searching import Trial, searcher_of
@@ -110,14 +111,24 @@ def run_sweep(
 
 
 def _done(recipe: Recipe, opened: Bench, trials: Sequence[Trial]) -> list[Tried]:
-    cells = [recipe.cells(trial.point) for trial in trials]
-    results = iter(opened.results([cell for each in cells for cell in each]))
+    cells: dict[int, tuple[Cell, ...]] = {}
+    refused: dict[int, tuple[CellResult, ...]] = {}
+    for trial in trials:
+        try:
+            cells[trial.number] = recipe.cells(trial.point)
+        except RecipeError as error:  # of values that can't be meant together: a box inside out
+            refused[trial.number] = tuple(_refused(case, trial, error) for case in recipe.cases)
+    results = iter(opened.results([cell for each in cells.values() for cell in each]))
     made = []
-    for trial, each in zip(trials, cells, strict=True):
-        own = tuple(next(results) for _ in each)
+    for trial in trials:
+        own = refused.get(trial.number) or tuple(next(results) for _ in cells[trial.number])
         scores = [measured(result, recipe.search.objective) for result in own]
         made.append(Tried(trial, own, mean(scores)))
     return made
+
+
+def _refused(case: Case, trial: Trial, error: RecipeError) -> CellResult:
+    return CellResult(f"refused {trial.number} {case.name}", case.name, ERROR, error=str(error))
 
 
 def measured(result: CellResult, name: str | None) -> float | None:

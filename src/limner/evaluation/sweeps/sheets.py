@@ -29,6 +29,9 @@ ACROSS = 6
 MOST_RANKED = 60
 LARGE, SMALL = 256, 176
 """Longest side of a picture: where few stand in a row, and where many do."""
+LEAST = 32
+MOST_PIXELS = 60_000_000
+"""Of a whole sheet."""
 PICTURE = "picture"
 """The axis that several pictures are."""
 
@@ -101,7 +104,7 @@ def sheets(recipe: Recipe, swept: Swept, pictures: Path) -> Iterator[tuple[str, 
                 title=title,
                 score=recipe.search.objective or "",
                 best=recipe.search.better if recipe.search.objective else "",
-                side=LARGE if len(columns.values) <= 4 else SMALL,
+                side=_side(len(columns.values), len(rows.values)),
             ),
         )
 
@@ -135,6 +138,12 @@ def _rank(score: float | None, better: str) -> tuple[bool, float]:
     return score is None, (score or 0.0) * (-1 if better == MAX else 1)
 
 
+def _side(columns: int, rows: int) -> int:
+    """Longest side of a picture, so that the sheet stays one that programs open."""
+    side = LARGE if columns <= 4 else SMALL
+    return max(LEAST, min(side, int((MOST_PIXELS / (columns * rows)) ** 0.5)))
+
+
 def _title(recipe: Recipe) -> str:
     return recipe.description or recipe.path.stem
 
@@ -153,7 +162,8 @@ def _place(cell: Shown, pictures: Path) -> Place:
 
 def _file_name(combination: Sequence[str], taken: set[str]) -> str:
     """``sheet-a-red-car.png``; no two alike, also where capitals count for nothing."""
-    word = "-".join(re.sub(r"[^\w.+-]+", "-", value).strip("-.")[:40] for value in combination)
+    stems = [re.sub(r"\.(png|jpe?g|webp|tiff?)$", "", value) for value in combination]
+    word = "-".join(re.sub(r"[^\w.+-]+", "-", stem).strip("-.")[:40] for stem in stems)
     base = f"sheet-{word}".rstrip("-") if combination else "sheet"
     name, number = base, 1
     while name.casefold() in taken:
