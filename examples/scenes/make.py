@@ -75,10 +75,10 @@ PLANS = {
         (
             Put("house", 66, 84, 110),
             Put("house", 190, 62, 84),
-            Put("cat", 72, 112, 60),
+            Put("cat", 72, 112, 72),
             Put("car", 186, 150, 96),
             Put("star", 48, 208, 66),
-            Put("mushroom", 136, 212, 70),
+            Put("mushroom", 136, 205, 80),
         ),
         5,
     ),
