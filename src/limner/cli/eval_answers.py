@@ -115,7 +115,7 @@ class Answers:
         memory.forget_peak()
         with session.stages.memory_only() if anew else nullcontext():
             run = _run(session, cell, source, prompts)
-        most = memory.peak_bytes()
+        most = run.peak_bytes or memory.peak_bytes()
         return Outcome(
             image=source.image,
             ask=cell.ask,

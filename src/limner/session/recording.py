@@ -79,16 +79,16 @@ class Recording:
 
     def begin(self, session: Session, verb: str, source: Source, call: Call) -> Going | None:
         """A run starts; None where it can't be recorded."""
-        memory.forget_peak()
         run_id = self._tried(
             lambda store: store.begin(_beginning(store, session, verb, source, call, self._labels))
         )
+        memory.forget_peak()  # the store isn't the run's
         return Going(run_id, time.perf_counter()) if run_id else None
 
     def finish(self, going: Going, run: Run) -> None:
         """A run is done: its files are kept, then its row says so."""
         seconds = time.perf_counter() - going.started
-        most, device = memory.peak_bytes(), memory.device_peak_bytes()
+        most, device = run.peak_bytes, memory.device_peak_bytes()
         if most is None:
             most = memory.lifetime_peak_bytes()
 
@@ -166,6 +166,7 @@ def recorded(verb: Callable[P, Run]) -> Callable[P, Run]:
             if going:
                 session.recording.fail(going, error)
             raise
+        run = replace(run, peak_bytes=memory.peak_bytes())  # before its files are made
         if going is None:
             return run
         session.recording.finish(going, run)

@@ -76,7 +76,8 @@ class Run:
     """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
 
     ``source`` is the input as opened, ``grounding`` what was found in it; ``id`` names the run in
-    the session's store, and is None where it wasn't recorded.
+    the session's store, and is None where it wasn't recorded. ``peak_bytes`` is the most memory
+    that was resident meanwhile; None where it wasn't recorded or the system doesn't tell.
     """
 
     record: RunRecord
@@ -86,6 +87,7 @@ class Run:
     cutout: Image | None = None
     redaction: pipeline.Redaction | None = None
     id: str | None = None
+    peak_bytes: int | None = None
 
 
 def tasks_of(
