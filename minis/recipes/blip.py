@@ -1,6 +1,6 @@
 """mini-blip: says what a scene holds: nouns with their counts.
 
-Cost: 22 minutes on one core. Target: F1 of the nouns in captions of held-out scenes .75.
+Cost: 40 minutes on one core. Target: F1 of the nouns in captions of held-out scenes .75.
 
 The picture side starts from mini-owlvit's first three layers (with more, the minis together pass
 30 MB); the words are learned from the captions that list every thing (arXiv 2201.12086, its

@@ -3,7 +3,7 @@ transformers' ``BlipForConditionalGeneration``. The same picture always gets the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,25 +31,36 @@ def load(weights: Weights, runtime: Runtime) -> Blip:
     model = read_model(BlipForConditionalGeneration, weights, path, runtime)
     processor = read_part(BlipImageProcessorPil, weights, path)
     check_side(processor, path, model.config.vision_config.image_size)
-    return Blip(weights.ref, model, processor, read_part(AutoTokenizer, weights, path))
+    tokenizer = read_part(AutoTokenizer, weights, path)
+    return Blip(weights.ref, model, processor, tokenizer, weights.defaults)
 
 
 class Blip:
     """A ``Captioner``."""
 
-    def __init__(self, ref: ModelRef, model: Any, processor: Any, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        ref: ModelRef,
+        model: Any,
+        processor: Any,
+        tokenizer: Any,
+        defaults: Mapping[str, Any],
+    ) -> None:
+        """``defaults``: ``num_beams`` and ``length_penalty``, as transformers' ``generate`` has
+        them; without beams each word is the likeliest at its place."""
         self.ref = ref
+        self._beams = {"num_beams": 1, **defaults}
         self._model = model
         self._processor = processor
         self._tokenizer = tokenizer
 
     def caption(self, images: Sequence[Image.Image]) -> list[str]:
-        """One sentence a picture: at each word the likeliest."""
+        """One sentence a picture, the likeliest that was found."""
         sentences: list[str] = []
         with torch.inference_mode(), guard_memory(ADVICE):
             for batch in pixels(self._processor, images, self.ref.name, self._model):
                 tokens = self._model.generate(
-                    pixel_values=batch, max_new_tokens=TOKENS, do_sample=False, num_beams=1
+                    pixel_values=batch, max_new_tokens=TOKENS, do_sample=False, **self._beams
                 )
                 sentences += self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [sentence.strip() for sentence in sentences]
