@@ -33,6 +33,8 @@ STRIPS = {
     "backgrounds": ("cutout", "background", "plain"),
 }
 """Pictures side by side, by the names that the README's commands give them."""
+SHEET = ("sweep", "sweep/sheet-red-car.png")
+"""The sheet of the README's sweep, and where it lies."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def make_pictures(folder: Path) -> None:
             _save(_opaque(Path(f"{name}.png")), name)
         for name, parts in STRIPS.items():
             _save(_strip([_opaque(Path(f"{part}.png")) for part in parts]), name)
+        name, sheet = SHEET
+        _save(_opaque(Path(sheet)), name)
 
 
 def _opaque(path: Path) -> Image.Image:
