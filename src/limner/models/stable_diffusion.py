@@ -94,6 +94,8 @@ class StableDiffusion:
         self._schedulers = _schedulers(pipe.scheduler)
         self._defaults = _defaults(pipe, defaults)
         self._answers: Recent[Any] = Recent(ANSWERS_KEPT)
+        self._possible: set[tuple[Any, ...]] = set()
+        """Steps, strength and scheduler that go together."""
 
     def resolve(self, options: InpaintOptions) -> InpaintOptions:
         """Fill in what was left to the model, and the seed; refuse what can't be done.
@@ -224,6 +226,13 @@ class StableDiffusion:
         raise OptionError(f"{self.ref.name} has no scheduler {name!r}; nearest: {', '.join(near)}.")
 
     def _check_steps(self, settled: InpaintOptions) -> None:
+        """Making a scheduler takes a few milliseconds, and the same is asked many times."""
+        asked = (settled.num_inference_steps, settled.strength, settled.scheduler)
+        if asked not in self._possible:
+            self._check_schedule(settled)
+            self._possible.add(asked)
+
+    def _check_schedule(self, settled: InpaintOptions) -> None:
         steps, strength = settled.num_inference_steps or 0, settled.strength or 0.0
         if int(steps * strength) < 1:  # as in the pipeline's get_timesteps
             raise OptionError(
