@@ -71,7 +71,7 @@ def test_padding_bars(
     padded = ImageOps.expand(photo(3, (240, 180)), border, colour)
     assert photographs.padding_bars(padded) == expected
     file = io.BytesIO()
-    padded.save(file, "JPEG", quality=90)
+    padded.save(file, "JPEG", quality=90, subsampling=0)
     found = photographs.padding_bars(Image.open(file))
     assert [bool(a) for a in found] == [bool(b) for b in expected]
     assert np.abs(np.subtract(found, expected)).max() <= 16
@@ -83,6 +83,12 @@ def test_a_plain_wall_is_no_padding() -> None:
     wall[80:, 60:140] = np.asarray(photo(5, (80, 120)))
     assert photographs.padding_bars(Image.fromarray(wall)) == (0, 0, 0, 0)
     assert photographs.padding_bars(Image.new("RGB", (50, 50), "red")) == (0, 0, 0, 0)
+    lit = np.full(
+        (200, 200, 3), 200, np.uint8
+    )  # a wall in the light of a lamp, and a sofa before it
+    lit[:80] -= (np.arange(80) // 8).astype(np.uint8)[:, None, None]
+    lit[80:] = np.asarray(photo(5, (200, 120)))
+    assert photographs.padding_bars(Image.fromarray(lit)) == (0, 0, 0, 0)
 
 
 def test_doubts_are_said(tmp_path: Path) -> None:

@@ -193,7 +193,8 @@ class ModelPool:
             ModelError: the files are damaged or of another architecture, memory ran out, or a
                 package is missing.
         """
-        key = (weights.ref, weights.path, repr(sorted(weights.defaults.items())), runtime)
+        settings = repr(sorted(weights.defaults.items()))
+        key = (weights.ref, weights.path, weights.adapters, settings, runtime)
         if (model := self._touch(key)) is not None:
             return model
         with self._loading:

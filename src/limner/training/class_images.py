@@ -49,7 +49,8 @@ def make(
         if on_step:
             on_step(done + start, count)
         seeds = missing[start : start + batch]
-        made = sampling.paint(base.pipe, [class_prompt] * len(seeds), seeds, side)
+        words = [class_prompt] * len(seeds)
+        made = sampling.paint(base.pipe, words, seeds, side, steps=sampling.STEPS)
         for k, picture in zip(seeds, made, strict=True):
             record = {"base": base.ref.to_dict(), "prompt": class_prompt, "seed": k}
             save_image(picture, paths[k], record=record, overwrite=True)

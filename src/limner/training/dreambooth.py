@@ -305,7 +305,7 @@ def _validate(
                     ),
                 }
             seed = options.seed + k
-            (picture,) = sampling.paint(base.pipe, said, [seed], side)
+            (picture,) = sampling.paint(base.pipe, said, [seed], side, steps=sampling.STEPS)
             record = {"prompt": prompt, "step": step, "seed": seed, "base": base.ref.to_dict()}
             path = folder / "validation" / f"{step:06}-{name}-{k}.png"
             save_image(picture, path, record=record, overwrite=True)

@@ -23,8 +23,9 @@ FEWEST, USUAL = 2, "3 to 6"
 """The paper takes 3 to 5; of one alone a model learns the picture, not the subject."""
 METADATA = "metadata.jsonl"
 
-BAR_TONES = 12
-"""A padding bar is one colour within so many of 256 tones, which leaves room for JPEG's noise."""
+BAR_TONES, BAR_EVEN = 12, 2
+"""A padding bar is one colour within so many of 256 tones, which leaves room for JPEG's noise. The
+half of it away from the photograph is so even that no real wall is."""
 BAR_PART = 0.01
 """Thinner than this part of the side it is the photograph's own edge."""
 BAR_END, BAR_BLUR = 0.25, 16
@@ -200,7 +201,9 @@ def _bar(lines: npt.NDArray[np.int16]) -> int:
         if _part_of(line, colour) < 0.995:
             after = range(count, min(count + BAR_BLUR, len(lines)))
             end = next((k for k in after if _part_of(lines[k], colour) <= BAR_END), 0)
-            return end if count >= max(2, BAR_PART * len(lines)) else 0
+            outer = lines[: max(1, count // 2)]
+            even = bool((np.abs(outer - colour) <= BAR_EVEN).all())
+            return end if even and count >= max(2, BAR_PART * len(lines)) else 0
         count += 1
     return count
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from limner.errors import ModelError, OptionError
+from limner.models.subjects import ADAPTER
 from limner.options import TeachOptions
 from limner.training.base import Base
 
@@ -18,9 +19,6 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
     "text_encoder": ("q_proj", "k_proj", "v_proj", "out_proj"),
 }
 """Layers that get LoRA's matrices, as in diffusers' train_dreambooth_lora."""
-DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-ADAPTER = "pytorch_lora_weights.safetensors"
-"""The file that diffusers' ``load_lora_weights`` looks for in a folder."""
 
 
 @dataclass(frozen=True, eq=False)
