@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import diffusers
 from safetensors import SafetensorError
 
 from limner.errors import ModelError
 from limner.models.source import Weights
+from limner.models.stable_diffusion_folder import errors_only
 
 
 def add_adapters(pipe: Any, weights: Weights) -> None:
@@ -20,13 +22,14 @@ def add_adapters(pipe: Any, weights: Weights) -> None:
     for number, adapter in enumerate(weights.adapters):
         name = f"subject_{number}"  # a name may hold what torch's modules can't
         try:
-            pipe.load_lora_weights(
-                str(adapter.path.parent),
-                weight_name=adapter.path.name,
-                adapter_name=name,
-                local_files_only=True,
-                use_safetensors=True,
-            )
+            with errors_only(diffusers):  # it remarks on parts that an adapter leaves alone
+                pipe.load_lora_weights(
+                    str(adapter.path.parent),
+                    weight_name=adapter.path.name,
+                    adapter_name=name,
+                    local_files_only=True,
+                    use_safetensors=True,
+                )
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             taught = f" (it was taught to {adapter.base})" if adapter.base else ""

@@ -260,7 +260,7 @@ def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMIL
         raise ModelError(f"{weights.path} holds a {found} model; {name} is {weights.ref.family}.")
     try:
         read = _loader(weights.ref.family, families)
-        with _no_progress_bars():
+        with no_progress_bars():
             model: Model = read(weights, runtime)
     except LimnerError:
         raise
@@ -270,7 +270,7 @@ def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMIL
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """transformers and diffusers draw bars on stderr while they load; the family imported them."""
     libraries = [sys.modules[name] for name in ("transformers", "diffusers") if name in sys.modules]
     logs = [library.utils.logging for library in libraries]

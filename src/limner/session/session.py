@@ -46,8 +46,8 @@ class Session:
             as ``.limner``; None records nothing. What goes wrong there is said once and fails no
             verb.
         labels: the tags of the runs, and what they are part of.
-        subjects: taught subjects (names, or paths of LoRA files) that the painter is to know, and how
-            much of each: 1 is as it was taught.
+        subjects: taught subjects (names, or paths of LoRA files) that the painter is to know, and
+            how much of each: 1 is as it was taught.
         cache: where answers of detectors and segmenters are kept for other sessions; None: in this
             one's memory only.
 
