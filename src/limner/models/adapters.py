@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import diffusers
@@ -22,7 +23,9 @@ def add_adapters(pipe: Any, weights: Weights) -> None:
     for number, adapter in enumerate(weights.adapters):
         name = f"subject_{number}"  # a name may hold what torch's modules can't
         try:
-            with errors_only(diffusers):  # it remarks on parts that an adapter leaves alone
+            # Both remark on what is meant: parts that an adapter leaves alone, a second adapter.
+            with errors_only(diffusers), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
                 pipe.load_lora_weights(
                     str(adapter.path.parent),
                     weight_name=adapter.path.name,

@@ -32,6 +32,9 @@ class Base:
     """The U-Net sees a hole and what is around it, beside the noised latents."""
     prediction: str
     """One of ``losses.PREDICTIONS``."""
+    guidance: float = 7.5
+    """Classifier-free guidance that its pictures are made with: the checkpoint's own, else that of
+    diffusers. Too much makes garish class images, and teaching them makes the class garish."""
 
     @property
     def digest(self) -> str:
@@ -102,7 +105,8 @@ def open_base(weights: Weights, runtime: Runtime) -> Base:
         if (module := getattr(pipe, part, None)) is not None:
             module.requires_grad_(False).eval()
     inpaints = int(pipe.unet.config.in_channels) > pipe.vae.config.latent_channels
-    return Base(weights.ref, pipe, inpaints, prediction)
+    guidance = float(weights.defaults.get("guidance_scale", Base.guidance))
+    return Base(weights.ref, pipe, inpaints, prediction, guidance)
 
 
 def resolution_of(base: Base, asked: int | None) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def class_folder(base: Base, class_prompt: str, side: int) -> Path:
     """Where the pictures of a class lie: ``00000.png``, made with seed 0, and on."""
-    decides = [base.digest, class_prompt, side, sampling.STEPS, sampling.GUIDANCE]
+    decides = [base.digest, class_prompt, side, sampling.STEPS, base.guidance]
     return kept.folder() / "class-images" / kept.key_of("class images", *decides)
 
 
@@ -50,7 +50,7 @@ def make(
             on_step(done + start, count)
         seeds = missing[start : start + batch]
         words = [class_prompt] * len(seeds)
-        made = sampling.paint(base.pipe, words, seeds, side, steps=sampling.STEPS)
+        made = sampling.paint(base.pipe, words, seeds, side, base.guidance, steps=sampling.STEPS)
         for k, picture in zip(seeds, made, strict=True):
             record = {"base": base.ref.to_dict(), "prompt": class_prompt, "seed": k}
             save_image(picture, paths[k], record=record, overwrite=True)

@@ -37,7 +37,7 @@ from limner.training.base import Base, find_base, open_base, resolution_of
 from limner.training.identifiers import Naming
 from limner.training.lessons import Words
 from limner.training.photographs import Around, Photographs
-from limner.training.pupil import Pupil, enrol
+from limner.training.pupil import enrol
 from limner.training.stepping import Stepper, base_dtype, weight_dtype
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
 
     # What is asked: all that can be refused is, before anything is computed.
     naming = identifiers.naming(options.instance_prompt, options.class_prompt)
+    optimizer_kind = _optimizer_kind(options)
     weights = find_base(order.model)
     accelerator = _accelerator(options, order.device)
     base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))
@@ -160,7 +161,11 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     kept_at_once = options.checkpoints_total_limit or _checkpoints(options)
     checkpoints.check_room(order.folder / "checkpoints", pupil, kept_at_once)
     parts = {name: accelerator.prepare(part) for name, part in pupil.parts.items()}
-    optimizer = accelerator.prepare(_optimizer(pupil, options))
+    optimizer = accelerator.prepare(
+        optimizer_kind(
+            pupil.parameters, lr=_learning_rate(options), weight_decay=options.adam_weight_decay
+        )
+    )
     rate_at = _rate(optimizer, options)
     begin = resuming.resume(order.folder, pupil, optimizer.optimizer, options)
     if begin:
@@ -235,30 +240,29 @@ def _class_pictures(order: Order, base: Base, side: int, watch: Watch) -> list[A
     )
 
 
-def _optimizer(pupil: Pupil, options: TeachOptions) -> torch.optim.Optimizer:
-    rate = options.learning_rate
-    if rate is None:
-        rate = 5e-4 if options.method == "lora" else 5e-6
-    kind: Any = torch.optim.AdamW
-    if options.use_8bit_adam:
-        try:
-            import bitsandbytes
-        except ImportError:
-            raise MissingExtra(
-                "use_8bit_adam needs the package bitsandbytes: pip install bitsandbytes."
-            ) from None
-        kind = bitsandbytes.optim.AdamW8bit
-    optimizer: torch.optim.Optimizer = kind(
-        pupil.parameters, lr=rate, weight_decay=options.adam_weight_decay
-    )
-    return optimizer
+def _optimizer_kind(options: TeachOptions) -> Any:
+    if not options.use_8bit_adam:
+        return torch.optim.AdamW
+    try:
+        import bitsandbytes
+    except ImportError:
+        raise MissingExtra(
+            "use_8bit_adam needs the package bitsandbytes: pip install bitsandbytes."
+        ) from None
+    return bitsandbytes.optim.AdamW8bit
+
+
+def _learning_rate(options: TeachOptions) -> float:
+    if options.learning_rate is not None:
+        return options.learning_rate
+    return 5e-4 if options.method == "lora" else 5e-6
 
 
 def _rate(optimizer: Any, options: TeachOptions) -> Callable[[int], float]:
     """The step size by the number of the step, so that a resumed run needs no state for it."""
     from diffusers.optimization import get_scheduler
 
-    first = float(optimizer.param_groups[0]["lr"])
+    first = _learning_rate(options)
     scheduler = get_scheduler(
         options.lr_scheduler,
         optimizer=optimizer.optimizer,
@@ -305,7 +309,9 @@ def _validate(
                     ),
                 }
             seed = options.seed + k
-            (picture,) = sampling.paint(base.pipe, said, [seed], side, steps=sampling.STEPS)
+            (picture,) = sampling.paint(
+                base.pipe, said, [seed], side, base.guidance, steps=sampling.STEPS
+            )
             record = {"prompt": prompt, "step": step, "seed": seed, "base": base.ref.to_dict()}
             path = folder / "validation" / f"{step:06}-{name}-{k}.png"
             save_image(picture, path, record=record, overwrite=True)

@@ -22,7 +22,7 @@ from limner.models.memory import guard_memory
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-STEPS, GUIDANCE = 25, 7.5
+STEPS = 25
 ADVICE = "lower sample_batch_size or resolution"
 
 
@@ -32,9 +32,9 @@ def paint(
     words: Sequence[str] | Mapping[str, torch.Tensor],
     seeds: Sequence[int],
     side: int,
+    guidance: float,
     *,
     steps: int = STEPS,
-    guidance: float = GUIDANCE,
     ancestral: bool = True,
 ) -> list[Image]:
     """A batch of pictures, one for each seed.
@@ -44,6 +44,7 @@ def paint(
         words: a prompt for each picture, or what ``encode_prompt`` gave: ``prompt_embeds`` and
             ``negative_prompt_embeds``, a row for each.
         side: pixels.
+        guidance: classifier-free; 1 is none.
         ancestral: noise is drawn at every step; else only the first decides (DDIM).
 
     Raises:
