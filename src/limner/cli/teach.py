@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli import taught
+from limner.cli import taught, teach_score
 from limner.cli.flags import flags, typed
 from limner.cli.places import check_writable
 from limner.cli.say import say, saying_once
@@ -114,6 +114,7 @@ teach.add_command(taught.listed)
 teach.add_command(taught.show)
 teach.add_command(taught.export)
 teach.add_command(taught.merge)
+teach.add_command(teach_score.score)
 
 
 @contextmanager
