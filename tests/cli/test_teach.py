@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,33 @@ def test_taught_shown_exported_merged_and_painted(
     assert painter["files"]["subjects/mycat"] == card["sha256"]
     done = limner(*asked, "--inpainter", MODEL, "--subject", "mycat", *steps[:2], "-o", "with.png")
     assert "done already" in done.stdout
+
+
+def test_every_checkpoint_is_scored_and_the_best_taken(
+    limner: Command, photos: Path, tmp_path: Path
+) -> None:
+    """Step 0 is the untaught model; scores and pictures are there for each checkpoint."""
+    for name in ("mini-sd", "mini-clip", "mini-dino"):
+        need_minis(name)
+    limner(*words("mycat", "--learning-rate", 0.02, "--checkpointing-steps", 1, model="mini-sd"))
+    small = ("--prompts", 2, "--seeds", 2, "--profile", "mini")
+    found = limner.json(
+        "teach", "score", "mycat", "photos", *small, "--sheet", "sheet.png", "--take-best"
+    )
+    assert [row["step"] for row in found["rows"]] == [0, 1, 2]
+    assert found["rows"][0]["leak"] == 0
+    assert found["prompts"] == ["a ohwx cat in the jungle", "a ohwx cat in the snow"]
+    assert found["rows"][1]["dino"] != found["rows"][0]["dino"]
+    assert found["best"] in (1, 2)
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width > 3 * 128
+    card = limner.json("teach", "show", "mycat")
+    assert card["steps"] == found["best"]
+    adapter = tmp_path / ".home" / "subjects" / "mycat" / "pytorch_lora_weights.safetensors"
+    assert hashlib.sha256(adapter.read_bytes()).hexdigest() == card["sha256"]
+    told = limner("teach", "score", "mycat", "photos", *small).stdout
+    assert "before" in told
+    assert "best: step" in told
 
 
 def test_a_plan_says_what_it_takes_and_leaves_nothing(
