@@ -97,12 +97,11 @@ def enrol(base: Base, options: TeachOptions) -> Pupil:
                 _add_matrices(part, name, options.rank)
     if options.gradient_checkpointing:
         for part in parts.values():
-            enable = getattr(part, "enable_gradient_checkpointing", None)
-            (enable or part.gradient_checkpointing_enable)()
+            _compute_twice(part)
     return Pupil(parts, options.method)
 
 
-def _add_matrices(part: torch.nn.Module, name: str, rank: int) -> None:
+def _add_matrices(part: Any, name: str, rank: int) -> None:
     from peft import LoraConfig
 
     config = LoraConfig(
@@ -118,9 +117,15 @@ def _add_matrices(part: torch.nn.Module, name: str, rank: int) -> None:
     part.train()
 
 
-def _described(part: torch.nn.Module) -> dict[str, Any]:
+def _compute_twice(part: Any) -> None:
+    """Gradient checkpointing, as diffusers or as transformers calls it."""
+    enable = getattr(part, "enable_gradient_checkpointing", None)
+    (enable or part.gradient_checkpointing_enable)()
+
+
+def _described(part: Any) -> dict[str, Any]:
     """peft's settings of the matrices, which go into the file's header."""
-    config = part.peft_config["default"].to_dict()  # type: ignore[union-attr, operator, index]
+    config = part.peft_config["default"].to_dict()
     config["target_modules"] = sorted(config["target_modules"])
     return dict(config)
 
