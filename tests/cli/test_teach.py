@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,27 @@ def test_every_checkpoint_is_scored_and_the_best_taken(
     assert "best: step" in told
 
 
+def test_limner_itself_crops_and_captions(limner: Command, tmp_path: Path) -> None:
+    """The square lies around what was found; edited captions are kept."""
+    for name in ("mini-sd", "mini-owlvit", "mini-sam", "mini-blip"):
+        need_minis(name)
+    shown = Path(__file__).parents[2] / "examples" / "subject"
+    shutil.copytree(shown, tmp_path / "photos")
+    named = ("--instance-prompt", "ohwx backpack", "--class-prompt", "a backpack")
+    bare = ("--no-with-prior-preservation", "--max-train-steps", 1, "--profile", "mini", *named)
+    asked = words("mybag", *bare, "--crop-to", "backpack", "--caption", model="mini-sd")
+    told = limner(*asked)
+    captions = (tmp_path / "photos" / METADATA).read_text()
+    assert captions.count("ohwx") == captions.count("\n") == 4
+    assert "metadata.jsonl says what is taught" in told.stderr
+    assert "px was cut out of 128x128" in told.stderr
+    (tmp_path / "photos" / METADATA).write_text(captions.replace("ohwx", "a ohwx", 1))
+    again = limner(*asked, "--overwrite")
+    assert "metadata.jsonl is kept" in again.stderr
+    first = next(iter(limner.json("teach", "show", "mybag")["captions"].values()))
+    assert "a ohwx" in first
+
+
 def test_a_plan_says_what_it_takes_and_leaves_nothing(
     limner: Command, photos: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +158,7 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "no such model": (("--model", "mini-ds"), "mini-sd"),
     "no name": (("--name", "../me"), "letters, digits"),
     "8 bit": (("--use-8bit-adam",), "bitsandbytes"),
+    "a detector for nothing": (("--detector", "haar"), "no effect without --crop-to"),
     "no such device": (("--device", "banana"), "cpu, cuda"),
 }
 

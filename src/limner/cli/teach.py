@@ -17,6 +17,7 @@ from limner.cli import taught, teach_score
 from limner.cli.flags import flags, typed
 from limner.cli.places import check_writable
 from limner.cli.say import say, saying_once
+from limner.cli.teach_photos import around_of, caption, check_looking, looking_options
 from limner.options import TeachOptions
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def teach() -> None:
     type=click.Path(path_type=Path),
     help="Your own pictures of the class, instead of made ones.",
 )
+@looking_options
 @click.option("--device", help="cpu or cuda (default: the first GPU, else the CPU).")
 @click.option("--i-have-consent", "consent", is_flag=True, help="A person shown has agreed.")
 @click.option("--dry-run", is_flag=True, help="Do three steps and say what all would take.")
@@ -76,6 +78,7 @@ def run(**given: Any) -> None:
     options = typed(TeachOptions, given)
     named = identifiers.naming(options.instance_prompt, options.class_prompt)
     check_consent(named.noun, given["consent"])
+    check_looking(given)
     place = subjects.folder_of(given["name"])
     check_writable(place)
     runtime.check_names(given["device"], None)
@@ -90,17 +93,18 @@ def run(**given: Any) -> None:
         given["class_images"],
         given["device"],
     )
-    say_once = saying_once()
+    say_once, around = saying_once(), around_of(given)
     with runtime.no_progress_bars():
         if given["dry_run"]:
             from limner.training.planning import plan
 
-            _say_plan(plan(order, Watch(say=say_once)), given["as_json"])
+            _say_plan(plan(order, Watch(say=say_once, around=around)), given["as_json"])
             return
         if given["overwrite"] and place.is_dir():
             shutil.rmtree(place)
+        caption(given, named)
         with _watched() as (on_class_image, on_step):
-            watch = Watch(say=say_once, on_class_image=on_class_image, on_step=on_step)
+            watch = Watch(say_once, on_class_image, on_step, around)
             done = teach(order, watch)
         subject = finish(given["name"], place, order, done, consent=given["consent"])
     if given["as_json"]:
