@@ -271,6 +271,21 @@ def test_a_run_of_something_else_is_not_gone_on_with(
     assert teach(longer).checkpoint.name == "000003"
 
 
+def test_a_run_begins_anew_only_when_nothing_speaks_against_it(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    """A typing mistake must not cost the run that is there."""
+    teach(order(bases["text2img"], photos, tmp_path, max_train_steps=2))
+    before = trained(tmp_path, 2)
+    wrong = order(bases["text2img"], photos, tmp_path, resolution=36)
+    with pytest.raises(OptionError):
+        teach(replace(wrong, anew=True))
+    assert furthest(before, trained(tmp_path, 2)) == 0
+    other = order(bases["text2img"], photos, tmp_path, max_train_steps=2, seed=1)
+    teach(replace(other, anew=True))
+    assert furthest(before, trained(tmp_path, 2)) > 0
+
+
 def test_a_damaged_checkpoint_is_named(
     bases: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:

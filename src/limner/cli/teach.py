@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +91,7 @@ def run(**given: Any) -> None:
         options,
         given["class_images"],
         given["device"],
+        given["overwrite"],
     )
     say_once, around = saying_once(), around_of(given)
     with runtime.no_progress_bars():
@@ -100,12 +100,12 @@ def run(**given: Any) -> None:
 
             _say_plan(plan(order, Watch(say=say_once, around=around)), given["as_json"])
             return
-        if given["overwrite"] and place.is_dir():
-            shutil.rmtree(place)
         caption(given, named)
         with _watched() as (on_class_image, on_step):
             watch = Watch(say_once, on_class_image, on_step, around)
             done = teach(order, watch)
+        if not done.is_main:
+            return
         subject = finish(given["name"], place, order, done, consent=given["consent"])
     if given["as_json"]:
         say(json.dumps(subject.card, ensure_ascii=False))

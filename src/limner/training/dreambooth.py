@@ -9,6 +9,7 @@ Several devices and machines: start it with ``torchrun`` or ``accelerate launch`
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -63,6 +64,8 @@ class Order:
     """Somebody's own pictures of the class, instead of made ones."""
     device: str | None = None
     """None: the first GPU, else the CPU."""
+    anew: bool = False
+    """Forget a run that is in the folder, once nothing speaks against this one."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class Taught:
     side: int
     seconds: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    is_main: bool = True
+    """False in all processes but one, where there are several."""
 
 
 def teach(order: Order, watch: Watch | None = None) -> Taught:
@@ -134,8 +139,12 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     names = [one.name for one in shown.kept]
     said = captions.read(order.photographs, names, prompt, naming)
     job = resuming.job(options, base, shown, said, side, order.class_images)
-    resuming.check_job(order.folder, job)
-    for sentence in (*shown.notes, *warnings):
+    if not order.anew:
+        resuming.check_job(order.folder, job)
+    elif accelerator.is_main_process:
+        shutil.rmtree(order.folder, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    for sentence in (*shown.notes, *warnings) if accelerator.is_main_process else ():
         watch.say(sentence)
 
     # What the model is shown, computed once.
@@ -210,6 +219,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         side,
         time.monotonic() - began,
         tuple(warnings),
+        accelerator.is_main_process,
     )
 
 
