@@ -277,6 +277,9 @@ class TeachOptions(_Checked):
     resolution: int | None = setting(
         None, "Side in pixels of what is looked at (default: the model's own).", low=8, high=8192
     )
+    mask_background: bool = setting(
+        False, "Only the subject counts in the loss, not what is behind it (needs --crop-to)."
+    )
     snr_gamma: float | None = setting(
         None, "Weight times by min-SNR with this gamma; its paper takes 5.", low=0.01, high=1e6
     )

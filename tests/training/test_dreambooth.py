@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from limner.errors import (
@@ -293,6 +296,36 @@ def test_a_damaged_checkpoint_is_named(
     (teach(asked).checkpoint / "trained.safetensors").write_bytes(b"\0" * 20)
     with pytest.raises(ModelError, match="000002 is damaged"):
         teach(asked)
+
+
+def test_a_masked_background_teaches_nothing(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    """The first loss is that of the subject's half alone, and of a mask of everything the usual."""
+
+    def outline(whole: bool) -> Callable[[Image.Image], npt.NDArray[np.bool_]]:
+        def found(image: Image.Image) -> npt.NDArray[np.bool_]:
+            mask = np.ones((image.height, image.width), dtype=bool)
+            mask[:, image.width // 2 :] = whole
+            return mask
+
+        return found
+
+    losses: dict[str, float] = {}
+    given: dict[str, Any] = {"max_train_steps": 1, "with_prior_preservation": False}
+    for name, watch, masked in (
+        ("plain", Watch(outline=outline(True)), False),
+        ("everything", Watch(outline=outline(True)), True),
+        ("half", Watch(outline=outline(False)), True),
+    ):
+        seen: list[Report] = []
+        asked = order(bases["text2img"], photos, tmp_path / name, mask_background=masked, **given)
+        teach(asked, replace(watch, on_step=seen.append))
+        losses[name] = seen[0].instance
+    assert losses["everything"] == pytest.approx(losses["plain"], abs=1e-6)
+    assert losses["half"] != pytest.approx(losses["plain"], abs=1e-3)
+    with pytest.raises(OptionError, match="give --crop-to"):
+        teach(order(bases["text2img"], photos, tmp_path / "none", mask_background=True))
 
 
 def test_captions_beside_the_photographs_are_what_is_learned(

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
@@ -103,11 +104,17 @@ def test_the_square_lies_around_the_subject(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, 2, (400, 300))
     seen: list[tuple[int, int]] = []
 
-    def around(image: Image.Image) -> tuple[int, int, int, int] | None:
+    def outline(image: Image.Image) -> npt.NDArray[np.bool_]:
         seen.append(image.size)
-        return (300, 200, 380, 280) if len(seen) == 1 else None
+        found = np.zeros((300, 400), dtype=bool)
+        found[200:280, 300:380] = len(seen) == 1
+        return found
 
-    first, second = photographs.read(folder, 64, around).kept
+    first, second = photographs.read(folder, 64, outline).kept
+    assert first.subject is not None
+    assert np.argwhere(first.subject).min(axis=0).tolist() == [6, 6]  # 10 of 100 px
+    assert first.subject.mean() == pytest.approx(0.8**2, abs=0.03)
+    assert second.subject is None
     assert first.said == ("a square of 100 px was cut out of 400x300",)
     assert second.said[0] == "the subject was not found, so the middle is used"
     assert photographs.square_around((400, 300), (300, 200, 380, 280)) == (290, 190, 390, 290)

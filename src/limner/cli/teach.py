@@ -16,7 +16,7 @@ from limner.cli import taught, teach_score
 from limner.cli.flags import flags, typed
 from limner.cli.places import check_writable
 from limner.cli.say import say, saying_once
-from limner.cli.teach_photos import around_of, caption, check_looking, looking_options
+from limner.cli.teach_photos import caption, check_looking, looking_options, outline_of
 from limner.options import TeachOptions
 
 if TYPE_CHECKING:
@@ -93,16 +93,16 @@ def run(**given: Any) -> None:
         given["device"],
         given["overwrite"],
     )
-    say_once, around = saying_once(), around_of(given)
+    say_once, outline = saying_once(), outline_of(given)
     with runtime.no_progress_bars():
         if given["dry_run"]:
             from limner.training.planning import plan
 
-            _say_plan(plan(order, Watch(say=say_once, around=around)), given["as_json"])
+            _say_plan(plan(order, Watch(say=say_once, outline=outline)), given["as_json"])
             return
         caption(given, named)
         with _watched() as (on_class_image, on_step):
-            watch = Watch(say_once, on_class_image, on_step, around)
+            watch = Watch(say_once, on_class_image, on_step, outline)
             done = teach(order, watch)
         if not done.is_main:
             return

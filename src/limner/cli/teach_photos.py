@@ -15,7 +15,7 @@ from limner.errors import ImageError, OptionError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from limner.images import IntBox
+    from limner.rle import BoolMask
     from limner.session import Session
     from limner.training.identifiers import Naming
 
@@ -50,19 +50,18 @@ def check_looking(given: Mapping[str, Any]) -> None:
         raise OptionError(f"--{idle[0]} has no effect without --crop-to.")
 
 
-def around_of(given: Mapping[str, Any]) -> Callable[[Image], IntBox | None] | None:
+def outline_of(given: Mapping[str, Any]) -> Callable[[Image], BoolMask] | None:
     """What finds the subject in a photograph: limner's own detector and segmenter."""
     if not given["crop_to"]:
         return None
-    from limner import masks
     from limner.prompts import Text, VisualPrompt
 
     session, prompt = _session(given), VisualPrompt(text=Text(given["crop_to"]))
 
-    def around(image: Image) -> IntBox | None:
-        return masks.box_of(session.segment(image, [prompt]).grounding.mask)
+    def outline(image: Image) -> BoolMask:
+        return session.segment(image, [prompt]).grounding.mask
 
-    return around
+    return outline
 
 
 def caption(given: Mapping[str, Any], naming: Naming) -> None:

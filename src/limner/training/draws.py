@@ -43,6 +43,8 @@ class Shown:
     """(B, 1 + C, h, w)."""
     which: torch.Tensor
     """(B,) int64: the row of words."""
+    seen: torch.Tensor | None = None
+    """(B, 1, h, w) from 0 to 1: how much of each latent counts; None: all."""
 
 
 def draw(lessons: Lessons, size: int, times: int, place: Place, stream: int) -> Shown:
@@ -65,7 +67,8 @@ def draw(lessons: Lessons, size: int, times: int, place: Place, stream: int) -> 
     beside = None
     if lessons.beside is not None:
         beside = lessons.beside[rows, torch.randint(0, HOLES, (size,), generator=made)]
-    return Shown(x, eps, t, beside, lessons.which[rows])
+    seen = None if lessons.seen is None else lessons.seen[rows]
+    return Shown(x, eps, t, beside, lessons.which[rows], seen)
 
 
 def row_at(count: int, position: int, seed: int, stream: int) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from limner.errors import MissingExtra
+from limner.errors import MissingExtra, OptionError
 from limner.models.memory import guard_memory
 from limner.models.source import Runtime
 from limner.options import TeachOptions
@@ -37,7 +37,7 @@ from limner.training import (
 from limner.training.base import Base, find_base, open_base, resolution_of
 from limner.training.identifiers import Naming
 from limner.training.lessons import Words
-from limner.training.photographs import Around, Photographs
+from limner.training.photographs import Outline, Photographs
 from limner.training.pupil import enrol
 from limner.training.stepping import Stepper, base_dtype, weight_dtype
 
@@ -94,7 +94,7 @@ class Watch:
     say: Callable[[str], None] = _unheard
     on_class_image: OnStep = _unheard
     on_step: Callable[[Report], None] = _unheard
-    around: Around | None = None
+    outline: Outline | None = None
     """Finds the subject in a photograph, to crop around it."""
 
 
@@ -129,12 +129,14 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     # What is asked: all that can be refused is, before anything is computed.
     naming = identifiers.naming(options.instance_prompt, options.class_prompt)
     optimizer_kind = _optimizer_kind(options)
+    if options.mask_background and watch.outline is None:
+        raise OptionError("mask_background needs to know where the subject is: give --crop-to.")
     weights = find_base(order.model)
     accelerator = _accelerator(options, order.device)
     base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))
     side = resolution_of(base, options.resolution)
     warnings = [*naming.notes, *identifiers.check(naming.identifier, base.pipe.tokenizer)]
-    shown = photographs.read(order.photographs, side, watch.around)
+    shown = photographs.read(order.photographs, side, watch.outline)
     prompt, class_prompt = str(options.instance_prompt), str(options.class_prompt)
     names = [one.name for one in shown.kept]
     said = captions.read(order.photographs, names, prompt, naming)
@@ -153,7 +155,10 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         different = list(dict.fromkeys([*said, class_prompt, prompt, ""]))
         words = lessons.read(base, different)
         of_subject = lessons.encode(
-            base, [one.image for one in shown.kept], [different.index(text) for text in said]
+            base,
+            [one.image for one in shown.kept],
+            [different.index(text) for text in said],
+            [one.subject for one in shown.kept] if options.mask_background else None,
         )
         of_class = (
             lessons.encode(base, made, [different.index(class_prompt)] * len(made))

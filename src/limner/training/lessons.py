@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from limner import images
 from limner.models.memory import guard_memory
+from limner.rle import BoolMask
 from limner.training import kept
 from limner.training.base import Base
 
@@ -53,17 +54,25 @@ class Lessons:
     """(N, HOLES, 1 + C, h, w): a hole (1 inside), and latents of the picture with it grey."""
     which: torch.Tensor
     """(N,) int64: the row of ``Words`` for each."""
+    seen: torch.Tensor | None = None
+    """(N, 1, h, w) from 0 to 1: how much of each latent counts; None: all."""
 
     def __len__(self) -> int:
         return len(self.mean)
 
 
-def encode(base: Base, pictures: Sequence[Image], which: Sequence[int]) -> Lessons:
+def encode(
+    base: Base,
+    pictures: Sequence[Image],
+    which: Sequence[int],
+    subjects: Sequence[BoolMask | None] | None = None,
+) -> Lessons:
     """The latents of pictures.
 
     Args:
         pictures: RGB, all of one size, a multiple of the grid.
         which: the row of ``Words`` for each.
+        subjects: (side, side), what counts of each, None for all of it; None: all of all.
     """
     found = [_latents(base, picture) for picture in pictures]
 
@@ -72,7 +81,13 @@ def encode(base: Base, pictures: Sequence[Image], which: Sequence[int]) -> Lesso
 
     mean = column("mean")
     assert mean is not None
-    return Lessons(mean, column("spread"), column("beside"), torch.tensor(list(which)))
+    seen = None
+    if subjects is not None:
+        whole = np.ones(pictures[0].size[::-1], dtype=bool)
+        drawn = np.stack([whole if one is None else one for one in subjects])
+        wide = torch.from_numpy(drawn)[:, None].float()
+        seen = F.interpolate(wide, size=mean.shape[-2:], mode="area")
+    return Lessons(mean, column("spread"), column("beside"), torch.tensor(list(which)), seen)
 
 
 def read(base: Base, captions: Sequence[str]) -> Words:

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from limner import images
+from limner import images, masks
 from limner.errors import ImageError
 from limner.images import IntBox
+from limner.rle import BoolMask
 
 FEWEST, USUAL = 2, "3 to 6"
 """The paper takes 3 to 5; of one alone a model learns the picture, not the subject."""
@@ -38,8 +39,8 @@ BLURRED = 40.0
 """Variance of the Laplacian of 512 x 512 grey pixels (0..255) below which a photograph is called
 blurred. The 20 of google/dreambooth that were looked at have 108 to 5,213."""
 
-Around = Callable[[Image.Image], "IntBox | None"]
-"""Where the subject is in an upright photograph; None: not found."""
+Outline = Callable[[Image.Image], "BoolMask"]
+"""The pixels (H, W) of the subject in an upright photograph; none of them: it wasn't found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,8 @@ class Photograph:
     """RGB, ``side`` x ``side``."""
     said: tuple[str, ...]
     """What was done to it, and what is doubtful, in words."""
+    subject: BoolMask | None = None
+    """(side, side): where the subject is; None: nobody looked, or it wasn't found."""
 
     @property
     def digest(self) -> str:
@@ -73,12 +76,12 @@ class Photographs:
         return (*self.left_out, *done)
 
 
-def read(folder: Path, side: int, around: Around | None = None) -> Photographs:
+def read(folder: Path, side: int, outline: Outline | None = None) -> Photographs:
     """The usable photographs of a folder as squares.
 
     Args:
         side: pixels.
-        around: where the subject is; the square is laid around it. None: the middle.
+        outline: finds the subject; the square is laid around it. None: the middle.
 
     Raises:
         ImageError: no such folder, or fewer than two different photographs in it.
@@ -99,7 +102,7 @@ def read(folder: Path, side: int, around: Around | None = None) -> Photographs:
             left_out.append(f"{path.name} is left out: it is {kept[twin].name} again.")
             continue
         seen.append(thumbnail)
-        kept.append(_prepared(path.name, opened, side, around))
+        kept.append(_prepared(path.name, opened, side, outline))
     if len(kept) < FEWEST:
         why = f" {' '.join(left_out)}" if left_out else ""
         raise ImageError(
@@ -133,7 +136,7 @@ def _no_pictures(folder: Path) -> list[str]:
     return [f"{path.name} is left out: it is no picture." for path in others]
 
 
-def _prepared(name: str, opened: images.Opened, side: int, around: Around | None) -> Photograph:
+def _prepared(name: str, opened: images.Opened, side: int, outline: Outline | None) -> Photograph:
     image, said = opened.image, list(opened.notes)
     bars = padding_bars(image)
     if any(bars):
@@ -142,8 +145,9 @@ def _prepared(name: str, opened: images.Opened, side: int, around: Around | None
         parts = ("left", "top", "right", "bottom")
         cut = [f"{n} px {where}" for n, where in zip(bars, parts, strict=True) if n]
         said.append(f"padding cut off ({', '.join(cut)})")
-    box = around(image) if around else None
-    if around and box is None:
+    found = outline(image) if outline else None
+    box = masks.box_of(found) if found is not None else None
+    if outline and box is None:
         said.append("the subject was not found, so the middle is used")
     corner = square_around(image.size, box)
     width = corner[2] - corner[0]
@@ -154,7 +158,11 @@ def _prepared(name: str, opened: images.Opened, side: int, around: Around | None
     if sharpness(image) < BLURRED:
         said.append("it looks blurred")
     square = image.crop(corner).resize((side, side), Image.Resampling.LANCZOS)
-    return Photograph(name, square, tuple(said))
+    subject = None
+    if found is not None and box is not None:
+        drawn = Image.fromarray(found).convert("L").crop(corner)
+        subject = np.asarray(drawn.resize((side, side), Image.Resampling.BOX)) > 127
+    return Photograph(name, square, tuple(said), subject)
 
 
 def square_around(size_wh: tuple[int, int], box: IntBox | None, space: float = 0.25) -> IntBox:

@@ -95,10 +95,11 @@ class Stepper:
         if self.options.snr_gamma is not None:
             snr = squared / (1 - squared)
             weight = losses.min_snr_weight(self.base.prediction, snr, self.options.snr_gamma)
-        terms = [
-            losses.reconstruction(answer[part], wanted[part], weight[part])
-            for part in (slice(0, size), slice(size, 2 * size))[: len(batches)]
-        ]
+        terms = []
+        for number, batch in enumerate(batches):
+            part = slice(number * size, (number + 1) * size)
+            seen = None if batch.seen is None else batch.seen.to(device)
+            terms.append(losses.reconstruction(answer[part], wanted[part], weight[part], seen))
         return terms[0], terms[1] if len(terms) == 2 else None
 
     def _answer(self, z: torch.Tensor, t: torch.Tensor, batches: list[Shown]) -> torch.Tensor:
