@@ -69,7 +69,8 @@ def check_job(folder: Path, asked: Mapping[str, Any]) -> None:
         return
     if not checkpoints.found(folder / "checkpoints"):
         return
-    differ = [key for key in asked if before.get(key) != asked[key]]
+    usual = asdict(TeachOptions())  # of options that came after the run did
+    differ = [key for key in asked if before.get(key, usual.get(key)) != asked[key]]
     if not differ:
         return
     key = differ[0]
