@@ -51,7 +51,7 @@ def need_minis(*names: str) -> None:
     from limner.models import shipped
 
     for name in names:
-        if not any(shipped.folder(name).rglob("*.safetensors")):
+        if not list(shipped.folder(name).rglob("*.safetensors")):
             pytest.skip(f"{MINI_MISSING}: {name} has no weights in the package.")
 
 

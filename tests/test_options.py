@@ -21,6 +21,7 @@ from limner.options import (
     InpaintOptions,
     RedactOptions,
     SegmentOptions,
+    TeachOptions,
     check_honoured,
 )
 
@@ -31,6 +32,7 @@ CLASSES: list[type[Any]] = [
     InpaintOptions,
     EditOptions,
     RedactOptions,
+    TeachOptions,
 ]
 
 FIELDS = [

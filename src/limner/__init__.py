@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         InpaintOptions,
         RedactOptions,
         SegmentOptions,
+        TeachOptions,
     )
     from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualPrompt
     from limner.session import Finding, Run, Session
@@ -39,6 +40,7 @@ _HOMES = {
         "InpaintOptions",
         "RedactOptions",
         "SegmentOptions",
+        "TeachOptions",
     ),
     "limner.prompts": ("Box", "Exemplar", "Mask", "Point", "PromptKind", "Text", "VisualPrompt"),
     "limner.session": ("Finding", "Run", "Session"),
@@ -61,6 +63,7 @@ __all__ = [
     "Run",
     "SegmentOptions",
     "Session",
+    "TeachOptions",
     "Text",
     "VisualPrompt",
     "__version__",

@@ -42,6 +42,7 @@ def load(path: Path) -> ModuleType:
 build = load(ROOT / "docs" / "build.py")
 README = ROOT / "README.md"
 SCORES = ROOT / "docs" / "scores.md"
+TEACH = ROOT / "docs" / "teach.md"
 
 
 @pytest.fixture
@@ -83,7 +84,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("page", "at_least"),
-    [pytest.param(README, 14, id="README"), pytest.param(SCORES, 9, id="scores")],
+    [
+        pytest.param(README, 14, id="README"),
+        pytest.param(SCORES, 9, id="scores"),
+        pytest.param(TEACH, 7, id="teach"),
+    ],
 )
 def test_every_command_of_a_page_runs(
     reader: Path, hub: str, capsys: pytest.CaptureFixture[str], page: Path, at_least: int

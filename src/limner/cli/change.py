@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 inpainter_option = click.option("--inpainter", help="Model that repaints: a name, or a folder.")
+subject_option = click.option(
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="NAME[=WEIGHT]",
+    help="A taught subject that the painter is to know (limner teach); repeatable.",
+)
 LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 
 
@@ -38,6 +45,7 @@ LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 @flags(EditOptions)
 @flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
 @inpainter_option
+@subject_option
 @click.option("--negative-prompt", default="", help="What must not be painted.")
 @click.option("--paint", required=True, help="What to paint there.")
 @finding_options
@@ -95,6 +103,7 @@ def cutout(ctx: click.Context, /, **given: Any) -> None:
 @flags(EditOptions, leave_out=frozenset({"dilate"}))
 @flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
 @inpainter_option
+@subject_option
 @click.option("--negative-prompt", default="", help="What must not be painted.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Put this picture behind it.")
 @click.option("--colour", "--color", help="One colour: a CSS name or #rrggbb.")
@@ -112,7 +121,8 @@ def background(ctx: click.Context, /, **given: Any) -> None:
     """
     inpaint = typed(InpaintOptions, given)
     behind = _behind(given)
-    if given["paint"] is None and (inpaint != InpaintOptions() or given["negative_prompt"]):
+    painting = inpaint != InpaintOptions() or given["negative_prompt"] or given["subjects"]
+    if given["paint"] is None and painting:
         raise OptionError("The settings of a diffusion model have no effect without --paint.")
     _change(
         ctx, "background", given, behind=behind, inpaint=inpaint, edit=typed(EditOptions, given)

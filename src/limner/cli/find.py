@@ -120,12 +120,29 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
         device=given["device"],
         dtype=given["dtype"],
         say=saying_once(),
+        subjects=subjects_of(given.get("subjects", ())),
         **recording,
     )
     for task, name in named.items():
         if name:
             session.models.entry(task)
     return session
+
+
+def subjects_of(said: Sequence[str]) -> dict[str, float]:
+    """``--subject`` options as names and weights; models are not imported for none.
+
+    Raises:
+        OptionError: one that can't be meant, or one twice.
+    """
+    if not said:
+        return {}
+    from limner.models.subjects import parse
+
+    pairs = [parse(text) for text in said]
+    if len(dict(pairs)) < len(pairs):
+        raise OptionError(f"A subject is named once; got {', '.join(said)}.")
+    return dict(pairs)
 
 
 @click.command(cls=ObjectCommand)

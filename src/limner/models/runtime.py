@@ -210,7 +210,8 @@ class ModelPool:
             ModelError: the files are damaged or of another architecture, memory ran out, or a
                 package is missing.
         """
-        key = (weights.ref, weights.path, repr(sorted(weights.defaults.items())), runtime)
+        settings = repr(sorted(weights.defaults.items()))
+        key = (weights.ref, weights.path, weights.adapters, settings, runtime)
         if (model := self._touch(key)) is not None:
             return model
         with self._loading:
@@ -276,7 +277,7 @@ def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMIL
         raise ModelError(f"{weights.path} holds a {found} model; {name} is {weights.ref.family}.")
     try:
         read = _loader(weights.ref.family, families)
-        with _no_progress_bars():
+        with no_progress_bars():
             model: Model = read(weights, runtime)
     except LimnerError:
         raise
@@ -286,7 +287,7 @@ def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMIL
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """transformers and diffusers draw bars on stderr while they load; the family imported them."""
     libraries = [sys.modules[name] for name in ("transformers", "diffusers") if name in sys.modules]
     logs = [library.utils.logging for library in libraries]

@@ -10,16 +10,35 @@ from limner.protocols import ModelRef
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """What a taught subject adds to a model's weights: a LoRA file."""
+
+    name: str
+    path: Path
+    weight: float
+    """1 is as it was taught, 0 nothing."""
+    sha256: str
+    base: str = ""
+    """The model it was taught on; empty: not known."""
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name}={self.weight:g}:{self.sha256}"
+
+
+@dataclass(frozen=True)
 class Weights:
     """A model that can be loaded.
 
     ``path`` is a folder in the format of ``from_pretrained`` (None for families without weights);
-    ``defaults`` are the checkpoint's own settings from the catalog, such as ``{"threshold": 0.1}``.
+    ``defaults`` are the checkpoint's own settings from the catalog, such as ``{"threshold": 0.1}``;
+    ``adapters`` are the subjects it is to know.
     """
 
     ref: ModelRef
     path: Path | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True)

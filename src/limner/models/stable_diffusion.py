@@ -36,6 +36,7 @@ from limner.errors import (
     PromptError,
     ResultError,
 )
+from limner.models.adapters import add_adapters
 from limner.models.memory import guard_memory
 from limner.models.recent import Recent
 from limner.models.remembering import ANSWERS_KEPT, remember
@@ -70,8 +71,10 @@ ADVICE = "paint a smaller picture, or take a smaller model"
 
 
 def load(weights: Weights, runtime: Runtime) -> StableDiffusion:
-    """Open a folder in diffusers' format; raises as ``open_pipeline`` does."""
-    return StableDiffusion(weights.ref, open_pipeline(weights, runtime), weights.defaults)
+    """Open a folder in diffusers' format; raises as ``open_pipeline`` and ``add_adapters`` do."""
+    pipe = open_pipeline(weights, runtime)
+    add_adapters(pipe, weights)
+    return StableDiffusion(weights.ref, pipe, weights.defaults)
 
 
 class StableDiffusion:

@@ -57,7 +57,7 @@ def open_pipeline(weights: Weights, runtime: Runtime) -> Any:
     kind = _pipeline_kind(name, index)
     variant = _variant(name, path, index)
     advice = "take a smaller model, or half precision (bfloat16)"
-    with guard_memory(advice), _errors_only(diffusers):
+    with guard_memory(advice), errors_only(diffusers):
         try:
             pipe = _pipeline_class(kind).from_pretrained(
                 str(path),
@@ -162,12 +162,12 @@ def _prepared(pipe: Any, runtime: Runtime) -> Any:
 
 def _pipeline_class(kind: str) -> Any:
     """Its import says, for each image processor, that torchvision is missing; none is used."""
-    with _errors_only(transformers):
+    with errors_only(transformers):
         return getattr(diffusers, kind)
 
 
 @contextmanager
-def _errors_only(library: Any) -> Iterator[None]:
+def errors_only(library: Any) -> Iterator[None]:
     """Of what a library logs. diffusers remarks on an ``AutoencoderTiny`` in a pipeline that takes
     it, and on the settings which that class itself writes."""
     log = library.utils.logging

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, UnknownModel
 from limner.models import catalog, runtime, store
 from limner.models.source import Runtime, Weights
+from limner.models.subjects import adapter_of
 from limner.prompts import PromptKind
 from limner.protocols import (
     Captioner,
@@ -23,6 +25,9 @@ Say = Callable[[str], None]
 ModelT = TypeVar("ModelT", bound=Model)
 
 TASKS = ("detect", "segment", "inpaint", "encode", "caption")
+
+TEACHABLE = "stable_diffusion"
+"""The family whose models can be taught a subject."""
 
 MINI_ANSWERS = (
     "{name} is a mini: the models that ship with limner are tiny and were trained on composed "
@@ -47,6 +52,7 @@ class Models:
         dtype: str | None,
         memory_budget: int | None,
         say: Say,
+        subjects: Mapping[str, float] | None = None,
     ) -> None:
         unknown = sorted(set(overrides) - set(TASKS))
         if unknown:
@@ -59,6 +65,9 @@ class Models:
         self._commercial_safe = commercial_safe
         self._device, self._dtype = device, dtype
         self._say = say
+        self.subjects = dict(subjects or {})
+        """Taught subjects that the painter is to know, and how much."""
+        self._adapters = tuple(adapter_of(name, much) for name, much in self.subjects.items())
         self._pool = runtime.ModelPool(memory_budget)
         self._runtime: Runtime | None = None
         self._weights: dict[str, Weights] = {}
@@ -114,7 +123,26 @@ class Models:
             self._weights[name] = store.find(entry.name) if entry else store.from_folder(name)
             if entry and entry.shipped:
                 self._minis.add(name)
-        return self._weights[name]
+        found = self._weights[name]
+        return self._with_subjects(found) if task == "inpaint" and self._adapters else found
+
+    def _with_subjects(self, painter: Weights) -> Weights:
+        """The painter's files and those of the subjects it is to know.
+
+        Raises:
+            ModelError: a painter that can't be taught.
+        """
+        if painter.ref.family != TEACHABLE:
+            raise ModelError(
+                f"{painter.ref.name} can't know a subject: {', '.join(self.subjects)} was taught "
+                f"to a diffusion model, so take {self._adapters[0].base or self.painters()}."
+            )
+        for one in self._adapters:
+            if one.base and one.base != painter.ref.name:
+                self._say(f"{one.name} was taught to {one.base}, and {painter.ref.name} paints it.")
+        files = tuple((f"subjects/{one.name}", one.sha256) for one in self._adapters)
+        ref = replace(painter.ref, files=(*painter.ref.files, *files))
+        return replace(painter, ref=ref, adapters=self._adapters)
 
     def identities(self, tasks: Iterable[str] | None = None) -> dict[str, str]:
         """By task, text that changes when another model, other files or numbers would answer.
@@ -127,7 +155,11 @@ class Models:
             tasks: None: all. A task without a model is left out.
         """
         wanted = self.names if tasks is None else tasks
-        return {task: self._identity(self.names[task]) for task in wanted if task in self.names}
+        found = {task: self._identity(self.names[task]) for task in wanted if task in self.names}
+        if self._adapters and "inpaint" in found:
+            known = " ".join(one.identity for one in self._adapters)
+            found["inpaint"] = f"{found['inpaint']} {known}"
+        return found
 
     def _identity(self, name: str) -> str:
         try:

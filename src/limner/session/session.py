@@ -46,6 +46,8 @@ class Session:
             as ``.limner``; None records nothing. What goes wrong there is said once and fails no
             verb.
         labels: the tags of the runs, and what they are part of.
+        subjects: taught subjects (names, or paths of LoRA files) that the painter is to know, and
+            how much of each: 1 is as it was taught.
         cache: where answers of detectors and segmenters are kept for other sessions; None: in this
             one's memory only.
 
@@ -66,6 +68,7 @@ class Session:
         store: AnyStore | None = None,
         labels: Labels | None = None,
         cache: StageCache | None = None,
+        subjects: Mapping[str, float] | None = None,
     ) -> None:
         say = say or (lambda sentence: None)
         self._choices = {"commercial_safe": commercial_safe, "device": device, "dtype": dtype}
@@ -78,6 +81,7 @@ class Session:
             dtype=dtype,
             memory_budget=memory_budget,
             say=say,
+            subjects=subjects,
         )
         self.stages = Stages(self.models.identities, cache)
         self._finder = Finder(self.models, self.stages)
@@ -88,7 +92,8 @@ class Session:
             task: str(Path(name).expanduser().absolute()) if is_folder(name) else name
             for task, name in self.models.names.items()
         }
-        return {"profile": self.models.profile, "models": names, **self._choices}
+        made = {"profile": self.models.profile, "models": names, **self._choices}
+        return made | ({"subjects": self.models.subjects} if self.models.subjects else {})
 
     # --- finding ----------------------------------------------------------------------------------
 

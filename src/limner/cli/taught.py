@@ -1,0 +1,134 @@
+"""``limner teach list | show | export | merge``: subjects that were taught."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from limner.cli.measuring import print_table
+from limner.cli.say import aligned, say
+from limner.errors import ModelError, OutputError
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="All cards as JSON on stdout.")
+def listed(as_json: bool) -> None:
+    """List the subjects that were taught."""
+    from limner.models import subjects
+
+    found = subjects.found()
+    if as_json:
+        say(json.dumps([dict(one.card) for one in found], ensure_ascii=False))
+        return
+    if not found:
+        say("No subject was taught yet: limner teach --help says how.", err=True)
+        return
+    columns = ("name", "say", "model", "trained", "steps")
+    print_table(columns, [_row(one.card) for one in found])
+
+
+def _row(card: Any) -> tuple[str, ...]:
+    trained = f"LoRA {card['rank']}" if card["rank"] else "all weights"
+    named = f"{card['identifier']} {card['class']}"
+    return card["name"], named, card["base"]["name"], trained, str(card["steps"])
+
+
+@click.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="The card as JSON on stdout.")
+def show(name: str, as_json: bool) -> None:
+    """Say how a subject was taught."""
+    from limner.models import subjects
+
+    subject = subjects.find(name)
+    card = subject.card
+    if as_json:
+        say(json.dumps(dict(card), ensure_ascii=False))
+        return
+    base = card["base"]
+    rows = [
+        ("name", name),
+        ("say", f"{card['identifier']} {card['class']}"),
+        ("model", f"{base['name']} ({card['kind']}), revision {base['revision'] or 'not known'}"),
+        ("instance prompt", card["instance_prompt"]),
+        ("class prompt", card["class_prompt"]),
+        ("photographs", ", ".join(card["photographs"])),
+        ("steps", f"{card['steps']} at {card['side']} px"),
+        ("settings", ", ".join(f"{k} {v}" for k, v in card["options"].items())),
+        ("licence", card["licence"]),
+        ("consent", card["consent"] or "not asked for"),
+        *(("warning", sentence) for sentence in card["warnings"]),
+        ("created", card["created"]),
+        ("folder", str(subject.folder)),
+    ]
+    for line in aligned(rows):
+        say(line)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--layout",
+    type=click.Choice(("diffusers", "kohya")),
+    default="diffusers",
+    show_default=True,
+    help="kohya is what A1111 and ComfyUI read.",
+)
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="A .safetensors.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+def export(name: str, layout: str, out: Path, overwrite: bool) -> None:
+    """Write a subject's adapter for another program."""
+    from limner.models import subjects
+    from limner.saving import write_atomic
+
+    subject = subjects.find(name)
+    adapter = subjects.adapter_of(name)
+    if out.suffix != ".safetensors":
+        raise OutputError(f"An adapter is a .safetensors file, got {out}.")
+    if layout == "kohya":
+        from limner.training.merging import kohya
+
+        data = kohya(adapter.path)
+    else:
+        data = adapter.path.read_bytes()
+    write_atomic(out, data, overwrite=overwrite)
+    say(f"{out}  {layout}, for {subject.card['base']['name']}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME[=WEIGHT]...")
+@click.option("--model", help="The model to merge into (default: the one they were taught to).")
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--overwrite", is_flag=True, help="Replace a folder that a merge made.")
+def merge(names: tuple[str, ...], model: str | None, out: Path, overwrite: bool) -> None:
+    """Write a whole model that knows the subjects, for --inpainter or another program."""
+    from limner.models import runtime, subjects
+
+    adapters = [subjects.adapter_of(*subjects.parse(text)) for text in names]
+    bases = {_asked_for(text) for text in names} - {None}
+    if model is None and len(bases) != 1:
+        known = ", ".join(sorted(map(str, bases))) or "none"
+        raise ModelError(f"--model must say which model to merge into; taught were {known}.")
+    if out.exists() and not (overwrite and (out / "model_index.json").is_file()):
+        raise OutputError(f"{out} is there already: name a new folder, or pass --overwrite.")
+    from limner.training.merging import merge as merged
+
+    with runtime.no_progress_bars():
+        try:
+            merged(model or str(next(iter(bases))), adapters, out)
+        except OSError as error:
+            raise OutputError(f"{out} can't be written: {error}.") from error
+    say(f"{out}  knows {', '.join(one.name for one in adapters)}")
+
+
+def _asked_for(text: str) -> str | None:
+    """The model that a subject was taught to; None for a LoRA file of somebody's."""
+    from limner.models import subjects
+
+    name, _ = subjects.parse(text)
+    if name.startswith((".", "/", "~")):
+        return None
+    return str(subjects.find(name).card["base"]["asked_for"])

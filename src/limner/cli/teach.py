@@ -1,0 +1,189 @@
+"""``limner teach``: a model is taught one subject from a few photographs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limner.cli import taught, teach_score
+from limner.cli.flags import flags, typed
+from limner.cli.places import check_writable
+from limner.cli.say import say, saying_once
+from limner.cli.teach_photos import caption, check_looking, looking_options, outline_of
+from limner.options import TeachOptions
+
+if TYPE_CHECKING:
+    from limner.protocols import OnStep
+    from limner.training.dreambooth import Report
+    from limner.training.planning import Plan
+
+
+class TeachGroup(click.Group):
+    """``limner teach FOLDER`` is ``limner teach run FOLDER``; a folder named like a command is
+    written ``./list``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=TeachGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def teach() -> None:
+    """Teach a model a subject from three to six photographs, and use what was taught.
+
+    \b
+    limner teach photos --name mydog --model mini-sd-inpaint \\
+        --instance-prompt "a photo of ohwx dog" --class-prompt "a photo of a dog"
+    limner edit room.jpg --text "the sofa" --subject mydog --paint "ohwx dog"
+
+    FOLDER alone means `run FOLDER`.
+    """
+
+
+@teach.command("run")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="What the subject is called from then on.")
+@click.option("--model", required=True, help="Diffusion model that is taught: a name, or a folder.")
+@flags(TeachOptions)
+@click.option(
+    "--class-images",
+    type=click.Path(path_type=Path),
+    help="Your own pictures of the class, instead of made ones.",
+)
+@looking_options
+@click.option("--device", help="cpu or cuda (default: the first GPU, else the CPU).")
+@click.option("--i-have-consent", "consent", is_flag=True, help="A person shown has agreed.")
+@click.option("--dry-run", is_flag=True, help="Do three steps and say what all would take.")
+@click.option("--overwrite", is_flag=True, help="Begin anew where a subject of this name is.")
+@click.option("--json", "as_json", is_flag=True, help="The card, or the plan, as JSON on stdout.")
+def run(**given: Any) -> None:
+    """Teach a model the subject that the photographs in FOLDER show.
+
+    A run that was stopped goes on with the same command, to the same weights. Captions are read
+    from FOLDER/metadata.jsonl where there is one.
+    """
+    from limner.models import runtime, subjects
+    from limner.training import identifiers
+    from limner.training.finishing import check_consent, finish
+
+    options = typed(TeachOptions, given)
+    named = identifiers.naming(options.instance_prompt, options.class_prompt)
+    check_consent(named.noun, given["consent"])
+    check_looking(given)
+    place = subjects.folder_of(given["name"])
+    check_writable(place)
+    runtime.check_names(given["device"], None)
+    runtime.tune_allocator()
+    from limner.training.dreambooth import Order, Watch, teach
+
+    order = Order(
+        given["model"],
+        given["folder"],
+        place / subjects.RUN,
+        options,
+        given["class_images"],
+        given["device"],
+        given["overwrite"],
+    )
+    say_once, outline = saying_once(), outline_of(given)
+    with runtime.no_progress_bars():
+        if given["dry_run"]:
+            from limner.training.planning import plan
+
+            _say_plan(plan(order, Watch(say=say_once, outline=outline)), given["as_json"])
+            return
+        caption(given, named)
+        with _watched() as (on_class_image, on_step):
+            watch = Watch(say_once, on_class_image, on_step, outline)
+            done = teach(order, watch)
+        if not done.is_main:
+            return
+        subject = finish(given["name"], place, order, done, consent=given["consent"])
+    if given["as_json"]:
+        say(json.dumps(subject.card, ensure_ascii=False))
+        return
+    count = len(done.photographs.kept)
+    say(f"{place}  {done.step} steps, {count} photographs, {done.seconds:.0f} s")
+
+
+teach.add_command(taught.listed)
+teach.add_command(taught.show)
+teach.add_command(taught.export)
+teach.add_command(taught.merge)
+teach.add_command(teach_score.score)
+
+
+@contextmanager
+def _watched() -> Iterator[tuple[OnStep, Callable[[Report], None]]]:
+    """Progress on stderr: a bar on a terminal, else a line every tenth of the way."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None, _line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        "{task.fields[numbers]}",
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        making = bar.add_task("class images", total=None, numbers="", visible=False)
+        steps = bar.add_task("steps", total=None, numbers="", visible=False)
+
+        def on_class_image(done: int, total: int) -> None:
+            bar.update(making, completed=done, total=total, visible=done < total)
+
+        def on_step(report: Report) -> None:
+            done, total = report.step, report.total
+            bar.update(steps, completed=done, total=total, numbers=_numbers(report), visible=True)
+
+        yield on_class_image, on_step
+
+
+def _line(report: Report) -> None:
+    if report.step == 1 or report.step % max(1, report.total // 10) == 0:
+        left = report.seconds * (report.total - report.step)
+        remaining = time.strftime("%H:%M:%S", time.gmtime(left))
+        say(f"step {report.step}/{report.total}  {_numbers(report)}, {remaining} left", err=True)
+
+
+def _numbers(report: Report) -> str:
+    prior = "" if report.prior is None else f", prior {report.prior:.3f}"
+    return (
+        f"loss {report.loss:.3f} (instance {report.instance:.3f}{prior}), "
+        f"{report.seconds:.2f} s/step"
+    )
+
+
+def _say_plan(found: Plan, as_json: bool) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        whole = {"minutes_a_hundred": found.minutes_a_hundred, "minutes": found.minutes}
+        say(json.dumps({**asdict(found), **whole}))
+        return
+    held = [
+        f"{size / 1e9:.1f} GB {where}"
+        for size, where in ((found.memory_bytes, "of memory"), (found.device_bytes, "on the GPU"))
+        if size
+    ]
+    say(f"memory: {' and '.join(held) or 'not known'}")
+    say(f"a hundred steps: {found.minutes_a_hundred:.1f} minutes at {found.side} px")
+    if found.seconds_a_class_image is not None:
+        say(f"a class image: {found.seconds_a_class_image:.1f} s, {found.class_images} are needed")
+    say(f"in all: about {found.minutes:.1f} minutes for {found.steps} steps")
+    say(
+        "to need less memory: --gradient-checkpointing, --mixed-precision bf16, a smaller "
+        "--train-batch-size or --resolution, and last --use-8bit-adam with --method full"
+    )

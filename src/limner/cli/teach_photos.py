@@ -1,0 +1,97 @@
+"""Photographs before they teach: cropped around the subject, and captioned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from limner.cli.find import session_of
+from limner.cli.flags import profile_option
+from limner.cli.say import say
+from limner.errors import ImageError, OptionError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from limner.rle import BoolMask
+    from limner.session import Session
+    from limner.training.identifiers import Naming
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def looking_options(command: Command) -> Command:
+    """Adds what is done with the photographs by other models than the one that is taught."""
+    for option in (
+        profile_option,
+        click.option("--detector", help="Model that finds it: a name, or a folder."),
+        click.option("--segmenter", help="Model that outlines it: a name, or a folder."),
+        click.option(
+            "--caption",
+            is_flag=True,
+            help="Write FOLDER/metadata.jsonl with a caption for each photograph, to be edited.",
+        ),
+        click.option("--crop-to", metavar="TEXT", help='Cut a square around this: "the dog".'),
+    ):
+        command = option(command)
+    return command
+
+
+def check_looking(given: Mapping[str, Any]) -> None:
+    """Refuse settings without effect.
+
+    Raises:
+        OptionError: a model that nobody will ask.
+    """
+    idle = [name for name in ("detector", "segmenter") if given[name] and not given["crop_to"]]
+    if idle:
+        raise OptionError(f"--{idle[0]} has no effect without --crop-to.")
+
+
+def outline_of(given: Mapping[str, Any]) -> Callable[[Image], BoolMask] | None:
+    """What finds the subject in a photograph: limner's own detector and segmenter."""
+    if not given["crop_to"]:
+        return None
+    from limner.prompts import Text, VisualPrompt
+
+    session, prompt = _session(given), VisualPrompt(text=Text(given["crop_to"]))
+
+    def outline(image: Image) -> BoolMask:
+        return session.segment(image, [prompt]).grounding.mask
+
+    return outline
+
+
+def caption(given: Mapping[str, Any], naming: Naming) -> None:
+    """Write a caption for each photograph that can be read, unless there are captions already.
+
+    Raises:
+        ImageError: there is no photograph.
+        UnknownModel: the profile has no captioner; which have.
+    """
+    from limner import images
+    from limner.training import captions
+    from limner.training.photographs import METADATA
+
+    if not given["caption"]:
+        return
+    folder = given["folder"]
+    if (folder / METADATA).exists():
+        say(f"limner: {folder / METADATA} is kept: delete it to have it written anew.", err=True)
+        return
+    pictures = {}
+    for path in images.find_images(folder):
+        try:
+            pictures[path.name] = images.open_image(path).image
+        except ImageError:
+            continue  # said by the recipe, which leaves it out
+    said = _session(given).models.captioner.caption(list(pictures.values()))
+    texts = [captions.with_identifier(text, naming) for text in said]
+    written = captions.write(folder, dict(zip(pictures, texts, strict=True)))
+    say(f"limner: {written} says what is taught: edit it and run again if it is wrong.", err=True)
+
+
+def _session(given: Mapping[str, Any]) -> Session:
+    return session_of({"commercial_safe": False, "dtype": None, **given})

@@ -1,0 +1,139 @@
+"""Which checkpoint of a taught subject to keep: likeness, obedience, and what became of the class.
+
+DINO, CLIP-I, CLIP-T and PRES are DreamBooth's (arXiv 2208.12242, sections 4.1 and 4.2; ``likeness``
+says which encoders its tables use). Leak, drift and the single number that ranks checkpoints are
+limner's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from limner.errors import InputError
+from limner.evaluation.likeness import Rows, across, among, clip_t, paired
+from limner.protocols import Encoder
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class CheckpointScores:
+    """One checkpoint; step 0 is the model before it was taught. Cosines, -1 to 1."""
+
+    step: int
+    dino: float
+    """Portraits against the photographs: likeness. Higher is better."""
+    clip_i: float
+    """The same by CLIP."""
+    clip_t: float
+    """Portraits against their own words, without the identifier, which CLIP doesn't know: whether
+    prompts are still obeyed. Higher is better."""
+    pres: float
+    """Pictures of the class, painted *without* the identifier, against the photographs. Lower is
+    better."""
+    leak: float
+    """``pres`` less that of the untaught model: what the class took from the subject."""
+    drift: float
+    """1 less the mean DINO cosine of class pictures with the untaught model's of the same seeds."""
+    div: float | None = None
+    """Mean LPIPS distance of portraits of one prompt; None: not asked for. Higher is better."""
+
+    def to_dict(self) -> dict[str, float | None]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The photographs against each other: what no painter is expected to pass."""
+
+    dino: float
+    clip_i: float
+
+
+class SubjectCard:
+    """Scores checkpoint after checkpoint against the same photographs and untaught pictures.
+
+    Args:
+        real: photographs of the subject, at least two.
+        portraits, of_class: what the *untaught* model painted, with the seeds of all checkpoints.
+        words: for each portrait, its prompt without the identifier.
+
+    Raises:
+        InputError: fewer than two photographs.
+    """
+
+    def __init__(
+        self,
+        real: Sequence[Image],
+        portraits: Sequence[Image],
+        of_class: Sequence[Image],
+        words: Sequence[str],
+        *,
+        dino: Encoder,
+        clip: Encoder,
+    ) -> None:
+        self._dino, self._clip, self._words = dino, clip, words
+        self._real: Rows = dino.encode_images(real)
+        self._real_clip: Rows = clip.encode_images(real)
+        by_dino, by_clip = among(self._real), among(self._real_clip)
+        if by_dino is None or by_clip is None:
+            raise InputError(f"A ceiling takes two photographs of the subject, got {len(real)}.")
+        self.ceiling = Ceiling(by_dino, by_clip)
+        self._class_before: Rows = dino.encode_images(of_class)
+        self._pres_before = across(self._class_before, self._real)
+        self.untaught = self.score(0, portraits, of_class)
+
+    def score(
+        self, step: int, portraits: Sequence[Image], of_class: Sequence[Image]
+    ) -> CheckpointScores:
+        """One checkpoint's scores.
+
+        Raises:
+            InputError: not as many pictures as the untaught model made.
+        """
+        classes = self._dino.encode_images(of_class)
+        pres = across(classes, self._real)
+        return CheckpointScores(
+            step,
+            across(self._dino.encode_images(portraits), self._real),
+            across(self._clip.encode_images(portraits), self._real_clip),
+            clip_t(self._clip, portraits, self._words),
+            pres,
+            pres - self._pres_before,
+            1 - paired(classes, self._class_before),
+        )
+
+    def worth(self, scores: CheckpointScores) -> float:
+        """One number, 0 to 1: the geometric mean of likeness, obedience and an unharmed class.
+
+        Likeness is DINO's way from the untaught model to the ceiling, obedience CLIP-T in parts of
+        the untaught model's, the last 1 less the leak in parts of the way to the ceiling. A
+        checkpoint that lacks any of the three is worth nothing.
+        """
+        before, most = self.untaught, self.ceiling.dino
+        parts = (
+            _part(scores.dino - before.dino, most - before.dino),
+            _part(scores.clip_t, before.clip_t),
+            1 - _part(scores.leak, most - self._pres_before),
+        )
+        product = parts[0] * parts[1] * parts[2]
+        return float(product ** (1 / 3))
+
+    def best(self, rows: Sequence[CheckpointScores]) -> CheckpointScores:
+        """The checkpoint worth most; of equals the earliest.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not rows:
+            raise InputError("There is no checkpoint to choose from.")
+        return max(rows, key=lambda row: (self.worth(row), -row.step))
+
+
+def _part(value: float, whole: float) -> float:
+    """``value`` in parts of ``whole``, within 0 and 1; 0 of nothing."""
+    return min(1.0, max(0.0, value / whole)) if whole > 0 else 0.0

@@ -1,0 +1,80 @@
+"""x_pr: pictures of the class that the frozen model makes itself, before it is taught.
+
+They are kept by all that decides them (the base, the prompt, the side, the sampler), so that a
+killed run goes on where it stopped and another run of the same class needs none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limner import images
+from limner.errors import ImageError
+from limner.protocols import OnStep
+from limner.saving import save_image
+from limner.training import kept, sampling
+from limner.training.base import Base
+from limner.training.photographs import square_around
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def class_folder(base: Base, class_prompt: str, side: int) -> Path:
+    """Where the pictures of a class lie: ``00000.png``, made with seed 0, and on."""
+    decides = [base.digest, class_prompt, side, sampling.STEPS, base.guidance]
+    return kept.folder() / "class-images" / kept.key_of("class images", *decides)
+
+
+def make(
+    base: Base,
+    class_prompt: str,
+    side: int,
+    count: int,
+    batch: int,
+    on_step: OnStep | None = None,
+) -> list[Image]:
+    """The first ``count`` pictures of the class; those that are not there yet are made.
+
+    Raises:
+        OutputError: they can't be kept.
+        OutOfMemory: with what to lower.
+    """
+    folder = class_folder(base, class_prompt, side)
+    paths = [folder / f"{k:05}.png" for k in range(count)]
+    missing = [k for k, path in enumerate(paths) if not _is_picture(path)]
+    done = count - len(missing)
+    for start in range(0, len(missing), batch):
+        if on_step:
+            on_step(done + start, count)
+        seeds = missing[start : start + batch]
+        words = [class_prompt] * len(seeds)
+        made = sampling.paint(base.pipe, words, seeds, side, base.guidance, steps=sampling.STEPS)
+        for k, picture in zip(seeds, made, strict=True):
+            record = {"base": base.ref.to_dict(), "prompt": class_prompt, "seed": k}
+            save_image(picture, paths[k], record=record, overwrite=True)
+    if on_step:
+        on_step(count, count)
+    return [images.open_image(path).image for path in paths]
+
+
+def read(folder: Path, side: int, count: int) -> list[Image]:
+    """At most ``count`` pictures of somebody's own, as squares from their middles.
+
+    Raises:
+        ImageError: no picture there, or one that can't be read.
+    """
+    found = []
+    for path in images.find_images(folder)[:count]:
+        image = images.open_image(path).image
+        found.append(image.crop(square_around(image.size, None)).resize((side, side)))
+    return found
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        images.open_image(path)
+    except ImageError:
+        return False
+    return True

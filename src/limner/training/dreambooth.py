@@ -1,0 +1,336 @@
+"""DreamBooth (Ruiz et al. 2022, arXiv:2208.12242), from the first photograph to the last step.
+
+``teach`` is the recipe; it reads from top to bottom. What the model is shown is computed once and
+kept by content, so that the autoencoder and the text encoder leave memory before the first step.
+The losses are in ``losses``; every draw is decided by the seed and the step's number (``draws``).
+Several devices and machines: start it with ``torchrun`` or ``accelerate launch``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from limner.errors import MissingExtra, OptionError
+from limner.models.memory import guard_memory
+from limner.models.source import Runtime
+from limner.options import TeachOptions
+from limner.protocols import OnStep
+from limner.saving import save_image, write_atomic
+from limner.training import (
+    captions,
+    checkpoints,
+    class_images,
+    identifiers,
+    lessons,
+    photographs,
+    resuming,
+    sampling,
+)
+from limner.training.base import Base, find_base, open_base, resolution_of
+from limner.training.identifiers import Naming
+from limner.training.lessons import Words
+from limner.training.photographs import Outline, Photographs
+from limner.training.pupil import enrol
+from limner.training.stepping import Stepper, base_dtype, weight_dtype
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+ADVICE = (
+    "lower train_batch_size or resolution, or take --gradient-checkpointing or "
+    "--mixed-precision bf16"
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is taught to which model, and where the run lies."""
+
+    model: str
+    """A name of the catalog, or a folder."""
+    photographs: Path
+    folder: Path
+    """Of the run: job, log, checkpoints, validation pictures."""
+    options: TeachOptions
+    class_images: Path | None = None
+    """Somebody's own pictures of the class, instead of made ones."""
+    device: str | None = None
+    """None: the first GPU, else the CPU."""
+    anew: bool = False
+    """Forget a run that is in the folder, once nothing speaks against this one."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One step of the optimizer."""
+
+    step: int
+    """From 1."""
+    total: int
+    loss: float
+    instance: float
+    """Equation (1)'s term alone."""
+    prior: float | None
+    """The prior's term before λ; None without it."""
+    seconds: float
+
+
+def _unheard(*_: Any) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who hears of a run; by default nobody."""
+
+    say: Callable[[str], None] = _unheard
+    on_class_image: OnStep = _unheard
+    on_step: Callable[[Report], None] = _unheard
+    outline: Outline | None = None
+    """Finds the subject in a photograph, to crop around it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A finished run."""
+
+    base: Base
+    naming: Naming
+    photographs: Photographs
+    captions: Mapping[str, str]
+    checkpoint: Path
+    step: int
+    side: int
+    seconds: float = 0.0
+    notes: tuple[str, ...] = field(default=())
+    is_main: bool = True
+    """False in all processes but one, where there are several."""
+
+
+def teach(order: Order, watch: Watch | None = None) -> Taught:
+    """Teach a model a subject; a run that was stopped goes on.
+
+    Raises:
+        ImageError, OptionError, InputError: photographs, prompts or settings that can't be meant.
+        ModelError: no diffusion model, or a run in this folder that was of something else.
+        OutputError: no room, or no permission; the last whole checkpoint stays usable.
+        OutOfMemory: with what to lower.
+    """
+    began, watch, options = time.monotonic(), watch or Watch(), order.options
+
+    # What is asked: all that can be refused is, before anything is computed.
+    naming = identifiers.naming(options.instance_prompt, options.class_prompt)
+    optimizer_kind = _optimizer_kind(options)
+    if options.mask_background and watch.outline is None:
+        raise OptionError("mask_background needs to know where the subject is: give --crop-to.")
+    weights = find_base(order.model)
+    accelerator = _accelerator(options, order.device)
+    base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))
+    side = resolution_of(base, options.resolution)
+    warnings = [*naming.notes, *identifiers.check(naming.identifier, base.pipe.tokenizer)]
+    shown = photographs.read(order.photographs, side, watch.outline)
+    prompt, class_prompt = str(options.instance_prompt), str(options.class_prompt)
+    names = [one.name for one in shown.kept]
+    said = captions.read(order.photographs, names, prompt, naming)
+    job = resuming.job(options, base, shown, said, side, order.class_images)
+    if not order.anew:
+        resuming.check_job(order.folder, job)
+    elif accelerator.is_main_process:
+        shutil.rmtree(order.folder, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    for sentence in (*shown.notes, *warnings) if accelerator.is_main_process else ():
+        watch.say(sentence)
+
+    # What the model is shown, computed once.
+    with accelerator.main_process_first():
+        made = _class_pictures(order, base, side, watch) if options.with_prior_preservation else []
+        different = list(dict.fromkeys([*said, class_prompt, prompt, ""]))
+        words = lessons.read(base, different)
+        of_subject = lessons.encode(
+            base,
+            [one.image for one in shown.kept],
+            [different.index(text) for text in said],
+            [one.subject for one in shown.kept] if options.mask_background else None,
+        )
+        of_class = (
+            lessons.encode(base, made, [different.index(class_prompt)] * len(made))
+            if made
+            else None
+        )
+    if options.validation_steps is None:
+        base.let_go("vae")
+    if not options.train_text_encoder:
+        base.let_go("text_encoder", "text_encoder_2")
+
+    # What learns, and how.
+    pupil = enrol(base, options)
+    kept_at_once = options.checkpoints_total_limit or _checkpoints(options)
+    checkpoints.check_room(order.folder / "checkpoints", pupil, kept_at_once)
+    parts = {name: accelerator.prepare(part) for name, part in pupil.parts.items()}
+    optimizer = accelerator.prepare(
+        optimizer_kind(
+            pupil.parameters, lr=_learning_rate(options), weight_decay=options.adam_weight_decay
+        )
+    )
+    rate_at = _rate(optimizer, options)
+    begin = resuming.resume(order.folder, pupil, optimizer.optimizer, options)
+    if begin:
+        watch.say(f"Going on from step {begin}.")
+    if accelerator.is_main_process:
+        write_atomic(order.folder / resuming.JOB, json.dumps(job, indent=2) + "\n", overwrite=True)
+        resuming.cut_log(order.folder / resuming.LOG, begin)
+
+    # The steps.
+    step = Stepper(base, parts, words, of_subject, of_class, options, accelerator)
+    checkpoint = order.folder / "checkpoints" / f"{begin:06}"
+    for number in range(begin, options.max_train_steps):
+        started = time.monotonic()
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(number)
+        with guard_memory(ADVICE):
+            instance, prior = step(number, optimizer, pupil)
+        report = _report(number + 1, options, instance, prior, time.monotonic() - started)
+        if not accelerator.is_main_process:
+            continue
+        resuming.log(order.folder / resuming.LOG, asdict(report))
+        watch.on_step(report)
+        if report.step % options.checkpointing_steps == 0 or report.step == report.total:
+            checkpoint = checkpoints.save(
+                order.folder / "checkpoints",
+                report.step,
+                base,
+                pupil,
+                optimizer.optimizer,
+                keep=options.checkpoints_total_limit,
+                facts={"loss": report.loss},
+            )
+        if options.validation_steps and report.step % options.validation_steps == 0:
+            _validate(order.folder, base, words, different, options, side, report.step)
+    return Taught(
+        base,
+        naming,
+        shown,
+        dict(zip(names, said, strict=True)),
+        checkpoint,
+        options.max_train_steps,
+        side,
+        time.monotonic() - began,
+        tuple(warnings),
+        accelerator.is_main_process,
+    )
+
+
+# ---- parts of the recipe
+
+
+def _accelerator(options: TeachOptions, device: str | None) -> Accelerator:
+    from accelerate import Accelerator
+
+    return Accelerator(
+        gradient_accumulation_steps=options.gradient_accumulation_steps,
+        mixed_precision=options.mixed_precision,
+        cpu=device == "cpu",
+    )
+
+
+def _class_pictures(order: Order, base: Base, side: int, watch: Watch) -> list[Any]:
+    options = order.options
+    if order.class_images is not None:
+        return class_images.read(order.class_images, side, options.num_class_images)
+    return class_images.make(
+        base,
+        str(options.class_prompt),
+        side,
+        options.num_class_images,
+        options.sample_batch_size,
+        watch.on_class_image,
+    )
+
+
+def _optimizer_kind(options: TeachOptions) -> Any:
+    if not options.use_8bit_adam:
+        return torch.optim.AdamW
+    try:
+        import bitsandbytes
+    except ImportError:
+        raise MissingExtra(
+            "use_8bit_adam needs the package bitsandbytes: pip install bitsandbytes."
+        ) from None
+    return bitsandbytes.optim.AdamW8bit
+
+
+def _learning_rate(options: TeachOptions) -> float:
+    if options.learning_rate is not None:
+        return options.learning_rate
+    return 5e-4 if options.method == "lora" else 5e-6
+
+
+def _rate(optimizer: Any, options: TeachOptions) -> Callable[[int], float]:
+    """The step size by the number of the step, so that a resumed run needs no state for it."""
+    from diffusers.optimization import get_scheduler
+
+    first = _learning_rate(options)
+    scheduler = get_scheduler(
+        options.lr_scheduler,
+        optimizer=optimizer.optimizer,
+        num_warmup_steps=options.lr_warmup_steps,
+        num_training_steps=options.max_train_steps,
+    )
+    (factor,) = scheduler.lr_lambdas
+    return lambda step: first * float(factor(step))
+
+
+def _report(
+    step: int,
+    options: TeachOptions,
+    instance: torch.Tensor,
+    prior: torch.Tensor | None,
+    seconds: float,
+) -> Report:
+    of_class = None if prior is None else float(prior)
+    loss = float(instance) + options.prior_loss_weight * (of_class or 0.0)
+    return Report(step, options.max_train_steps, loss, float(instance), of_class, seconds)
+
+
+def _validate(
+    folder: Path,
+    base: Base,
+    words: Words,
+    different: list[str],
+    options: TeachOptions,
+    side: int,
+    step: int,
+) -> None:
+    """Pictures of the same seeds with the identifier and without, which should stay as it was."""
+    for prompt, name in ((options.instance_prompt, "with"), (options.class_prompt, "without")):
+        for k in range(options.num_validation_images):
+            if options.train_text_encoder or words.pooled is not None:
+                said: Any = [str(prompt)]
+            else:
+                row, empty = different.index(str(prompt)), different.index("")
+                dtype = weight_dtype(options)
+                said = {
+                    "prompt_embeds": words.states[row : row + 1].to(base.pipe.unet.device, dtype),
+                    "negative_prompt_embeds": words.states[empty : empty + 1].to(
+                        base.pipe.unet.device, dtype
+                    ),
+                }
+            seed = options.seed + k
+            (picture,) = sampling.paint(
+                base.pipe, said, [seed], side, base.guidance, steps=sampling.STEPS
+            )
+            record = {"prompt": prompt, "step": step, "seed": seed, "base": base.ref.to_dict()}
+            path = folder / "validation" / f"{step:06}-{name}-{k}.png"
+            save_image(picture, path, record=record, overwrite=True)
+
+
+def _checkpoints(options: TeachOptions) -> int:
+    return -(-options.max_train_steps // options.checkpointing_steps)

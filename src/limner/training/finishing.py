@@ -1,0 +1,131 @@
+"""What is left of a run: the adapter or the whole model, and a card that says how it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.errors import OptionError, OutputError
+from limner.models.subjects import ADAPTER, CARD, WHOLE, Subject
+from limner.options import changed
+from limner.saving import save_image, write_atomic
+from limner.training import merging
+from limner.version import __version__
+
+if TYPE_CHECKING:
+    from limner.training.dreambooth import Order, Taught
+
+PEOPLE = frozenset(
+    "person man woman boy girl child kid baby toddler human face people guy lady actor actress "  # noqa: SIM905
+    "singer politician player teacher student doctor nurse bride groom couple".split()
+)
+CONSENT = "The person shown has agreed to this; whoever taught it said so with --i-have-consent."
+FORMAT = 1
+
+
+def check_consent(noun: str, given: bool) -> None:
+    """Ask that a person shown has agreed.
+
+    Raises:
+        OptionError: the class is a person and nobody said so.
+    """
+    if not given and set(noun.split()) & PEOPLE:
+        raise OptionError(
+            f"The class is {noun!r}, a person: whoever is shown must have agreed. "
+            "--i-have-consent says so, and stays on the card."
+        )
+
+
+def finish(name: str, folder: Path, order: Order, taught: Taught, *, consent: bool) -> Subject:
+    """Write the subject into its folder; the card comes last and says that all is there.
+
+    Raises:
+        OutputError: no room, or no permission.
+    """
+    if order.options.method == "lora":
+        data = (taught.checkpoint / ADAPTER).read_bytes()
+        write_atomic(folder / ADAPTER, data, overwrite=True)
+        weights = hashlib.sha256(data).hexdigest()
+    else:
+        try:
+            merging.save_taught(order.model, taught.checkpoint, folder / WHOLE)
+        except OSError as error:
+            raise OutputError(f"{folder / WHOLE} can't be written: {error}.") from error
+        weights = None
+    thumbnails = []
+    for k, photograph in enumerate(taught.photographs.kept):
+        path = folder / "thumbnails" / f"{k:02}.jpg"
+        small = photograph.image.copy()
+        small.thumbnail((128, 128))
+        save_image(small, path, overwrite=True)
+        thumbnails.append(path.relative_to(folder).as_posix())
+    card = _card(name, order, taught, consent, weights, thumbnails)
+    write_atomic(folder / "README.md", _readme(card), overwrite=True)
+    text = json.dumps(card, indent=2, ensure_ascii=False)
+    write_atomic(folder / CARD, text + "\n", overwrite=True)
+    return Subject(name, folder, card)
+
+
+def _card(
+    name: str,
+    order: Order,
+    taught: Taught,
+    consent: bool,
+    weights: str | None,
+    thumbnails: list[str],
+) -> dict[str, Any]:
+    options = order.options
+    base = taught.base
+    return {
+        "format": FORMAT,
+        "name": name,
+        "base": {**base.ref.to_dict(), "digest": base.digest, "asked_for": order.model},
+        "kind": "inpainting" if base.inpaints else "text to image",
+        "identifier": taught.naming.identifier,
+        "class": taught.naming.noun,
+        "instance_prompt": options.instance_prompt,
+        "class_prompt": options.class_prompt,
+        "captions": dict(taught.captions),
+        "photographs": {one.name: one.digest for one in taught.photographs.kept},
+        "method": options.method,
+        "rank": options.rank if options.method == "lora" else None,
+        "steps": taught.step,
+        "side": taught.side,
+        "options": changed(options),
+        "licence": base.ref.licence,
+        "consent": CONSENT if consent else None,
+        "warnings": list(taught.notes),
+        "sha256": weights,
+        "thumbnails": thumbnails,
+        "limner": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _readme(card: Mapping[str, Any]) -> str:
+    """The card for people, headed by what a model hub reads."""
+    base = card["base"]
+    rows = {
+        "base": f"{base['name']}, revision {base['revision'] or 'not known'}",
+        "taught as": card["instance_prompt"],
+        "class": card["class_prompt"],
+        "steps": f"{card['steps']} at {card['side']} px",
+        "trained": f"LoRA of rank {card['rank']}" if card["rank"] else "all weights",
+        "licence": f"that of the base, {card['licence']}",
+        "consent": card["consent"] or "not asked for: the class is no person",
+        "created": f"{card['created']} by limner {card['limner']}",
+    }
+    lines = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    pictures = " ".join(f"![]({path})" for path in card["thumbnails"])
+    return (
+        f"---\nbase_model: {json.dumps(base['name'])}\n"
+        f"instance_prompt: {json.dumps(card['instance_prompt'])}\n"
+        f"license: {json.dumps(card['licence'])}\ntags: [limner, dreambooth, diffusers, lora]\n"
+        f"---\n\n# {card['name']}\n\n{pictures}\n\n| | |\n|---|---|\n{lines}\n\n"
+        f'`limner edit room.jpg --text "the sofa" --inpainter {base["name"]} '
+        f'--subject {card["name"]} --paint "{card["identifier"]} {card["class"]}"`\n'
+    )

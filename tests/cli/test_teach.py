@@ -1,0 +1,215 @@
+"""``limner teach`` on the minis: taught, listed, exported, merged, painted; bad input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from limner.training import sampling
+from limner.training.photographs import METADATA
+from tests.cli.command import Command
+from tests.conftest import need_minis
+from tests.training.photos import folder_of, photo
+
+PROMPTS = ("--instance-prompt", "a photo of ohwx cat", "--class-prompt", "a photo of a cat")
+QUICK = ("--num-class-images", 2, "--max-train-steps", 2, "--checkpointing-steps", 2)
+MODEL = "mini-sd-inpaint"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "STEPS", 2)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return folder_of(tmp_path / "photos", 3)
+
+
+def words(name: str, *more: object, model: str = MODEL) -> tuple[object, ...]:
+    return ("teach", "photos", "--name", name, "--model", model, *PROMPTS, *QUICK, *more)
+
+
+def test_taught_shown_exported_merged_and_painted(
+    limner: Command, photos: Path, tmp_path: Path
+) -> None:
+    need_minis(MODEL)
+    told = limner(*words("mycat", "--learning-rate", 0.1))
+    assert "2 steps, 3 photographs" in told.stdout
+    assert "step 1/2  loss " in told.stderr
+    assert "prior" in told.stderr
+    assert "00.png: a square of 90 px was cut out of 120x90." in told.stderr
+    folder = tmp_path / ".home" / "subjects" / "mycat"
+    assert "license: " in (folder / "README.md").read_text()
+    assert len(list((folder / "thumbnails").iterdir())) == 3
+
+    (card,) = limner.json("teach", "list")
+    assert (card["identifier"], card["class"], card["rank"]) == ("ohwx", "cat", 4)
+    assert (card["base"]["name"], card["licence"], card["consent"]) == (MODEL, "Apache-2.0", None)
+    assert limner.json("teach", "show", "mycat") == card
+    assert "ohwx cat" in limner("teach", "show", "mycat").stdout
+
+    limner("teach", "export", "mycat", "--layout", "kohya", "-o", "mycat.safetensors")
+    assert "exists" in limner.run("teach", "export", "mycat", "-o", "mycat.safetensors").stderr
+    limner("teach", "merge", "mycat=0.5", "-o", "merged")
+
+    photo(9).save("scene.png")
+    asked = ("edit", "scene.png", "--box", "10,10,90,80", "--paint", "ohwx cat", "--seed", 3)
+    steps = ("--num-inference-steps", 2, "--json")
+    made: dict[str, Any] = {}
+    for name, more in {
+        "without": ("--inpainter", MODEL),
+        "with": ("--inpainter", MODEL, "--subject", "mycat"),
+        "less": ("--inpainter", MODEL, "--subject", "mycat=0.5"),
+        "merged": ("--inpainter", "./merged"),
+    }.items():
+        answer = limner(*asked, *more, *steps, "-o", f"{name}.png")
+        made[name] = json.loads(answer.stdout)
+        assert made[name]["result"]["edits"][0]["outside_changed_pixels"] == 0
+    jobs = {made[name]["job"] for name in made}
+    assert len(jobs) == 4  # else a result with one subject would pass for one with another
+    pictures = {name: Image.open(f"{name}.png").tobytes() for name in made}
+    assert len({pictures[name] for name in ("without", "with", "less")}) == 3
+    painter = made["with"]["models"][-1]
+    assert painter["files"]["subjects/mycat"] == card["sha256"]
+    done = limner(*asked, "--inpainter", MODEL, "--subject", "mycat", *steps[:2], "-o", "with.png")
+    assert "done already" in done.stdout
+
+
+def test_every_checkpoint_is_scored_and_the_best_taken(
+    limner: Command, photos: Path, tmp_path: Path
+) -> None:
+    """Step 0 is the untaught model; scores and pictures are there for each checkpoint."""
+    for name in ("mini-sd", "mini-clip", "mini-dino"):
+        need_minis(name)
+    limner(*words("mycat", "--learning-rate", 0.02, "--checkpointing-steps", 1, model="mini-sd"))
+    small = ("--prompts", 2, "--seeds", 2, "--profile", "mini")
+    found = limner.json(
+        "teach", "score", "mycat", "photos", *small, "--sheet", "sheet.png", "--take-best"
+    )
+    assert [row["step"] for row in found["rows"]] == [0, 1, 2]
+    assert found["rows"][0]["leak"] == 0
+    assert found["prompts"] == ["a ohwx cat in the jungle", "a ohwx cat in the snow"]
+    assert found["rows"][1]["dino"] != found["rows"][0]["dino"]
+    assert found["best"] in (1, 2)
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width > 3 * 128
+    card = limner.json("teach", "show", "mycat")
+    assert card["steps"] == found["best"]
+    adapter = tmp_path / ".home" / "subjects" / "mycat" / "pytorch_lora_weights.safetensors"
+    assert hashlib.sha256(adapter.read_bytes()).hexdigest() == card["sha256"]
+    told = limner("teach", "score", "mycat", "photos", *small).stdout
+    assert "before" in told
+    assert "best: step" in told
+
+
+def test_limner_itself_crops_and_captions(limner: Command, tmp_path: Path) -> None:
+    """The square lies around what was found; edited captions are kept."""
+    for name in ("mini-sd", "mini-owlvit", "mini-sam", "mini-blip"):
+        need_minis(name)
+    shown = Path(__file__).parents[2] / "examples" / "subject"
+    shutil.copytree(shown, tmp_path / "photos")
+    named = ("--instance-prompt", "ohwx backpack", "--class-prompt", "a backpack")
+    bare = ("--no-with-prior-preservation", "--max-train-steps", 1, "--profile", "mini", *named)
+    asked = words("mybag", *bare, "--crop-to", "backpack", "--caption", model="mini-sd")
+    told = limner(*asked)
+    captions = (tmp_path / "photos" / METADATA).read_text()
+    assert captions.count("ohwx") == captions.count("\n") == 4
+    assert "metadata.jsonl says what is taught" in told.stderr
+    assert "px was cut out of 128x128" in told.stderr
+    (tmp_path / "photos" / METADATA).write_text(captions.replace("ohwx", "a ohwx", 1))
+    again = limner(*asked, "--overwrite")
+    assert "metadata.jsonl is kept" in again.stderr
+    first = next(iter(limner.json("teach", "show", "mybag")["captions"].values()))
+    assert "a ohwx" in first
+
+
+def test_a_plan_says_what_it_takes_and_leaves_nothing(
+    limner: Command, photos: Path, tmp_path: Path
+) -> None:
+    need_minis("mini-sd")
+    found = limner.json(*words("mycat", "--dry-run", model="mini-sd"))
+    assert found["seconds_a_step"] > 0
+    assert found["seconds_a_class_image"] > 0
+    assert found["minutes"] > found["minutes_a_hundred"] / 100
+    assert (found["steps"], found["class_images"], found["side"]) == (2, 2, 64)
+    assert limner.json("teach", "list") == []
+    assert not (tmp_path / ".home" / "subjects" / "mycat").exists()
+
+
+BAD: dict[str, tuple[tuple[object, ...], str]] = {
+    "lambda below 0": (("--prior-loss-weight", -1), "prior_loss_weight must be at least 0"),
+    "rank 0": (("--rank", 0), "rank must be between 1 and"),
+    "resolution": (("--resolution", 36), "multiple of 8, got 36"),
+    "no identifier": (("--instance-prompt", "a photo of a cat"), "has no identifier"),
+    "a common identifier": (("--instance-prompt", "a red cat"), "'red' is a common word"),
+    "no class": (("--class-prompt", "a photo"), "names no class"),
+    "a person": (
+        ("--instance-prompt", "ohwx man", "--class-prompt", "a man"),
+        "--i-have-consent",
+    ),
+    "no diffusion model": (("--model", "haar"), "can't be taught"),
+    "no such model": (("--model", "mini-ds"), "mini-sd"),
+    "no name": (("--name", "../me"), "letters, digits"),
+    "8 bit": (("--use-8bit-adam",), "bitsandbytes"),
+    "a detector for nothing": (("--detector", "haar"), "no effect without --crop-to"),
+    "no such device": (("--device", "banana"), "cpu, cuda"),
+}
+
+
+@pytest.mark.parametrize(("more", "says"), BAD.values(), ids=BAD)
+def test_bad_input_gets_one_sentence(
+    limner: Command, photos: Path, tmp_path: Path, more: tuple[object, ...], says: str
+) -> None:
+    need_minis("mini-sd")
+    answer = limner.run(*words("mycat", "--no-with-prior-preservation", *more, model="mini-sd"))
+    assert answer.code == 2
+    assert says in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert not (tmp_path / ".home" / "subjects" / "mycat" / "subject.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "says"),
+    [(0, "3 to 6"), (1, "1 usable photograph of the subject")],
+)
+def test_too_few_photographs(limner: Command, tmp_path: Path, count: int, says: str) -> None:
+    need_minis("mini-sd")
+    folder = folder_of(tmp_path / "photos", count)
+    (folder / METADATA).write_text("")
+    answer = limner.run(*words("mycat", model="mini-sd"))
+    assert (answer.code, says in answer.stderr) == (2, True), answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("teach", "show", "nobody"), "There is no subject 'nobody'; there is none yet."),
+        (("teach", "export", "nobody", "-o", "a.safetensors"), "no subject 'nobody'"),
+        (("teach", "merge", "nobody", "-o", "out"), "no subject 'nobody'"),
+        (
+            ("edit", "a.png", "--box", "1,1,9,9", "--paint", "x", "--subject", "nobody"),
+            "no subject 'nobody'",
+        ),
+        (
+            ("edit", "a.png", "--box", "1,1,9,9", "--paint", "x", "--subject", "a=lots"),
+            "NAME or NAME=WEIGHT",
+        ),
+        (
+            ("background", "a.png", "--box", "1,1,9,9", "--blur", "3", "--subject", "nobody"),
+            "no effect without --paint",
+        ),
+    ],
+)
+def test_subjects_that_are_not_there(
+    limner: Command, tmp_path: Path, asked: tuple[str, ...], says: str
+) -> None:
+    photo(0).save(tmp_path / "a.png")
+    answer = limner.run(*asked)
+    assert (answer.code, says in answer.stderr) == (2, True), answer.stderr

@@ -1,0 +1,123 @@
+"""Which checkpoint to keep, by numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from limner.errors import InputError
+from limner.evaluation import dreambooth_prompts
+from limner.evaluation.subject_card import CheckpointScores, SubjectCard
+from limner.protocols import ModelRef
+
+
+class Angles:
+    """Encodes a picture as the unit vector at the angle that its red says, in degrees; a text at
+    the angle that it is."""
+
+    ref = ModelRef("angles", "double", "none")
+    takes_text = True
+
+    def encode_images(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
+        return self._rows([image.getpixel((0, 0))[0] for image in images])  # type: ignore[index]
+
+    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return self._rows([float(text) for text in texts])
+
+    def _rows(self, degrees: Sequence[float]) -> npt.NDArray[np.float32]:
+        radians = np.radians(np.array(degrees, np.float64))
+        return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def at(*degrees: int) -> list[Image.Image]:
+    return [Image.new("RGB", (2, 2), (angle, 0, 0)) for angle in degrees]
+
+
+def card() -> SubjectCard:
+    """Photographs at 0° and 20°; untaught portraits and class pictures at 90°, words too."""
+    real, far = at(0, 20), at(90, 90)
+    return SubjectCard(real, far, far, ["90", "90"], dino=Angles(), clip=Angles())
+
+
+def cos(*degrees: float) -> float:
+    return sum(math.cos(math.radians(one)) for one in degrees) / len(degrees)
+
+
+def test_scores_by_hand() -> None:
+    """Portraits at 10° and 30°, class pictures at 80° and 90°."""
+    scored = card()
+    assert scored.ceiling.dino == pytest.approx(cos(20), abs=1e-6)
+    found = scored.score(100, at(10, 30), at(80, 90))
+    assert found.step == 100
+    assert found.dino == pytest.approx(cos(10, 10, 30, 10), abs=1e-6)
+    assert found.clip_i == found.dino
+    assert found.clip_t == pytest.approx(cos(80, 60), abs=1e-6)
+    assert found.pres == pytest.approx(cos(80, 60, 90, 70), abs=1e-6)
+    assert found.leak == pytest.approx(cos(80, 60, 90, 70) - cos(90, 70), abs=1e-6)
+    assert found.drift == pytest.approx(1 - cos(10, 0), abs=1e-6)
+    assert (scored.untaught.leak, scored.untaught.step) == (0.0, 0)
+    assert scored.untaught.drift == pytest.approx(0, abs=1e-6)
+
+
+def test_worth_by_hand() -> None:
+    """Half the way in likeness, .8 of the obedience, a quarter of the way leaked."""
+    scored = card()
+    before, way = scored.untaught, scored.ceiling.dino - scored.untaught.dino
+    found = replace(before, dino=before.dino + way / 2, clip_t=before.clip_t * 0.8, leak=way / 4)
+    assert scored.worth(found) == pytest.approx((0.5 * 0.8 * 0.75) ** (1 / 3))
+    assert scored.worth(before) == 0  # it isn't like the subject at all
+    assert scored.worth(replace(found, leak=-1.0)) <= 1  # no reward for fleeing the subject
+
+
+def test_the_best_gives_up_none_of_the_three() -> None:
+    scored = card()
+    before, way = scored.untaught, scored.ceiling.dino - scored.untaught.dino
+    half = replace(before, step=100, dino=before.dino + way / 2)
+    rows = [
+        half,
+        replace(half, step=200, dino=scored.ceiling.dino, clip_t=-0.1),  # copies, obeys nobody
+        replace(half, step=300, dino=scored.ceiling.dino, leak=way),  # the whole class is it
+        replace(half, step=400),  # no better than the first
+    ]
+    assert scored.best(rows).step == 100
+    with pytest.raises(InputError, match="no checkpoint"):
+        scored.best([])
+
+
+def test_one_photograph_has_no_ceiling() -> None:
+    with pytest.raises(InputError, match="two photographs"):
+        SubjectCard(at(0), at(9), at(9), ["9"], dino=Angles(), clip=Angles())
+
+
+def test_scores_as_json_values() -> None:
+    row = CheckpointScores(1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    assert row.to_dict() == {
+        "step": 1,
+        "dino": 0.1,
+        "clip_i": 0.2,
+        "clip_t": 0.3,
+        "pres": 0.4,
+        "leak": 0.5,
+        "drift": 0.6,
+        "div": None,
+    }
+
+
+def test_the_datasets_prompts(shared_data: object) -> None:
+    """All 25 of both lists are the file's own."""
+    import re
+    from pathlib import Path
+
+    file = Path(str(shared_data)) / "dreambooth" / "prompts_and_classes.txt"
+    if not file.is_file():
+        pytest.skip(f"SHARED DATA MISSING: {file}")
+    said = re.findall(r"^'(.*)'\.format", file.read_text(), re.MULTILINE)
+    plain = tuple(prompt.replace("{0} {1}", "{}") for prompt in said)
+    assert plain == dreambooth_prompts.OBJECTS + dreambooth_prompts.LIVE
+    assert len(plain) == 50

@@ -1,0 +1,345 @@
+"""The recipe: the same weights however often it was stopped, golden losses, refusals."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from limner.errors import (
+    InputError,
+    LimnerError,
+    MissingExtra,
+    ModelError,
+    OptionError,
+    OutputError,
+)
+from limner.training import checkpoints, class_images, kept, lessons
+from limner.training.base import find_base
+from limner.training.dreambooth import Report, Watch, teach
+from tests.training.teaching import order
+
+
+class Killed(BaseException):
+    """What no handler catches, as a kill isn't."""
+
+
+def trained(folder: Path, step: int = 6) -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoints" / f"{step:06}" / "trained.safetensors")
+
+
+def furthest(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
+    assert first.keys() == second.keys()
+    assert first
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+def stop_after(step: int) -> Watch:
+    def on_step(report: Report) -> None:
+        if report.step == step:
+            raise Killed
+
+    return Watch(on_step=on_step)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        pytest.param("text2img", {}, id="lora"),
+        pytest.param("inpaint", {"snr_gamma": 5.0}, id="inpaint, min-SNR"),
+        pytest.param("text2img", {"train_text_encoder": True}, id="text encoder"),
+        pytest.param("text2img", {"method": "full", "learning_rate": 1e-4}, id="full"),
+        pytest.param(
+            "text2img",
+            {"gradient_accumulation_steps": 2, "lr_scheduler": "cosine", "lr_warmup_steps": 2},
+            id="accumulation, cosine",
+        ),
+    ],
+)
+def test_a_killed_run_goes_on_to_the_same_weights(
+    bases: dict[str, Path], photos: Path, tmp_path: Path, kind: str, given: dict[str, Any]
+) -> None:
+    """Killed at step 5, after the checkpoint of step 4: step 5 is done again."""
+    straight, stopped = (
+        order(bases[kind], photos, tmp_path / name, **given) for name in ("straight", "stopped")
+    )
+    first = trained(teach(straight).checkpoint.parents[1])
+    before: list[Report] = []
+    with pytest.raises(Killed):
+        teach(stopped, stop_after(5))
+    teach(stopped, Watch(on_step=before.append))
+    assert [report.step for report in before] == [5, 6]
+    assert furthest(first, trained(tmp_path / "stopped")) <= 1e-5
+    assert furthest(first, trained(tmp_path / "straight", 2)) > 1e-5  # something was learned
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("straight", "stopped")]
+    losses = [[json.loads(line)["loss"] for line in log.splitlines()] for log in logs]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert len(losses[0]) == 6
+
+
+GOLDEN = {
+    "text2img": [
+        (1.0083, 1.13),
+        (1.1987, 1.1514),
+        (1.0223, 1.1258),
+        (1.0294, 1.0154),
+        (1.3745, 0.9948),
+        (1.0939, 0.9267),
+        (1.1082, 0.9852),
+        (1.0418, 1.1338),
+        (0.7894, 1.043),
+        (1.0362, 1.1954),
+    ],
+    "inpaint": [
+        (1.0214, 1.0524),
+        (1.2281, 1.1766),
+        (1.047, 1.087),
+        (1.045, 1.0261),
+        (1.2494, 1.0684),
+        (1.0665, 0.9794),
+        (1.1331, 0.9782),
+        (1.0587, 1.12),
+        (0.8795, 1.1044),
+        (1.1064, 1.2507),
+    ],
+}
+"""The first ten losses on the CPU in float32: of the subject, and of the prior."""
+
+
+@pytest.mark.parametrize("kind", list(GOLDEN))
+def test_golden_losses(bases: dict[str, Path], photos: Path, tmp_path: Path, kind: str) -> None:
+    """A change of any draw, weight, schedule or step of the optimizer shows here."""
+    seen: list[Report] = []
+    asked = order(bases[kind], photos, tmp_path, max_train_steps=10, checkpointing_steps=10)
+    teach(asked, Watch(on_step=seen.append))
+    found = [(round(one.instance, 4), round(one.prior or 0, 4)) for one in seen]
+    assert found == [pytest.approx(pair, abs=2e-4) for pair in GOLDEN[kind]]
+    for one in seen:
+        assert one.loss == pytest.approx(one.instance + (one.prior or 0))
+
+
+def test_sdxl_is_taught_too(bases: dict[str, Path], photos: Path, tmp_path: Path) -> None:
+    """Its pooled words and sizes go in; its text encoders are refused."""
+    asked = order(bases["sdxl-inpaint"], photos, tmp_path, max_train_steps=2)
+    taught = teach(asked)
+    assert (taught.checkpoint / "pytorch_lora_weights.safetensors").is_file()
+    more = replace(asked, options=replace(asked.options, train_text_encoder=True))
+    with pytest.raises(OptionError, match="two text encoders"):
+        teach(replace(more, folder=tmp_path / "more"))
+
+
+def test_without_the_prior_no_class_image_is_made(
+    bases: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(class_images, "make", None)
+    seen: list[Report] = []
+    asked = order(bases["text2img"], photos, tmp_path, with_prior_preservation=False)
+    teach(asked, Watch(on_step=seen.append))
+    assert {one.prior for one in seen} == {None}
+    assert [one.loss for one in seen] == [one.instance for one in seen]
+
+
+def test_what_was_computed_once_is_not_computed_again(
+    bases: dict[str, Path],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another run of the same class, another seed: no picture is made, encoded or read anew; of a
+    class picture that was lost only that one is made."""
+    monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "home"))
+    made: list[tuple[int, int]] = []
+    watch = Watch(on_class_image=lambda done, total: made.append((done, total)))
+    teach(order(bases["text2img"], photos, tmp_path / "a", max_train_steps=1), watch)
+    assert made == [(0, 3), (2, 3), (3, 3)]
+    (folder,) = (kept.folder() / "class-images").iterdir()
+    (folder / "00002.png").write_bytes(b"half of a pict")
+    made.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(lessons, "_encoded", None)
+        teach(order(bases["text2img"], photos, tmp_path / "b", max_train_steps=1, seed=1), watch)
+    assert made == [(2, 3), (3, 3)]
+
+
+def test_the_autoencoder_and_the_text_encoder_leave_memory(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    taught = teach(order(bases["text2img"], photos, tmp_path, max_train_steps=1))
+    assert taught.base.pipe.vae is None
+    assert taught.base.pipe.text_encoder is None
+
+
+def test_validation_pictures_with_and_without_the_identifier(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    given = {"validation_steps": 2, "num_validation_images": 1, "max_train_steps": 4}
+    teach(order(bases["text2img"], photos, tmp_path, **given))
+    names = sorted(path.name for path in (tmp_path / "validation").iterdir())
+    assert names == [
+        "000002-with-0.png",
+        "000002-without-0.png",
+        "000004-with-0.png",
+        "000004-without-0.png",
+    ]
+
+
+def test_only_so_many_checkpoints_stay(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    teach(order(bases["text2img"], photos, tmp_path, checkpoints_total_limit=2))
+    assert [step for step, _ in checkpoints.found(tmp_path / "checkpoints")] == [4, 6]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_usable(
+    bases: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    asked = order(bases["text2img"], photos, tmp_path)
+    with monkeypatch.context() as patched:
+        watch = Watch(
+            on_step=lambda report: (
+                patched.setattr(checkpoints, "save_file", full) if report.step == 3 else None
+            )
+        )
+        with pytest.raises(OutputError, match=r"step 4 .*disk is full.*000002"):
+            teach(asked, watch)
+    assert [step for step, _ in checkpoints.found(tmp_path / "checkpoints")] == [2]
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert teach(asked).checkpoint.name == "000006"
+
+
+def test_no_room_for_checkpoints_is_said_before_the_first_step(
+    bases: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(OutputError, match="checkpoints_total_limit"):
+        teach(order(bases["text2img"], photos, tmp_path), stop_after(1))
+
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        pytest.param({"instance_prompt": "a dog"}, OptionError, "no identifier", id="identifier"),
+        pytest.param({"class_prompt": "a photo"}, OptionError, "names no class", id="class"),
+        pytest.param({"resolution": 36}, OptionError, "multiple of 8", id="resolution"),
+        pytest.param({"use_8bit_adam": True}, MissingExtra, "bitsandbytes", id="8 bit"),
+    ],
+)
+def test_bad_settings_are_refused(
+    bases: dict[str, Path],
+    photos: Path,
+    tmp_path: Path,
+    given: dict[str, Any],
+    error: type[LimnerError],
+    says: str,
+) -> None:
+    with pytest.raises(error, match=says):
+        teach(order(bases["text2img"], photos, tmp_path, **given), stop_after(1))
+
+
+@pytest.mark.parametrize("name", ["haar", "mini-clip"])
+def test_a_base_that_is_no_diffusion_model_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match=r"can't be taught a subject.*mini-sd"):
+        find_base(name)
+
+
+def test_a_run_of_something_else_is_not_gone_on_with(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    """Another base, other photographs, another rank; more steps are no other run."""
+    asked = order(bases["text2img"], photos, tmp_path, max_train_steps=2)
+    teach(asked)
+    with pytest.raises(ModelError, match=r"text2img .*other .*--overwrite"):
+        teach(replace(asked, model=str(bases["other"])))
+    with pytest.raises(OptionError, match="other rank, seed"):
+        teach(order(bases["text2img"], photos, tmp_path, rank=3, seed=1))
+    longer = order(bases["text2img"], photos, tmp_path, max_train_steps=3)
+    assert teach(longer).checkpoint.name == "000003"
+
+
+def test_a_run_begins_anew_only_when_nothing_speaks_against_it(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    """A typing mistake must not cost the run that is there."""
+    teach(order(bases["text2img"], photos, tmp_path, max_train_steps=2))
+    before = trained(tmp_path, 2)
+    wrong = order(bases["text2img"], photos, tmp_path, resolution=36)
+    with pytest.raises(OptionError):
+        teach(replace(wrong, anew=True))
+    assert furthest(before, trained(tmp_path, 2)) == 0
+    other = order(bases["text2img"], photos, tmp_path, max_train_steps=2, seed=1)
+    teach(replace(other, anew=True))
+    assert furthest(before, trained(tmp_path, 2)) > 0
+
+
+def test_a_damaged_checkpoint_is_named(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    asked = order(bases["text2img"], photos, tmp_path, max_train_steps=2)
+    (teach(asked).checkpoint / "trained.safetensors").write_bytes(b"\0" * 20)
+    with pytest.raises(ModelError, match="000002 is damaged"):
+        teach(asked)
+
+
+def test_a_masked_background_teaches_nothing(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    """The first loss is that of the subject's half alone, and of a mask of everything the usual."""
+
+    def outline(whole: bool) -> Callable[[Image.Image], npt.NDArray[np.bool_]]:
+        def found(image: Image.Image) -> npt.NDArray[np.bool_]:
+            mask = np.ones((image.height, image.width), dtype=bool)
+            mask[:, image.width // 2 :] = whole
+            return mask
+
+        return found
+
+    losses: dict[str, float] = {}
+    given: dict[str, Any] = {"max_train_steps": 1, "with_prior_preservation": False}
+    for name, watch, masked in (
+        ("plain", Watch(outline=outline(True)), False),
+        ("everything", Watch(outline=outline(True)), True),
+        ("half", Watch(outline=outline(False)), True),
+    ):
+        seen: list[Report] = []
+        asked = order(bases["text2img"], photos, tmp_path / name, mask_background=masked, **given)
+        teach(asked, replace(watch, on_step=seen.append))
+        losses[name] = seen[0].instance
+    assert losses["everything"] == pytest.approx(losses["plain"], abs=1e-6)
+    assert losses["half"] != pytest.approx(losses["plain"], abs=1e-3)
+    with pytest.raises(OptionError, match="give --crop-to"):
+        teach(order(bases["text2img"], photos, tmp_path / "none", mask_background=True))
+
+
+def test_captions_beside_the_photographs_are_what_is_learned(
+    bases: dict[str, Path], tmp_path: Path, photos: Path
+) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    (folder / "metadata.jsonl").write_text('{"file_name": "01.png", "text": "a dog asleep"}\n')
+    taught = teach(order(bases["text2img"], folder, tmp_path / "run", max_train_steps=1))
+    assert dict(taught.captions) == {
+        "00.png": "a sks dog",
+        "01.png": "a sks dog asleep",
+        "02.png": "a sks dog",
+    }
+    (folder / "metadata.jsonl").write_text("dog")
+    with pytest.raises(InputError, match=r"metadata\.jsonl:1"):
+        teach(order(bases["text2img"], folder, tmp_path / "run", max_train_steps=1))
