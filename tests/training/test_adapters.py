@@ -21,7 +21,10 @@ from limner.models import stable_diffusion, store
 from limner.models.source import Adapter, Runtime, Weights
 from limner.models.subjects import adapter_of
 from limner.options import InpaintOptions
-from limner.prompts import Text
+from limner.prompts import Box, Text, VisualPrompt
+from limner.runs.store import Store
+from limner.session import Run, Session
+from limner.session.replaying import replay
 from limner.training import merging
 from limner.training.dreambooth import teach
 from tests.training.teaching import order
@@ -196,3 +199,26 @@ def test_no_such_adapter(tmp_path: Path) -> None:
         adapter_of(str(tmp_path))
     with pytest.raises(UnknownModel, match="no subject 'nobody'"):
         adapter_of("nobody")
+
+
+def test_a_run_with_a_subject_is_done_again_with_it(
+    bases: dict[str, Path], taught: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another working folder too; without the subject it would be another picture."""
+    monkeypatch.chdir(taught["unet"].parent)
+    subject = f"./{taught['unet'].name}"
+    runs = Store.open(tmp_path / "runs")
+    asked: dict[str, Any] = {"models": {"inpaint": str(bases["inpaint"])}, "store": runs}
+    canvas = Image.new("RGB", (SIDE, SIDE), (90, 120, 200))
+    there = [VisualPrompt(box=Box(8, 8, 56, 56))]
+
+    def edited(**more: Any) -> Run:
+        return Session(**asked, **more).edit(canvas, there, Text(WORDS), inpaint=SETTINGS)
+
+    run, plain = edited(subjects={subject: 0.9}), edited()
+    assert run.record.job != plain.record.job
+    assert run.edits[0].image.tobytes() != plain.edits[0].image.tobytes()
+    monkeypatch.chdir(tmp_path)
+    again = replay(runs, str(run.id))
+    assert again.differing == {"mask 0": 0, "picture 0": 0}
+    assert again.changed == ()

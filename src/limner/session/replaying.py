@@ -97,6 +97,7 @@ def _session_of(entry: Entry, store: Store | None, say: Callable[[str], None] | 
             commercial_safe=settings["commercial_safe"],
             device=settings["device"],
             dtype=settings["dtype"],
+            subjects=settings.get("subjects"),
             say=say,
             store=store,
             labels=Labels(tags=entry.labels.tags, parent=entry.id),

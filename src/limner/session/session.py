@@ -93,7 +93,11 @@ class Session:
             for task, name in self.models.names.items()
         }
         made = {"profile": self.models.profile, "models": names, **self._choices}
-        return made | ({"subjects": self.models.subjects} if self.models.subjects else {})
+        subjects = {
+            str(Path(name).expanduser().absolute()) if is_folder(name) else name: weight
+            for name, weight in self.models.subjects.items()
+        }
+        return made | ({"subjects": subjects} if subjects else {})
 
     # --- finding ----------------------------------------------------------------------------------
 
