@@ -339,22 +339,22 @@ def test_importing_the_modules_imports_no_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "policy"),
-    [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"), ({"GOMP_SPINCOUNT": "9"}, None)],
+    ("said", "spins"),
+    [({}, runtime.SPINS), ({"GOMP_SPINCOUNT": "9"}, "9"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
     ids=["nothing said", "the user's own", "another variable"],
 )
 def test_threads_sleep_while_they_wait_unless_somebody_chose(
-    said: dict[str, str], policy: str | None
+    said: dict[str, str], spins: str | None
 ) -> None:
     """It must be said before torch loads OpenMP: so by the session, in a process of its own."""
     code = (
         "import os, sys; from limner import Session; s = Session(profile='mini');"
         "assert 'torch' not in sys.modules;"
         "s.models._runtime_for(s.models.weights('segment')); assert 'torch' in sys.modules;"
-        "print(os.environ.get('OMP_WAIT_POLICY'))"
+        "print(os.environ.get('GOMP_SPINCOUNT'))"
     )
     silent = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "KMP_"))}
     done = subprocess.run(
         [sys.executable, "-c", code], env={**silent, **said}, capture_output=True, text=True
     )
-    assert done.stdout.strip() == str(policy), done.stderr
+    assert done.stdout.strip() == str(spins), done.stderr
