@@ -252,7 +252,7 @@ class TeachOptions(_Checked):
     rank: int = setting(4, "Rank of LoRA's matrices.", low=1, high=1024)
     train_text_encoder: bool = setting(False, "Train the text encoder as well.")
     learning_rate: float | None = setting(
-        None, "Step size (default: 5e-4 for lora, 5e-6 for full).", low=0.0, high=1.0
+        None, "Step size (default: 5e-4 for lora, 5e-6 for full).", low=1e-9, high=1.0
     )
     lr_scheduler: str = setting(
         "constant",

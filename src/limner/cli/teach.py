@@ -71,6 +71,8 @@ def run(**given: Any) -> None:
     from FOLDER/metadata.jsonl where there is one.
     """
     from limner.models import runtime, subjects
+
+    runtime.let_threads_sleep()  # before torch comes
     from limner.training import identifiers
     from limner.training.finishing import check_consent, finish
 

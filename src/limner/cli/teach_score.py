@@ -56,6 +56,8 @@ def score(**given: Any) -> None:
     """
     from limner.evaluation.subject_card import SubjectCard
     from limner.models import runtime, subjects
+
+    runtime.let_threads_sleep()  # before torch comes
     from limner.training import checkpoints, photographs
 
     check_report(given)
