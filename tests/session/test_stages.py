@@ -192,6 +192,27 @@ def test_a_mask_that_was_drawn_needs_nobody(scene: Image.Image, cache: StageCach
     assert session.stages.computed == {}
 
 
+@pytest.mark.parametrize("verb", ["detect", "segment"])
+def test_loading_a_model_is_no_time_of_a_stage(
+    verb: str, scene: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Latency is measured without it, whoever loads the model when."""
+    load = runtime.load
+
+    def slowly(weights: Any, *rest: Any) -> Any:
+        time.sleep(20 if weights.ref.family == "owlvit" else 0)
+        return load(weights, *rest)
+
+    monkeypatch.setattr(runtime, "load", slowly)
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(seconds))
+    clock: list[float] = []
+    real = time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + sum(clock))
+    run = getattr(mini(), verb)(scene, [APPLE])
+    assert clock.count(20) == 1
+    assert 0 <= run.grounding.seconds["detect"] < 20
+
+
 # --- at no risk -----------------------------------------------------------------------------------
 
 

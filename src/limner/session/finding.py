@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from limner import pipeline
 from limner.errors import OptionError, UnsupportedPrompt
 from limner.models import catalog
 from limner.options import EverythingOptions, RedactOptions
 from limner.prompts import PromptKind, VisualPrompt
-from limner.protocols import Detector, OnStep, Segmenter
+from limner.protocols import OnStep, Segmenter
 from limner.session.models import Models
 from limner.session.stages import RememberingDetector, Stages
 from limner.session.values import Finding, Source, tasks_of
@@ -31,7 +32,7 @@ class Finder:
         self._stages = stages
 
     @property
-    def detector(self) -> Detector:
+    def detector(self) -> RememberingDetector:
         """The detector; it is loaded for the first question that it wasn't asked before."""
         ref = self._models.answering("detect")
         family = catalog.families().get(ref.family)
@@ -47,7 +48,7 @@ class Finder:
         with watch.stage("detect"), self._naming_others(prompts, "detect"):
             found = pipeline.detect(source.image, prompts, detector, finding.detect, finding.select)
         grounding = pipeline.Grounding(source.image.size, tuple(prompts), found, watch.seconds)
-        return grounding, ("detect",)
+        return _without_loading(grounding, detector), ("detect",)
 
     def ground(
         self,
@@ -131,12 +132,13 @@ class Finder:
         """
         segmenter = geometry or self._models.segmenter
         by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
+        detector = self.detector if by_words else None
         with self._naming_others(prompts, "detect" if by_words else "segment"):
             grounding = pipeline.ground(
                 source.image,
                 prompts,
                 segmenter=segmenter,
-                detector=self.detector if by_words else None,
+                detector=detector,
                 detect_options=finding.detect,
                 segment_options=finding.segment,
                 selections=finding.select,
@@ -145,6 +147,7 @@ class Finder:
                 as_drawn=as_drawn,
             )
         tasks = () if geometry else ("segment",)
+        grounding = _without_loading(grounding, detector)
         return grounding, ("detect", *tasks) if by_words else tasks
 
     @contextmanager
@@ -158,6 +161,16 @@ class Finder:
             asked = kinds & what if task == "detect" else kinds - what
             others = self._models.able(asked, task) if asked else ""
             raise UnsupportedPrompt(f"{error} {others}".rstrip()) from error
+
+
+def _without_loading(
+    grounding: pipeline.Grounding, detector: RememberingDetector | None
+) -> pipeline.Grounding:
+    """The same, its seconds those of computing alone."""
+    seconds = dict(grounding.seconds)
+    if detector and "detect" in seconds:
+        seconds["detect"] -= detector.loading
+    return replace(grounding, seconds=seconds)
 
 
 def _check_asked(prompts: Sequence[VisualPrompt]) -> None:

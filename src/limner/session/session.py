@@ -317,6 +317,8 @@ class Session:
         hidden = None
         # What is to be hidden must not lie in a second place, in whatever form.
         with self.stages.memory_only():
+            if looks:
+                _ = self.models.detector  # loaded now: the second look's time is that of looking
             detector = self._finder.detector if looks else None
             grounding, tasks = self._finder.regions(source, find, finding, redact)
             if grounding.mask.any():

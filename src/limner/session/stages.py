@@ -226,14 +226,22 @@ class RememberingDetector:
         accepts: frozenset[PromptKind],
     ) -> None:
         self.ref, self.accepts = ref, accepts
+        self.loading = 0.0
+        """Seconds that loading took, which no stage's time should hold."""
         self._stages, self._load = stages, load
 
     def detect(
         self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
     ) -> sv.Detections:
         return self._stages.detections(
-            image, prompts, options, lambda: self._load().detect(image, prompts, options)
+            image, prompts, options, lambda: self._loaded().detect(image, prompts, options)
         )
+
+    def _loaded(self) -> Detector:
+        start = time.perf_counter()
+        model = self._load()
+        self.loading += time.perf_counter() - start
+        return model
 
 
 @functools.cache
