@@ -61,7 +61,7 @@ PLANS = {
         (
             Put("sunflower", 42, 122, 74),
             Put("sunflower", 123, 100, 62),
-            Put("apple", 194, 84, 100),
+            Put("apple", 194, 76, 84),
             Put("rabbit", 78, 192, 92),
             Put("coffee_cup", 122, 217, 66),
             Put("sunflower", 209, 190, 86),
