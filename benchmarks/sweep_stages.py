@@ -21,11 +21,11 @@ from pathlib import Path
 
 from limner import Session, Text, VisualPrompt, cli, pipeline
 from limner.cli.eval_answers import Answers, SuiteModels
-from limner.cli.keeping import _open
 from limner.evaluation.sweeps.recipe import read_recipe
 from limner.evaluation.sweeps.running import run_sweep
 from limner.evaluation.sweeps.state import new_state
 from limner.options import InpaintOptions
+from limner.runs.store import Store
 from limner.session.stage_cache import StageCache
 
 SCENE = Path(cli.__file__).parent / "demo_files" / "scene.png"
@@ -87,7 +87,7 @@ def main() -> int:
         rows = []
         made = SuiteModels(
             {"clip": "mini-clip", "dino": "mini-dino", "detect": ""},
-            store=lambda: _open(str(folder / "store"), create=True),
+            store=lambda: Store.open(folder / "store"),
             stages=StageCache(folder / "cache"),
         )
         answers = Answers(made)

@@ -40,7 +40,7 @@ from minis.vocabulary import fill
 
 FOLDER = SHIPPED / "mini-sd-inpaint"
 NOUNS = tuple(
-    "airplane alarm_clock anchor apple backpack balloon banana bear bicycle birthday_cake boot "  # noqa: SIM905
+    "airplane alarm_clock anchor apple backpack balloon banana bear bicycle birthday_cake boot "
     "bread cactus candle car cat cherry_blossom coffee_cup corn die dress eggplant fire "
     "four_leaf_clover grapes hamburger house ice_cream jack-o-lantern key ladybug lemon "
     "light_bulb mushroom padlock palm_tree panda pear pizza rocket rose snowflake star "

@@ -13,8 +13,9 @@ from pycocotools.coco import COCO
 
 from limner import masks
 from limner.cli import demo
-from limner.models import shipped, store
+from limner.models import shipped
 from limner.saving import read_record
+from tests.conftest import need_minis
 
 from .command import Command
 
@@ -36,9 +37,7 @@ def truth() -> dict[str, list[np.ndarray]]:
 
 @pytest.fixture
 def minis() -> None:
-    missing = [name for name in MINIS if not store.is_here(name)]
-    if missing:
-        pytest.skip(f"MINI WEIGHTS MISSING: {', '.join(missing)}; `make minis` trains them.")
+    need_minis(*MINIS)
 
 
 def listed(path: str) -> tuple[list[float], list[np.ndarray], list[list[float]]]:

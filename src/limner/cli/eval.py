@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.flags import runtime_options
-from limner.cli.keeping import caching_option, keeping_options, recording_store, stage_cache
+from limner.cli.flags import jobs_option, runtime_options
+from limner.cli.keeping import caching_option, keeping_options
 from limner.cli.places import check_writable
 from limner.cli.say import progress, say
 from limner.errors import OptionError, OutputError
@@ -52,14 +52,7 @@ FORMATS = (".html", ".json", ".csv", ".xml")
     show_default=True,
     help="Try every cell so often; what is painted gets another seed each time.",
 )
-@click.option(
-    "--jobs",
-    "-j",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Worker processes, each with its own models in memory.",
-)
+@jobs_option
 @click.option("--resume", is_flag=True, help="Go on where the last run of this suite stopped.")
 @click.option("--retry-errors", is_flag=True, help="The same, and try cells with errors again.")
 @click.option(
@@ -134,16 +127,7 @@ def _models(suite: Suite, given: Mapping[str, Any], eval_id: str) -> SuiteModels
     from limner.cli.eval_answers import SuiteModels
     from limner.runs.entries import Labels
 
-    models = SuiteModels(
-        dict(suite.judges),
-        given["commercial_safe"],
-        given["device"],
-        given["dtype"],
-        cache=not given["no_cache"],
-        store=recording_store(given),
-        labels=Labels(given["tags"], suite=eval_id),
-        stages=stage_cache(given),
-    )
+    models = SuiteModels.of(given, suite.judges, Labels(given["tags"], suite=eval_id))
     models.check(cell.models for cell in suite.cells)
     return models
 

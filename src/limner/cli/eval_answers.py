@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limner.cli.keeping import recording_store, stage_cache
 from limner.cli.objects import Opener, resolve
 from limner.cli.say import saying_once
 from limner.errors import UnknownModel
@@ -52,6 +53,24 @@ class SuiteModels:
     it is sent to other processes."""
     labels: Labels = field(default_factory=Labels)
     """What the recorded runs belong to."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], judges: Mapping[str, str], labels: Labels) -> SuiteModels:
+        """From a command's ``runtime_options``, ``keeping_options`` and ``caching_option``.
+
+        Raises:
+            OptionError, StoreError: as ``recording_store`` and ``stage_cache`` do.
+        """
+        return cls(
+            dict(judges),
+            given["commercial_safe"],
+            given["device"],
+            given["dtype"],
+            cache=not given["no_cache"],
+            stages=stage_cache(given),
+            store=recording_store(given),
+            labels=labels,
+        )
 
     def __call__(self) -> Answers:
         return Answers(self)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.flags import runtime_options
-from limner.cli.keeping import caching_option, keeping_options, recording_store, stage_cache
+from limner.cli.flags import jobs_option, runtime_options
+from limner.cli.keeping import caching_option, keeping_options, recording_store
 from limner.cli.places import check_writable, clear_remains
 from limner.cli.say import progress, say
 from limner.errors import OptionError, OutputError, RecipeError
@@ -35,14 +35,7 @@ OUTPUTS = ("index.html", "results.json", "results.csv", "curves.png", "curves.sv
     type=click.Path(path_type=Path),
     help="A folder for all that is made (default: beside you, named after the recipe).",
 )
-@click.option(
-    "--jobs",
-    "-j",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Worker processes, each with its own models in memory.",
-)
+@jobs_option
 @click.option("--resume", is_flag=True, help="Go on where this sweep stopped, or waits for you.")
 @click.option("--retry-errors", is_flag=True, help="The same, and try what failed again.")
 @click.option("--overwrite", is_flag=True, help="Begin anew where a sweep lies already.")
@@ -66,20 +59,10 @@ def sweep(recipe: Path, out: Path | None, **given: Any) -> None:
 
     read = read_recipe(recipe)
     check_installed(read.search.method)
-    store = recording_store(given)
-    ratings = _ratings(read, store)
+    ratings = _ratings(read, recording_store(given))
     folder = out or Path(f"{recipe.stem}-sweep")
     state = _state(folder, read, given)
-    make = SuiteModels(
-        dict(read.judges),
-        given["commercial_safe"],
-        given["device"],
-        given["dtype"],
-        cache=not given["no_cache"],
-        store=store,
-        labels=Labels(tags=given["tags"], sweep=state.id),
-        stages=stage_cache(given),
-    )
+    make = SuiteModels.of(given, read.judges, Labels(given["tags"], sweep=state.id))
     make.check(cell.models for point in read.each_value_once() for cell in read.cells(point))
     state.write(folder)
     clear_remains((folder, folder / "pictures"))

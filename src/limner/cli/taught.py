@@ -127,8 +127,9 @@ def merge(names: tuple[str, ...], model: str | None, out: Path, overwrite: bool)
 def _asked_for(text: str) -> str | None:
     """The model that a subject was taught to; None for a LoRA file of somebody's."""
     from limner.models import subjects
+    from limner.models.source import is_path
 
     name, _ = subjects.parse(text)
-    if name.startswith((".", "/", "~")):
+    if is_path(name):
         return None
     return str(subjects.find(name).card["base"]["asked_for"])

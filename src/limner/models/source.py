@@ -9,6 +9,11 @@ from typing import Any
 from limner.protocols import ModelRef
 
 
+def is_path(name: str) -> bool:
+    """Whether a model or a LoRA was named by its path: ``./sam``, ``/models/sam``, ``~/sam``."""
+    return name.startswith((".", "/", "~")) or "\\" in name
+
+
 @dataclass(frozen=True)
 class Adapter:
     """What a taught subject adds to a model's weights: a LoRA file."""

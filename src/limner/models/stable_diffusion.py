@@ -19,7 +19,6 @@ import copy
 import difflib
 import inspect
 import secrets
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,7 +40,7 @@ from limner.models.memory import guard_memory
 from limner.models.recent import Recent
 from limner.models.remembering import ANSWERS_KEPT, remember
 from limner.models.source import Runtime, Weights
-from limner.models.stable_diffusion_folder import open_pipeline
+from limner.models.stable_diffusion_folder import open_pipeline, own_deprecations_unheard
 from limner.options import InpaintOptions
 from limner.prompts import Text
 from limner.protocols import ModelRef, OnStep
@@ -185,7 +184,7 @@ class StableDiffusion:
             report(index + 1, pipe.num_timesteps)
             return {}
 
-        with guard_memory(ADVICE), self._intact(), _own_deprecations_unheard():
+        with guard_memory(ADVICE), self._intact(), own_deprecations_unheard():
             pixels = pipe(
                 prompt=paint.phrase,
                 # SDXL tells "no negative" from an empty one.
@@ -221,7 +220,7 @@ class StableDiffusion:
         """A new scheduler with the checkpoint's own noise schedule."""
         known, name = self._schedulers, str(settled.scheduler)
         if name in known:
-            with _own_deprecations_unheard():
+            with own_deprecations_unheard():
                 return known[name].from_config(self._pipe.scheduler.config)
         if name in UNFIT:
             raise OptionError(f"{name} can't paint with {self.ref.name}: {UNFIT[name]}.")
@@ -244,7 +243,7 @@ class StableDiffusion:
             )
         scheduler = self._scheduler(settled)
         try:
-            with _own_deprecations_unheard():
+            with own_deprecations_unheard():
                 scheduler.set_timesteps(steps)
         except ValueError as error:
             raise OptionError(f"{settled.scheduler} can't do {steps} steps: {error}") from error
@@ -312,15 +311,6 @@ class StableDiffusion:
 
     def _part(self, name: str) -> Any:
         return getattr(self._pipe, name, None)
-
-
-@contextmanager
-def _own_deprecations_unheard() -> Iterator[None]:
-    """Of diffusers' code towards numpy and itself: nothing a caller could mend."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "__array", DeprecationWarning)  # tensors as numpy arrays
-        warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")
-        yield
 
 
 def _schedulers(own: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,3 +178,12 @@ def errors_only(library: Any) -> Iterator[None]:
         yield
     finally:
         log.set_verbosity(level)
+
+
+@contextmanager
+def own_deprecations_unheard() -> Iterator[None]:
+    """Of diffusers' code towards numpy and itself: nothing a caller could mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array", DeprecationWarning)  # tensors as numpy arrays
+        warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")
+        yield

@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import ModelError, OptionError, UnknownModel, WeightsMissing
-from limner.models.source import Adapter
+from limner.models.source import Adapter, is_path
 from limner.models.store import home
 
 ADAPTER = "pytorch_lora_weights.safetensors"
 """The file that diffusers' ``load_lora_weights`` looks for in a folder."""
+TEACHABLE = "stable_diffusion"
+"""The family whose models can be taught a subject."""
 CARD, WHOLE, RUN = "subject.json", "model", "run"
 
 
@@ -106,7 +108,7 @@ def adapter_of(named: str, weight: float = 1.0) -> Adapter:
         UnknownModel, WeightsMissing: there is none.
         ModelError: a subject that is a model of its own.
     """
-    if named.startswith((".", "/", "~")) or "\\" in named:
+    if is_path(named):
         path = Path(named).expanduser().absolute()
         path = path / ADAPTER if path.is_dir() else path
         if path.suffix != ".safetensors" or not path.is_file():

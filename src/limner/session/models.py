@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, UnknownModel
 from limner.models import catalog, runtime, store
-from limner.models.source import Runtime, Weights
-from limner.models.subjects import adapter_of
+from limner.models.source import Runtime, Weights, is_path
+from limner.models.subjects import TEACHABLE, adapter_of
 from limner.prompts import PromptKind
 from limner.protocols import (
     Captioner,
@@ -25,9 +25,6 @@ Say = Callable[[str], None]
 ModelT = TypeVar("ModelT", bound=Model)
 
 TASKS = ("detect", "segment", "inpaint", "encode", "caption")
-
-TEACHABLE = "stable_diffusion"
-"""The family whose models can be taught a subject."""
 
 MINI_ANSWERS = (
     "{name} is a mini: the models that ship with limner are tiny and were trained on composed "
@@ -92,7 +89,7 @@ class Models:
                 + (f"take {others}, or " if others else "")
                 + f"name one of {', '.join(catalog.names(task))}."
             )
-        if is_folder(name):
+        if is_path(name):
             if self._commercial_safe:
                 raise LicenceRefused(
                     f"--commercial-safe refuses {name}: the licence of a local folder is unknown. "
@@ -163,7 +160,7 @@ class Models:
 
     def _identity(self, name: str) -> str:
         try:
-            entry = None if is_folder(name) else catalog.resolve(name)[0]
+            entry = None if is_path(name) else catalog.resolve(name)[0]
             if entry and entry.weightless:  # without torch there is no device to choose
                 return entry.name
             known = store.identity(entry) if entry else store.identity_of_folder(name)
@@ -258,8 +255,3 @@ class Models:
             runtime.let_threads_sleep()
             self._runtime = runtime.choose(self._device, self._dtype)
         return self._runtime
-
-
-def is_folder(name: str) -> bool:
-    """Whether a model was named by its folder's path: ``./sam``, ``/models/sam``, ``~/sam``."""
-    return name.startswith((".", "/", "~")) or "\\" in name

@@ -9,6 +9,7 @@ from typing import Any
 
 from limner import pipeline
 from limner.errors import OptionError, PromptError, UnsupportedPrompt
+from limner.models.source import is_path
 from limner.options import (
     EditOptions,
     EverythingOptions,
@@ -23,7 +24,7 @@ from limner.runs.entries import Labels
 from limner.runs.record import Job
 from limner.session.effects import CUTOUT_OBEYS, check_background
 from limner.session.finding import Finder
-from limner.session.models import Models, Say, is_folder
+from limner.session.models import Models, Say
 from limner.session.recording import AnyStore, Recording, recorded
 from limner.session.stage_cache import StageCache
 from limner.session.stages import Stages
@@ -89,12 +90,12 @@ class Session:
     def to_dict(self) -> dict[str, Any]:
         """The arguments of an equal session, with every model by its name or whole path."""
         names = {
-            task: str(Path(name).expanduser().absolute()) if is_folder(name) else name
+            task: str(Path(name).expanduser().absolute()) if is_path(name) else name
             for task, name in self.models.names.items()
         }
         made = {"profile": self.models.profile, "models": names, **self._choices}
         subjects = {
-            str(Path(name).expanduser().absolute()) if is_folder(name) else name: weight
+            str(Path(name).expanduser().absolute()) if is_path(name) else name: weight
             for name, weight in self.models.subjects.items()
         }
         return made | ({"subjects": subjects} if subjects else {})

@@ -13,12 +13,11 @@ import torch
 from limner.errors import ModelError, OptionError
 from limner.models import catalog, store
 from limner.models.memory import guard_memory
-from limner.models.source import Runtime, Weights
+from limner.models.source import Runtime, Weights, is_path
 from limner.models.stable_diffusion_folder import open_pipeline
+from limner.models.subjects import TEACHABLE
 from limner.protocols import ModelRef
 from limner.training.losses import PREDICTIONS
-
-FAMILY = "stable_diffusion"
 
 
 @dataclass(eq=False)
@@ -75,10 +74,9 @@ def find_base(name: str) -> Weights:
         ModelError: no diffusion model.
         WeightsMissing, UnknownModel, UnsafeWeights: as ``models.store`` does.
     """
-    folder = name.startswith((".", "/", "~")) or "\\" in name
-    weights = store.from_folder(name) if folder else store.find(catalog.resolve(name)[0])
-    if weights.ref.family != FAMILY:
-        known = [one.name for one in catalog.catalog().values() if one.family == FAMILY]
+    weights = store.from_folder(name) if is_path(name) else store.find(catalog.resolve(name)[0])
+    if weights.ref.family != TEACHABLE:
+        known = [one.name for one in catalog.catalog().values() if one.family == TEACHABLE]
         raise ModelError(
             f"{weights.ref.name} ({weights.ref.family}) can't be taught a subject: take a "
             f"diffusion model, {', '.join(known)}, or a folder of one."

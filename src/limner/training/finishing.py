@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from limner.training.dreambooth import Order, Taught
 
 PEOPLE = frozenset(
-    "person man woman boy girl child kid baby toddler human face people guy lady actor actress "  # noqa: SIM905
+    "person man woman boy girl child kid baby toddler human face people guy lady actor actress "
     "singer politician player teacher student doctor nurse bride groom couple".split()
 )
 CONSENT = "The person shown has agreed to this; whoever taught it said so with --i-have-consent."

@@ -13,7 +13,7 @@ from typing import Protocol
 from limner.errors import OptionError
 
 TEMPLATE = frozenset(
-    "a an the of my one some this that in on at with and photo photograph picture image "  # noqa: SIM905
+    "a an the of my one some this that in on at with and photo photograph picture image "
     "drawing painting portrait rendering illustration render close-up closeup cropped good bright "
     "dark clean dirty cool nice weird depiction view shot".split()
 )

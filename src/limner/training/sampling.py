@@ -9,15 +9,14 @@ generator of its own, so that it is the same in any batch but for rounding.
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image as pil
 
 from limner.models.memory import guard_memory
+from limner.models.stable_diffusion_folder import own_deprecations_unheard
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +57,7 @@ def paint(
     said = {"prompt": list(words)} if not isinstance(words, Mapping) else dict(words)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
     canvas, hole = pil.new("RGB", (side, side), (128, 128, 128)), pil.new("L", (side, side), 255)
-    with guard_memory(ADVICE), _deprecations_unheard():
+    with guard_memory(ADVICE), own_deprecations_unheard():
         made = pipe(
             **said,
             image=[canvas] * len(seeds),
@@ -72,12 +71,3 @@ def paint(
             output_type="pil",
         )
     return list(made.images)
-
-
-@contextmanager
-def _deprecations_unheard() -> Iterator[None]:
-    """Of diffusers' code towards numpy and itself."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "__array", DeprecationWarning)
-        warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")
-        yield

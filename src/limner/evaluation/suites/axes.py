@@ -13,6 +13,7 @@ from limner.evaluation.suites.outcome import JUDGES
 from limner.evaluation.suites.suite import Ask, ModelChoice, Setting
 from limner.evaluation.suites.templates import near
 from limner.models import catalog
+from limner.models.source import is_path
 from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
 from limner.selection import parse_selection
 
@@ -40,7 +41,7 @@ def read_choice(spot: Spot) -> ModelChoice:
     """A name, whose task the catalog knows; or ``{profile: mini, segment: grabcut, label: …}``."""
     if not spot.is_mapping:
         name = spot.text("A model")
-        if _is_folder(name):
+        if is_path(name):
             spot.fail(f"The folder {name} doesn't say what it is for: write {{segment: {name}}}.")
         entry = _entry(spot, name)
         return ModelChoice(name, BASE, ((entry.task, name),))
@@ -63,7 +64,7 @@ def read_choice(spot: Spot) -> ModelChoice:
 
 def _model_of(spot: Spot, task: str) -> str:
     name = spot.text(f"The model to {task}")
-    if _is_folder(name):  # beside the suite, like its pictures
+    if is_path(name):  # beside the suite, like its pictures
         return str((spot.path.parent / Path(name).expanduser()).resolve())
     entry = _entry(spot, name)
     if entry.task != task:
@@ -79,10 +80,6 @@ def _entry(spot: Spot, name: str) -> catalog.Entry:
         return catalog.resolve(name)[0]
     except LimnerError as error:
         spot.fail(error)
-
-
-def _is_folder(name: str) -> bool:
-    return name.startswith((".", "/", "~"))
 
 
 def read_judges(spot: Spot | None) -> dict[str, str]:
