@@ -127,7 +127,7 @@ def test_profiles_name_a_model_for_every_task() -> None:
         chosen = catalog.profile(name)
         lacks = {"encode", "caption"} if name == "classical" else set()
         assert set(chosen) == set(catalog.TASKS) - lacks
-        assert {catalog.catalog()[model].task: model for model in chosen.values()} == dict(chosen)
+        assert all(task in catalog.catalog()[model].tasks for task, model in chosen.items())
     assert all(catalog.catalog()[m].weightless for m in catalog.profile("classical").values())
     assert all(catalog.catalog()[m].shipped for m in catalog.profile("mini").values())
 

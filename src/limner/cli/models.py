@@ -33,7 +33,7 @@ def list_models(task: str | None, commercial_safe: bool, as_json: bool) -> None:
     entries = [
         entry
         for entry in catalog.catalog().values()
-        if task in (None, entry.task) and (not commercial_safe or entry.commercial == "yes")
+        if task in (None, *entry.tasks) and (not commercial_safe or entry.commercial == "yes")
     ]
     if as_json:
         _print_json([_facts(entry) for entry in entries])
@@ -141,7 +141,7 @@ def _explained(entry: Entry, facts: dict[str, Any]) -> Iterator[tuple[str, str]]
     """The facts as lines for people; what a model doesn't have gets no line."""
     yield "name", entry.name
     yield "what", entry.description
-    yield "task", entry.task
+    yield "task", entry.purpose
     if facts["accepts"]:
         yield "takes", ", ".join(facts["accepts"])
     yield "licence", entry.licence
@@ -185,7 +185,7 @@ def _print_table(entries: list[Entry]) -> None:
         table.add_column(column, no_wrap=column != "licence")
     for entry in entries:
         here = "yes" if store.is_here(entry) else ""
-        row = (entry.name, entry.task, entry.size, entry.licence, entry.commercial, here)
+        row = (entry.name, entry.purpose, entry.size, entry.licence, entry.commercial, here)
         table.add_row(*row)
     # In a pipe nobody sees a width, and rich would cut the names to fit 80 columns.
     Console(width=None if sys.stdout.isatty() else 160).print(table)

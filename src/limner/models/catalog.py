@@ -72,6 +72,17 @@ class Entry:
     fallbacks: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """All that it can do; the first is what it is there for."""
+        return (self.task, *self.also)
+
+    @property
+    def purpose(self) -> str:
+        """Its tasks, for people: "detect and caption"."""
+        return " and ".join(self.tasks)
 
     @property
     def weightless(self) -> bool:
@@ -141,7 +152,7 @@ def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> 
         table = {"size_mb": shipped.megabytes(name), "size_from": "its files", **table}
     if missing := sorted(needed - set(table)):
         raise ModelError(f"The catalog's model {name} lacks {', '.join(missing)}.")
-    _known(f"the task of {name}", {table["task"]}, set(TASKS))
+    _known(f"the tasks of {name}", {table["task"], *table.get("also", ())}, set(TASKS))
     _known(f"the family of {name}", {table["family"]}, set(families))
     _known(f"commercial of {name}", {table["commercial"]}, set(COMMERCIAL))
     values: dict[str, Any] = {"allow": families[table["family"]].allow, **table}
@@ -231,7 +242,7 @@ def able(kind: PromptKind | None = None, *, task: str | None = None) -> tuple[st
     return tuple(
         entry.name
         for entry in catalog().values()
-        if (task is None or entry.task == task)
+        if (task is None or task in entry.tasks)
         and (kind is None or kind in families()[entry.family].accepts)
     )
 
@@ -243,18 +254,18 @@ def names(task: str) -> tuple[str, ...]:
 
 def weightless(task: str) -> tuple[str, ...]:
     """Names of the models that do this task without weights."""
-    return tuple(e.name for e in catalog().values() if e.task == task and e.weightless)
+    return tuple(e.name for e in catalog().values() if task in e.tasks and e.weightless)
 
 
 def offline(task: str) -> tuple[str, ...]:
     """Names of the models that do this task with nothing to fetch."""
     here = [e for e in catalog().values() if e.weightless or e.shipped]
-    return tuple(e.name for e in here if e.task == task)
+    return tuple(e.name for e in here if task in e.tasks)
 
 
 def commercial(task: str) -> tuple[str, ...]:
     """Names of the models that do this task and may be used commercially without limits."""
-    return tuple(e.name for e in catalog().values() if e.task == task and e.commercial == "yes")
+    return tuple(e.name for e in catalog().values() if task in e.tasks and e.commercial == "yes")
 
 
 def require_commercial(entry: Entry) -> None:

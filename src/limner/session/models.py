@@ -101,9 +101,9 @@ class Models:
             self._say(note)
         if self._commercial_safe:
             catalog.require_commercial(entry)
-        if entry.task != task:
+        if task not in entry.tasks:
             raise ModelError(
-                f"{entry.name} is a model to {entry.task}, and one to {task} is needed: "
+                f"{entry.name} is a model to {entry.purpose}, and one to {task} is needed: "
                 f"{', '.join(catalog.names(task))}."
             )
         return entry

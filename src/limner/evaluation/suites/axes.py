@@ -67,9 +67,9 @@ def _model_of(spot: Spot, task: str) -> str:
     if is_path(name):  # beside the suite, like its pictures
         return str((spot.path.parent / Path(name).expanduser()).resolve())
     entry = _entry(spot, name)
-    if entry.task != task:
+    if task not in entry.tasks:
         spot.fail(
-            f"{name} is a model to {entry.task}, and one to {task} is needed: "
+            f"{name} is a model to {entry.purpose}, and one to {task} is needed: "
             f"{', '.join(catalog.names(task))}."
         )
     return name
