@@ -21,6 +21,8 @@ import cv2
 import numpy as np
 import torch
 
+from minis.muon import Muon
+
 OUT = Path(os.environ.get("LIMNER_MINIS_OUT", Path(__file__).parent / "out"))
 """Checkpoints and logs; not kept in git."""
 SHIPPED = Path(__file__).parents[1] / "src" / "limner" / "models" / "minis"
@@ -156,12 +158,10 @@ def make_optimizers(model: torch.nn.Module, plan: Plan) -> list[torch.optim.Opti
     )
     if not hidden:
         return [adam]
-    muon = torch.optim.Muon(
+    muon = Muon(
         [trained[name] for name in sorted(hidden)],
         lr=plan.learning_rate,
         weight_decay=plan.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-        ns_steps=4,
     )
     return [adam, muon]
 
