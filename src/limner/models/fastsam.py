@@ -24,7 +24,7 @@ import supervision as sv
 from PIL import Image
 
 from limner import detections, frames, images, masks
-from limner.errors import LimnerError, MissingExtra, ModelError, PromptError, WeightsMissing
+from limner.errors import MissingExtra, ModelError, PromptError, WeightsMissing
 from limner.models import onnx_file, store
 from limner.models.fastsam_prompts import Answer, answer
 from limner.models.recent import Recent
@@ -47,7 +47,7 @@ TEXT_ENCODER = "clip-vit-base-patch32"
 LEAST_AREA = 100
 """A mask of no more pixels isn't held against a phrase, as in the paper's code."""
 SHARPNESS = 100.0
-"""What cosines are multiplied by before the softmax over masks: CLIP's own, and the paper's code."""
+"""What cosines are multiplied by before the softmax over masks: CLIP's own scale."""
 LOOKS_KEPT = 4
 """Images whose masks stay encoded: 2 kB a mask."""
 
@@ -105,11 +105,11 @@ def _read(path: Path, name: str, where: Runtime) -> Graph:
     session = _session(path, name, where)
     (taken, *more), given = session.get_inputs(), session.get_outputs()
     shapes = [tuple(output.shape) for output in given]
-    rows = 5 + COEFFICIENTS
-    if more or len(shapes) != 2 or (shapes[0][1:2], shapes[1][1:2]) != ((rows,), (COEFFICIENTS,)):
+    wanted = [(1, 5 + COEFFICIENTS, "boxes"), (1, COEFFICIENTS, "height", "width")]
+    if more or len(shapes) != 2 or not all(map(_fits, shapes, wanted)):
         raise ModelError(
-            f"{path} gives {' and '.join(map(str, shapes))}, and a FastSAM (1, {rows}, boxes) and "
-            f"(1, {COEFFICIENTS}, height, width): export it with `{EXPORT}`, without nms=True."
+            f"{path} gives {' and '.join(map(str, shapes))}, and a FastSAM "
+            f"{' and '.join(map(str, wanted))}: export it with `{EXPORT}`, without nms=True."
         )
     sides = tuple(taken.shape[2:])
     takes_any = not all(isinstance(side, int) for side in sides)
@@ -117,6 +117,14 @@ def _read(path: Path, name: str, where: Runtime) -> Graph:
     stride = int(_told(found, "stride", 32))
     half = taken.type == "tensor(float16)"
     return Graph(session, taken.name, half, (width, height), stride, takes_any)
+
+
+def _fits(shape: Sequence[int | str], wanted: Sequence[int | str]) -> bool:
+    """Whether an output has this shape, as far as the file says; a name stands for any number."""
+    return len(shape) == len(wanted) and all(
+        isinstance(a, str) or isinstance(b, str) or a == b
+        for a, b in zip(shape, wanted, strict=True)
+    )
 
 
 def _told(found: onnx_file.OnnxFile, key: str, default: Any) -> Any:
@@ -343,7 +351,7 @@ class FastSam:
         texts = self._encoder.encode_texts(phrases)
         looks = self._looks.get(digest)
         if looks is None:
-            views = [alone(seen.pixels, things, row) for row in large]
+            views = [alone(seen.pixels, things, row) for row in large.tolist()]
             looks = self._looks.put(digest, self._encoder.encode_images(views))
         logits = SHARPNESS * (texts @ looks.T).astype(np.float64)
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -362,7 +370,9 @@ def network_input(pixels: RgbArray, frame: frames.Placement) -> npt.NDArray[np.f
         )
     canvas = np.full((height, width, 3), GREY, dtype=np.uint8)
     canvas[top:bottom, left:right] = pixels
-    return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], dtype=np.float32) / 255
+    batch = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], dtype=np.float32)
+    batch /= 255
+    return batch
 
 
 def alone(pixels: RgbArray, things: Things, row: int) -> Image.Image:
@@ -418,7 +428,9 @@ def _detections(prompts: Sequence[VisualPrompt], answers: Sequence[Answer]) -> s
     if not prompts:
         return detections.empty(with_mask_keys=True)
     made = detections.make(
-        np.array([masks.box_of(one.mask) or _anchor(p) for one, p in zip(answers, prompts)]),
+        np.array(
+            [masks.box_of(one.mask) or _anchor(p) for one, p in zip(answers, prompts, strict=True)]
+        ),
         [one.score for one in answers],
         np.arange(len(prompts)),
         [prompt.text.phrase if prompt.text else prompt.manner for prompt in prompts],

@@ -60,7 +60,7 @@ def answer(things: Things, prompt: VisualPrompt, likeness: Floats | None = None)
     foreground = holding(things, [point for point in prompt.points if point.foreground])
     background = holding(things, [point for point in prompt.points if not point.foreground])
     if likeness is not None:
-        agreeing = foreground.all(axis=1) & ~background.any(axis=1) & (likeness > 0)
+        agreeing = foreground.all(axis=1) & ~_any(background) & (likeness > 0)
         if prompt.box is not None:
             agreeing &= covered(things, prompt.box) >= MOSTLY * things.area
         return _singles(things, _best_first(agreeing, likeness), likeness)
@@ -75,7 +75,8 @@ def holding(things: Things, points: Sequence[Point]) -> npt.NDArray[np.bool_]:
     for column, point in enumerate(points):
         x, y = int(point.x), int(point.y)
         left, top, right, bottom = things.xyxy.T
-        for row in np.flatnonzero((left <= x) & (x < right) & (top <= y) & (y < bottom)):
+        near = (left <= x) & (x < right) & (top <= y) & (y < bottom)
+        for row in np.flatnonzero(near).tolist():
             found[row, column] = things.masks.crop(row)[y - top[row], x - left[row]]
     return found
 
@@ -115,7 +116,7 @@ def paint(things: Things, into: Rows, out: Rows) -> BoolMask:
 def _at_points(
     things: Things, foreground: npt.NDArray[np.bool_], background: npt.NDArray[np.bool_]
 ) -> Answer:
-    wanted, unwanted = foreground.any(axis=1), background.any(axis=1)
+    wanted, unwanted = _any(foreground), _any(background)
     strict = wanted & ~unwanted
     into, out = strict, unwanted
     if (wanted & unwanted).any():
@@ -130,8 +131,13 @@ def _at_points(
     return _with_others(things, mask, score, whole)
 
 
+def _any(holds: npt.NDArray[np.bool_]) -> Rows:
+    """Masks that hold at least one of the points, (N, P)."""
+    return np.asarray(holds.any(axis=1), dtype=bool)
+
+
 def _met(things: Things, into: Rows, out: Rows, points: npt.NDArray[np.bool_]) -> int:
-    """How many of the points, (N, P), the painted mask holds: the smallest mask at a point decides."""
+    """How many points, (N, P), a painted mask holds: the smallest mask at a point decides."""
     met = 0
     smallest_first = np.argsort(-things.area, kind="stable")[::-1]
     for holds in points.T:
@@ -147,7 +153,7 @@ def _in_box(
     background: npt.NDArray[np.bool_],
 ) -> Answer:
     fit = overlap(things, box)
-    unwanted = background.any(axis=1)
+    unwanted = _any(background)
     eligible = fit > 0
     if foreground.size and eligible.any():
         held = foreground.sum(axis=1)

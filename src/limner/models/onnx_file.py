@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
 
 from limner.errors import ModelError, UnsafeWeights
 
@@ -149,7 +148,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     for shift in range(0, 70, 7):
         if at >= len(data):
             raise ValueError("it ends within a number")
-        byte = cast(int, data[at])
+        byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:

@@ -285,7 +285,9 @@ def family_of(folder: Path) -> str:
                 f"{folder} is no model's folder: it has neither config.json nor model_index.json, "
                 "nor an .onnx file."
             )
-        kind = "onnx " + onnx_file.read(onnx_in(folder)).metadata.get("task", "of an unsaid task")
+        kind: Any = "onnx " + onnx_file.read(onnx_in(folder)).metadata.get(
+            "task", "of an unsaid task"
+        )
     else:
         kind = pipeline.get("_class_name") if pipeline else (config or {}).get("model_type")
     for family in catalog.families().values():

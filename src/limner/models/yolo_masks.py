@@ -8,9 +8,7 @@ scores into probabilities.
 
 Rows are those of Ultralytics 8.4 (``non_max_suppression``, then ``process_mask_native``, which
 ``retina_masks`` chooses: masks are enlarged to the original before they are cut, so that their
-borders are smooth there, not steps of four pixels). Where an image lies in the prototypes follows
-from its frame exactly. Ultralytics cuts whole cells out, after enlarging them two or four times
-where a border lies within a cell; with the padding a multiple of 8 pixels both are the same.
+borders are smooth there, not steps of four pixels).
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ class Things:
     @cached_property
     def xyxy(self) -> npt.NDArray[np.int64]:
         """(N, 4) bounding boxes, right and bottom excluded (supervision includes them)."""
-        return self.masks.bbox_xyxy.astype(np.int64) + [0, 0, 1, 1]
+        return np.asarray(self.masks.bbox_xyxy + np.array([0, 0, 1, 1]), dtype=np.int64)
 
     @cached_property
     def area(self) -> npt.NDArray[np.int64]:
@@ -76,10 +74,12 @@ def decode(
     one_class = np.zeros(len(rows), dtype=np.int64)
     kept = suppress(xyxy, rows[:, 4], one_class, threshold=iou, class_agnostic=True)[:MOST]
     boxes = frames.inverse_boxes(frame, xyxy[kept])
+    height, width = prototypes.shape[1:]
+    across, down = axis_weights(frame, 0, width), axis_weights(frame, 1, height)
     found = []
     for row, box in zip(kept, boxes, strict=True):
         logits = np.tensordot(rows[row, 5:], prototypes, 1)
-        if (one := _cut(logits, box, frame)) is not None:
+        if (one := _cut(logits, box, across, down)) is not None:
             found.append((one, rows[row, 4]))
     shape = frame.source_wh[::-1]
     if not found:
@@ -91,7 +91,7 @@ def decode(
 
 
 def _cut(
-    logits: Floats, box: npt.NDArray[np.float64], frame: frames.Placement
+    logits: Floats, box: npt.NDArray[np.float64], across: Floats, down: Floats
 ) -> sv.CompactMask | None:
     """The mask of (h, w) ``logits`` within ``box`` of the original; None if no pixel is left.
 
@@ -100,51 +100,42 @@ def _cut(
     x0, y0, x1, y1 = (math.ceil(side) for side in box)
     if x0 >= x1 or y0 >= y1:
         return None
-    height, width = logits.shape
-    columns = _cells(np.arange(x0, x1), 0, frame, width)
-    rows = _cells(np.arange(y0, y1), 1, frame, height)
-    inside = enlarge(logits, rows, columns) > 0
+    inside = down[y0:y1] @ logits @ across[x0:x1].T > 0
     tight = masks.box_of(inside)
     if tight is None:
         return None
     left, top, right, bottom = tight
-    return compact(
-        inside[None, top:bottom, left:right], (x0 + left, y0 + top), frame.source_wh[::-1]
-    )
+    shape = (len(down), len(across))
+    return compact(inside[None, top:bottom, left:right], (x0 + left, y0 + top), shape)
 
 
-def _cells(
-    pixels: npt.NDArray[np.int64], axis: int, frame: frames.Placement, cells: int
-) -> npt.NDArray[np.float64]:
-    """Where the centres of pixels of the original lie among ``cells`` prototype cells, whose own
-    centres are whole numbers; no nearer to the padding than the outermost whole cell of the image.
+def axis_weights(frame: frames.Placement, axis: int, cells: int) -> Floats:
+    """(pixels of the original, ``cells``) how much of each prototype cell a pixel has, along x (0)
+    or y (1): rows add up to 1.
+
+    Linear interpolation between the centres of the cells that the image covers. Where its border
+    lies within a cell, cells are first enlarged, linearly, until it doesn't.
     """
-    centres = np.zeros((len(pixels), 2))
-    centres[:, axis] = pixels + 0.5
-    per_cell = frame.target_wh[axis] / cells
-    at = frame.forward_points(centres)[:, axis] / per_cell - 0.5
-    first, last = (frame.drawn_xyxy[axis + side] / per_cell for side in (0, 2))
-    return np.clip(at, first, max(first, last - 1))
+    per_cell = frame.target_wh[axis] // cells
+    finer = next(n for n in (1, 2, 4) if not any(s * n % per_cell for s in frame.drawn_xyxy))
+    first, last = (frame.drawn_xyxy[axis + side] * finer // per_cell for side in (0, 2))
+    pixels = frame.source_wh[axis]
+    at = first + (np.arange(pixels) + 0.5) * (last - first) / pixels - 0.5
+    weights = _linear(np.clip(at, first, last - 1), cells * finer)
+    if finer > 1:
+        at = (np.arange(cells * finer) + 0.5) / finer - 0.5
+        weights = weights @ _linear(np.clip(at, 0, cells - 1), cells)
+    return weights
 
 
-def enlarge(
-    logits: Floats, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]
-) -> Floats:
-    """(h, w) values read between their cells, linearly, at (R,) rows x (C,) columns."""
-    top = math.floor(rows[0])
-    part = logits[top : math.floor(rows[-1]) + 2]
-    across = _between(part, columns, 1)
-    return _between(across, rows - top, 0)
-
-
-def _between(values: Floats, at: npt.NDArray[np.float64], axis: int) -> Floats:
+def _linear(at: npt.NDArray[np.float64], cells: int) -> Floats:
+    """(N, ``cells``) weights that read values at N places between cells 0, 1, 2, ..."""
     low = np.floor(at).astype(np.int64)
-    high = np.minimum(low + 1, values.shape[axis] - 1)
-    weight = (at - low).astype(np.float32)
-    weight = weight[None, :] if axis else weight[:, None]
-    return np.asarray(
-        values.take(low, axis) * (1 - weight) + values.take(high, axis) * weight, dtype=np.float32
-    )
+    rows = np.arange(len(at))
+    weights = np.zeros((len(at), cells), dtype=np.float32)
+    weights[rows, np.minimum(low + 1, cells - 1)] = at - low
+    weights[rows, low] += 1 - (at - low)
+    return weights
 
 
 def compact(
