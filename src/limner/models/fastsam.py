@@ -4,17 +4,12 @@ A folder with one ``.onnx`` file, as Ultralytics exports FastSAM-s or -x, run by
 package is AGPL-3.0 and never imported here: decoding the network's answer (``yolo_masks.py``) and
 choosing by prompts (``fastsam_prompts.py``) are limner's own, held against Ultralytics' numbers by
 tests.
-
-The graph computes in the precision that it was exported in, on the CPU or, where onnxruntime was
-built for it, on the CUDA device that was chosen.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -24,20 +19,18 @@ import supervision as sv
 from PIL import Image
 
 from limner import detections, frames, images, masks
-from limner.errors import MissingExtra, ModelError, PromptError, WeightsMissing
-from limner.models import onnx_file, store
+from limner.errors import ModelError, PromptError, WeightsMissing
+from limner.models import store
+from limner.models.fastsam_graph import Graph, read_graph
 from limner.models.fastsam_prompts import Answer, answer
 from limner.models.recent import Recent
 from limner.models.runtime import load as load_model
 from limner.models.source import Runtime, Weights
-from limner.models.yolo_masks import COEFFICIENTS, Things, compact, decode
+from limner.models.yolo_masks import Things, compact, decode
 from limner.options import EverythingOptions, SegmentOptions, check_honoured
 from limner.prompts import PromptKind, RgbArray, VisualPrompt
 from limner.protocols import Encoder, ImageEmbedding, ModelRef, OnStep, check_accepts
 
-EXPORT = "yolo export model=FastSAM-s.pt format=onnx imgsz=1024"
-SIDE = 1024
-"""Of the network's input, where a graph takes any and doesn't say: the paper's."""
 GREY = 114
 """Of the padding."""
 CONF, IOU = 0.4, 0.9
@@ -50,22 +43,6 @@ SHARPNESS = 100.0
 """What cosines are multiplied by before the softmax over masks: CLIP's own scale."""
 LOOKS_KEPT = 4
 """Images whose masks stay encoded: 2 kB a mask."""
-
-
-@dataclass(frozen=True)
-class Graph:
-    """What a network takes and gives."""
-
-    session: Any
-    """``onnxruntime.InferenceSession``."""
-    input: str
-    half: bool
-    """Whether its numbers are float16."""
-    size_wh: tuple[int, int]
-    """Of its input: exactly this, or where it takes any, at most this."""
-    stride: int
-    """Sides of any input are multiples of this."""
-    takes_any: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,77 +65,9 @@ def load(weights: Weights, runtime: Runtime) -> FastSam:
     if weights.path is None:
         raise WeightsMissing(f"{weights.ref.name} needs a folder with its .onnx file.")
     path = store.onnx_in(weights.path)
-    graph = _read(path, weights.ref.name, runtime)
+    graph = read_graph(path, weights.ref.name, runtime)
     encoder = str(weights.defaults.get("text_encoder", TEXT_ENCODER))
     return FastSam(weights.ref, graph, weights.defaults, lambda: _encoder(encoder, runtime))
-
-
-def _read(path: Path, name: str, where: Runtime) -> Graph:
-    found = onnx_file.read(path)
-    onnx_file.check_closed(path, found)
-    names = _told(found, "names", {})
-    if len(names) != 1:
-        raise ModelError(
-            f"{path} tells {len(names)} kinds of things apart and FastSAM knows one, anything: "
-            "this is another YOLO."
-        )
-    session = _session(path, name, where)
-    (taken, *more), given = session.get_inputs(), session.get_outputs()
-    shapes = [tuple(output.shape) for output in given]
-    wanted = [(1, 5 + COEFFICIENTS, "boxes"), (1, COEFFICIENTS, "height", "width")]
-    if more or len(shapes) != 2 or not all(map(_fits, shapes, wanted)):
-        raise ModelError(
-            f"{path} gives {' and '.join(map(str, shapes))}, and a FastSAM "
-            f"{' and '.join(map(str, wanted))}: export it with `{EXPORT}`, without nms=True."
-        )
-    sides = tuple(taken.shape[2:])
-    takes_any = not all(isinstance(side, int) for side in sides)
-    height, width = _told(found, "imgsz", [SIDE, SIDE]) if takes_any else sides
-    stride = int(_told(found, "stride", 32))
-    half = taken.type == "tensor(float16)"
-    return Graph(session, taken.name, half, (width, height), stride, takes_any)
-
-
-def _fits(shape: Sequence[int | str], wanted: Sequence[int | str]) -> bool:
-    """Whether an output has this shape, as far as the file says; a name stands for any number."""
-    return len(shape) == len(wanted) and all(
-        isinstance(a, str) or isinstance(b, str) or a == b
-        for a, b in zip(shape, wanted, strict=True)
-    )
-
-
-def _told(found: onnx_file.OnnxFile, key: str, default: Any) -> Any:
-    """A value that Ultralytics wrote into the file, as Python writes it."""
-    try:
-        return ast.literal_eval(found.metadata.get(key, repr(default)))
-    except (ValueError, SyntaxError):
-        return default
-
-
-def _session(path: Path, name: str, where: Runtime) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra(
-            f'{name} needs the package onnxruntime: pip install "limner[fastsam]".'
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone, which are also raised
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=_providers(where))
-    except Exception as error:  # of onnxruntime's own, which share no base
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path} can't be read by onnxruntime: {first}") from error
-
-
-def _providers(where: Runtime) -> list[Any]:
-    import onnxruntime
-
-    kind, _, number = where.device.partition(":")
-    if kind == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        return [("CUDAExecutionProvider", {"device_id": number or "0"}), "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]
 
 
 def _encoder(name: str, where: Runtime) -> Encoder:
@@ -392,19 +301,14 @@ def alone(pixels: RgbArray, things: Things, row: int) -> Image.Image:
 
 
 def _mended(things: Things, below_area: int) -> Things:
-    """Small holes filled, specks dropped, as in SAM's everything mode; a mask that is nothing but
-    specks goes."""
-    kept, confidence = [], []
+    """Small holes filled, specks dropped, as in SAM's everything mode; something stays of each."""
+    kept = []
     for row in range(len(things)):
         mask = masks.drop_specks(masks.fill_holes(things.masks[row], below_area), below_area)
-        if box := masks.box_of(mask):
-            left, top, right, bottom = box
-            crop = mask[None, top:bottom, left:right]
-            kept.append(compact(crop, (left, top), things.masks.image_shape))
-            confidence.append(things.confidence[row])
-    if not kept:
-        return Things(things.masks[:0], things.confidence[:0])
-    return Things(sv.CompactMask.merge(kept), np.array(confidence, dtype=np.float32))
+        left, top, right, bottom = masks.box_of(mask) or (0, 0, 1, 1)
+        crop = mask[None, top:bottom, left:right]
+        kept.append(compact(crop, (left, top), things.masks.image_shape))
+    return Things(sv.CompactMask.merge(kept), things.confidence)
 
 
 def _unpacked(arrays: Mapping[str, npt.NDArray[Any]], shape: tuple[int, int]) -> Things:
@@ -415,10 +319,10 @@ def _unpacked(arrays: Mapping[str, npt.NDArray[Any]], shape: tuple[int, int]) ->
         if not (0 <= left < right <= shape[1] and 0 <= top < bottom <= shape[0]):
             raise ValueError("a mask outside the image")
         size = (right - left) * (bottom - top)
-        packed = bits[at : at + (size + 7) // 8]
-        crop = np.unpackbits(packed, count=size).astype(bool)
+        end = at + (size + 7) // 8
+        crop = np.unpackbits(bits[at:end], count=size).astype(bool)
         kept.append(compact(crop.reshape(1, bottom - top, right - left), (left, top), shape))
-        at += len(packed)
+        at = end
     if len(confidence) != len(xyxy) or at != len(bits):
         raise ValueError("arrays that don't belong together")
     return Things(sv.CompactMask.merge(kept), confidence.astype(np.float32))

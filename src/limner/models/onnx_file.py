@@ -49,12 +49,9 @@ def read(path: Path) -> OnnxFile:
     """
     with path.open("rb") as file:
         try:
-            with (
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole,
-                memoryview(whole) as data,
-            ):
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _model(data)
-        except (ValueError, UnicodeDecodeError) as error:
+        except ValueError as error:  # UnicodeDecodeError is one
             raise ModelError(
                 f"{path} is no ONNX file, or it is cut off ({error}): export or copy it again."
             ) from None
@@ -78,75 +75,80 @@ def check_closed(path: Path, found: OnnxFile) -> None:
         )
 
 
-def _model(data: memoryview) -> OnnxFile:
+def _model(data: mmap.mmap) -> OnnxFile:
     metadata: dict[str, str] = {}
     domains: set[str] = set()
     seen: set[int] = set()
     external = False
-    for number, value in _fields(data):
+    for number, value in _fields(data, range(len(data))):
         seen.add(number)
         if isinstance(value, int):
             continue
         if number == _GRAPH:
             external |= any(
-                _lies_elsewhere(part)
-                for part_number, part in _fields(value)
+                _lies_elsewhere(data, part)
+                for part_number, part in _fields(data, value)
                 if part_number == _INITIALIZER and not isinstance(part, int)
             )
         elif number == _OPSET:
-            domains.add(dict(_texts(value)).get(_DOMAIN, ""))
+            domains.add(_texts(data, value).get(_DOMAIN, ""))
         elif number == _METADATA:
-            entry = dict(_texts(value))
+            entry = _texts(data, value)
             metadata[entry.get(_KEY, "")] = entry.get(_VALUE, "")
     if not {_IR_VERSION, _GRAPH} <= seen:
         raise ValueError("it has no graph")
     return OnnxFile(MappingProxyType(metadata), frozenset(domains), external)
 
 
-def _lies_elsewhere(tensor: memoryview) -> bool:
-    fields = list(_fields(tensor))
-    return any(n == _EXTERNAL_DATA or (n == _DATA_LOCATION and value) for n, value in fields)
+def _lies_elsewhere(data: mmap.mmap, tensor: range) -> bool:
+    return any(
+        number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
+        for number, value in _fields(data, tensor)
+    )
 
 
-def _texts(data: memoryview) -> Iterator[tuple[int, str]]:
-    for number, value in _fields(data):
-        if not isinstance(value, int):
-            yield number, bytes(value).decode()
+def _texts(data: mmap.mmap, message: range) -> dict[int, str]:
+    """A message's texts by their field's number."""
+    return {
+        number: data[value.start : value.stop].decode()
+        for number, value in _fields(data, message)
+        if not isinstance(value, int)
+    }
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """A message's fields in order: number, and the bytes or the whole number it holds.
+def _fields(data: mmap.mmap, message: range) -> Iterator[tuple[int, int | range]]:
+    """A message's fields in order: number, and the whole number it holds or where its bytes lie.
 
     Raises:
         ValueError: these bytes are no message.
     """
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
+    at = message.start
+    while at < message.stop:
+        tag, at = _varint(data, at, message.stop)
         number, wire = tag >> 3, tag & 7
         if number == 0:
             raise ValueError("it has a field without a number")
         if wire == _VARINT:
-            value, at = _varint(data, at)
+            value, at = _varint(data, at, message.stop)
             yield number, value
             continue
         if wire == _BYTES:
-            size, at = _varint(data, at)
+            size, at = _varint(data, at, message.stop)
         elif wire in (_FIXED64, _FIXED32):
             size = 8 if wire == _FIXED64 else 4
         else:
             raise ValueError(f"it has a field of the unknown type {wire}")
-        if at + size > len(data):
+        if at + size > message.stop:
             raise ValueError("a field is longer than what is left")
-        yield number, data[at : at + size]
+        yield number, range(at, at + size)
         at += size
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
+def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
     """Seven bits a byte, the lowest first; returns the number and where the next field begins."""
     value = 0
     for shift in range(0, 70, 7):
-        if at >= len(data):
+        if at >= end:
             raise ValueError("it ends within a number")
         byte = data[at]
         at += 1
