@@ -30,6 +30,7 @@ from limner.models.yolo_masks import decode
 from limner.options import EverythingOptions, SegmentOptions
 from limner.prompts import Box, Point, Text, VisualPrompt
 from limner.protocols import EverythingSegmenter, PackableSegmenter
+from limner.session.models import Models
 
 from .tiny_encoders import save_tiny_clip
 from .tiny_fastsam import TOLD, TinyYoloSeg, save_tiny_fastsam
@@ -354,6 +355,23 @@ def test_the_catalogs_models_say_how_they_are_had(home: Path) -> None:
         file.write(b"\0")
     with pytest.raises(UnsafeWeights, match="changed"):
         store.find(entry)
+
+
+def test_what_reads_its_phrases_is_part_of_its_identity(folder: Path, home: Path) -> None:
+    """Answers to phrases are remembered by it: another encoder's must not be taken for them."""
+    models = Models(
+        "small",
+        {"segment": str(folder)},
+        commercial_safe=False,
+        device=None,
+        dtype=None,
+        memory_budget=None,
+        say=lambda sentence: None,
+    )
+    before = models.identities(["segment"])["segment"]
+    assert before == models.identities(["segment"])["segment"]
+    save_tiny_clip(home / "models" / "clip-vit-base-patch32")
+    assert models.identities(["segment"])["segment"] != before
 
 
 @pytest.mark.parametrize("name", ["fastsam-s", "fastsam-x"])

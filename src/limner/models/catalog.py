@@ -53,6 +53,8 @@ class Family:
     """Patterns of the files that a checkpoint needs."""
     weights: str = ".safetensors"
     """How the names of its weight files end."""
+    text_encoder: str = ""
+    """The model that reads phrases for it; found in the store when the first phrase comes."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from limner import detections, frames, images, masks
 from limner.errors import ModelError, PromptError, WeightsMissing
-from limner.models import store
+from limner.models import catalog, store
 from limner.models.fastsam_graph import Graph, read_graph
 from limner.models.fastsam_prompts import Answer, answer
 from limner.models.recent import Recent
@@ -35,8 +35,6 @@ GREY = 114
 """Of the padding."""
 CONF, IOU = 0.4, 0.9
 """The paper's thresholds."""
-TEXT_ENCODER = "clip-vit-base-patch32"
-"""The paper's."""
 LEAST_AREA = 100
 """A mask of no more pixels isn't held against a phrase, as in the paper's code."""
 SHARPNESS = 100.0
@@ -66,8 +64,8 @@ def load(weights: Weights, runtime: Runtime) -> FastSam:
         raise WeightsMissing(f"{weights.ref.name} needs a folder with its .onnx file.")
     path = store.onnx_in(weights.path)
     graph = read_graph(path, weights.ref.name, runtime)
-    encoder = str(weights.defaults.get("text_encoder", TEXT_ENCODER))
-    return FastSam(weights.ref, graph, weights.defaults, lambda: _encoder(encoder, runtime))
+    reader = catalog.families()["fastsam"].text_encoder
+    return FastSam(weights.ref, graph, weights.defaults, lambda: _encoder(reader, runtime))
 
 
 def _encoder(name: str, where: Runtime) -> Encoder:
