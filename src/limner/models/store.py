@@ -158,7 +158,7 @@ def missing(entry: Entry) -> str:
     if entry.how:
         return (
             f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}), "
-            f"and limner can't fetch them: {entry.how}. Put that file in {where(entry)}. "
+            f"and limner can't fetch them: {entry.how}. Put the file it makes in {where(entry)}. "
             f"To {entry.task} now, with nothing to fetch: {now}."
         )
     return (
