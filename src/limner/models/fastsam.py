@@ -107,19 +107,15 @@ class FastSam:
         self._looks: Recent[npt.NDArray[np.float32]] = Recent(LOOKS_KEPT)
 
     def embed(self, image: Image.Image) -> ImageEmbedding:
-        """The network, once: every mask of the image."""
+        """The network, once: every mask of the image.
+
+        Raises:
+            ModelError: onnxruntime can't run it.
+        """
         pixels = np.asarray(image.convert("RGB"))
         frame = self._frame(image.size)
-        graph = self._graph
-        batch = network_input(pixels, frame).astype(np.float16 if graph.half else np.float32)
-        raw, prototypes = graph.session.run(None, {graph.input: batch})
-        things = decode(
-            raw[0].astype(np.float32),
-            prototypes[0].astype(np.float32),
-            frame,
-            conf=self._conf,
-            iou=self._iou,
-        )
+        raw, prototypes = self._graph.run(network_input(pixels, frame))
+        things = decode(raw, prototypes, frame, conf=self._conf, iou=self._iou)
         return self._embedding(image, pixels, things)
 
     def segment(

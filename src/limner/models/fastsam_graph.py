@@ -12,11 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from limner.errors import MissingExtra, ModelError
 from limner.models import onnx_file
 from limner.models.source import Runtime
 from limner.models.yolo_masks import COEFFICIENTS
 
+Floats = npt.NDArray[np.float32]
+
+ROWS = 5 + COEFFICIENTS
+"""A box, a score and the coefficients."""
 EXPORT = "yolo export model=FastSAM-s.pt format=onnx imgsz=1024"
 SIDE = 1024
 """Of the network's input, where a graph takes any and doesn't say: the paper's."""
@@ -36,6 +43,25 @@ class Graph:
     stride: int
     """Sides of any input are multiples of this."""
     takes_any: bool
+
+    def run(self, batch: Floats) -> tuple[Floats, Floats]:
+        """(1, 3, h, w) in 0..1 -> (37, A) rows and (32, h / 4, w / 4) prototypes.
+
+        Raises:
+            ModelError: onnxruntime can't, or something else comes out.
+        """
+        given = batch.astype(np.float16 if self.half else np.float32)
+        try:
+            answer = self.session.run(None, {self.input: given})
+        except Exception as error:  # of onnxruntime's own, which share no base
+            raise ModelError(f"onnxruntime can't run this network: {_first_line(error)}") from error
+        rows, prototypes = (np.asarray(part[0], dtype=np.float32) for part in answer)
+        if rows.shape[0] != ROWS or prototypes.shape[0] != COEFFICIENTS:
+            raise ModelError(
+                f"This network gave {rows.shape} and {prototypes.shape}, and a FastSAM ({ROWS}, "
+                f"boxes) and ({COEFFICIENTS}, height, width): export it with `{EXPORT}`."
+            )
+        return rows, prototypes
 
 
 def read_graph(path: Path, name: str, where: Runtime) -> Graph:
@@ -60,7 +86,7 @@ def read_graph(path: Path, name: str, where: Runtime) -> Graph:
     session = _session(path, name, where)
     (taken, *more), given = session.get_inputs(), session.get_outputs()
     shapes = [tuple(output.shape) for output in given]
-    wanted = [(1, 5 + COEFFICIENTS, "boxes"), (1, COEFFICIENTS, "height", "width")]
+    wanted = [(1, ROWS, "boxes"), (1, COEFFICIENTS, "height", "width")]
     if more or len(shapes) != 2 or not all(map(_fits, shapes, wanted)):
         raise ModelError(
             f"{path} gives {' and '.join(map(str, shapes))}, and a FastSAM "
@@ -103,8 +129,11 @@ def _session(path: Path, name: str, where: Runtime) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=_providers(where))
     except Exception as error:  # of onnxruntime's own, which share no base
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path} can't be read by onnxruntime: {first}") from error
+        raise ModelError(f"{path} can't be read by onnxruntime: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _providers(where: Runtime) -> list[Any]:

@@ -117,7 +117,8 @@ def axis_weights(frame: frames.Placement, axis: int, cells: int) -> Floats:
     lies within a cell, cells are first enlarged, linearly, until it doesn't.
     """
     per_cell = frame.target_wh[axis] // cells
-    finer = next(n for n in (1, 2, 4) if not any(s * n % per_cell for s in frame.drawn_xyxy))
+    whole = (n for n in (1, 2) if not any(side * n % per_cell for side in frame.drawn_xyxy))
+    finer = next(whole, per_cell)
     first, last = (frame.drawn_xyxy[axis + side] * finer // per_cell for side in (0, 2))
     pixels = frame.source_wh[axis]
     at = first + (np.arange(pixels) + 0.5) * (last - first) / pixels - 0.5
