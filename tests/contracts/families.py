@@ -14,6 +14,7 @@ from limner.models import catalog, store
 from limner.models.runtime import ModelPool
 from limner.models.source import Runtime
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
+from tests.models.tiny_fastsam import save_tiny_fastsam
 from tests.models.tiny_owlvit import save_tiny_owlvit
 from tests.models.tiny_sam import save_tiny_sam
 from tests.models.tiny_sd import save_tiny_sd
@@ -37,6 +38,7 @@ FAMILIES = (
     Family("haar", "detect", weightless="haar"),
     Family("opencv_inpaint", "inpaint", weightless="opencv-inpaint"),
     Family("sam", "segment", save=save_tiny_sam),
+    Family("fastsam", "segment", save=save_tiny_fastsam),
     Family("owlvit", "detect", save=save_tiny_owlvit),
     Family("stable_diffusion", "inpaint", save=save_tiny_sd),
     Family("clip", "encode", save=save_tiny_clip),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from limner.models import catalog
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
 from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualPrompt
 from limner.protocols import Captioner, Detector, Encoder, Inpainter, Segmenter
+from tests.models.tiny_encoders import save_tiny_clip
 
 from .families import FAMILIES, Family, load, of
 
@@ -29,6 +31,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         str(family): load(family, tmp_path_factory.mktemp("model") / family.name)
         for family in FAMILIES
     }
+
+
+@pytest.fixture(scope="session")
+def home_with_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with the encoder by which FastSAM reads phrases."""
+    home = tmp_path_factory.mktemp("home")
+    save_tiny_clip(home / "models" / "clip-vit-base-patch32")
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _models_of_tests(home_with_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMNER_HOME", str(home_with_encoder))
 
 
 @pytest.fixture

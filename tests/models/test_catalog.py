@@ -16,9 +16,9 @@ MINIS = [entry for entry in ENTRIES if entry.shipped]
 
 
 def test_every_checkpoint_of_the_issues_is_there() -> None:
-    assert len(ENTRIES) == 29
+    assert len(ENTRIES) == 31
     assert {task: len(catalog.names(task)) for task in catalog.TASKS} == {
-        "segment": 7,
+        "segment": 9,
         "detect": 7,
         "inpaint": 6,
         "encode": 6,
@@ -44,6 +44,7 @@ def test_an_entry_says_what_it_costs_and_allows(entry: catalog.Entry) -> None:
     assert entry.commercial == "yes" or entry.limits, "a limit must be explained"
     options = OPTIONS.get(entry.task)
     known = {f.name for f in dataclasses.fields(options)} if options else set()
+    known |= {"conf", "iou"} if entry.family == "fastsam" else set()
     known |= {"num_beams", "length_penalty"} if entry.family == "blip" else set()
     assert set(entry.defaults) <= known
     if entry.weightless:
@@ -51,6 +52,10 @@ def test_an_entry_says_what_it_costs_and_allows(entry: catalog.Entry) -> None:
     elif entry.shipped:
         assert entry.size == "ships with limner"
         assert entry.commercial == "yes"
+    elif entry.how:
+        assert entry.size_mb > 0
+        assert entry.repo is None
+        assert "an environment of its own" in entry.how
     else:
         assert entry.size_mb > 0
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repo or "")
@@ -80,12 +85,18 @@ def test_every_family_has_code_and_facts() -> None:
     assert len(types) == len(set(types)), "a folder's type names one family"
 
 
+def test_what_reads_phrases_for_a_family_can() -> None:
+    readers = [family.text_encoder for family in catalog.families().values()]
+    assert set(filter(None, readers)) <= set(catalog.able(PromptKind.TEXT, task="encode"))
+
+
 def test_the_table_says_what_the_adapters_say() -> None:
     from limner.models import (
         blip,
         classical,
         clip,
         dino,
+        fastsam,
         owlvit,
         sam,
         stable_diffusion,
@@ -94,6 +105,7 @@ def test_the_table_says_what_the_adapters_say() -> None:
 
     adapters = {
         "sam": sam.Sam,
+        "fastsam": fastsam.FastSam,
         "owlvit": owlvit.OwlViT,
         "grabcut": classical.GrabCut,
         "haar": classical.Haar,
@@ -234,8 +246,9 @@ def test_commercial_safe_refuses_and_names_what_may_be_used() -> None:
         with pytest.raises(LicenceRefused) as caught:
             catalog.require_commercial(entry)
         assert entry.licence in str(caught.value)
-        assert "opencv-inpaint" in str(caught.value)
-    assert refused == 3
+        free = {"inpaint": "opencv-inpaint", "segment": "grabcut"}[entry.task]
+        assert free in str(caught.value)
+    assert refused == 5
 
 
 TINY = """
@@ -272,6 +285,7 @@ def test_parse_gives_a_model_its_familys_files() -> None:
         ('segment = "m"', 'segment = "n"', "has n"),
         ("[profiles.p]", "[profile.p]", "profile"),
         ('repo = "a/b"', 'repo = "a/b"\nshipped = true', "one or none"),
+        ('repo = "a/b"', 'repo = "a/b"\nhow = "by hand"', "by hand"),
     ],
 )
 def test_a_mistake_in_the_table_is_an_error(old: str, new: str, complaint: str) -> None:

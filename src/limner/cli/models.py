@@ -76,7 +76,10 @@ def pull(names: tuple[str, ...], revision: str | None, commercial_safe: bool, ye
             catalog.require_commercial(entry)
         limits = f": {entry.limits}" if entry.limits else ""
         _say(f"{entry.name}: {entry.size}, {entry.licence}{limits}")
-    fetching = any(not entry.shipped and (revision or not store.is_here(entry)) for entry in chosen)
+    fetching = any(
+        not (entry.shipped or entry.how) and (revision or not store.is_here(entry))
+        for entry in chosen
+    )
     if fetching and not yes and sys.stdin.isatty():
         click.confirm("Fetch?", default=True, abort=True, err=True)
     for entry in chosen:
@@ -170,7 +173,9 @@ def _explained(entry: Entry, facts: dict[str, Any]) -> Iterator[tuple[str, str]]
 def _how_to_get(entry: Entry) -> str:
     from limner.models.shipped import REINSTALL
 
-    return REINSTALL if entry.shipped else f"limner models pull {entry.name}"
+    if entry.shipped:
+        return REINSTALL
+    return entry.how or f"limner models pull {entry.name}"
 
 
 def _print_table(entries: list[Entry]) -> None:

@@ -34,6 +34,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "clip": "limner.models.clip:load",
         "dino": "limner.models.dino:load",
         "blip": "limner.models.blip:load",
+        "fastsam": "limner.models.fastsam:load",
     }
 )
 """``module:function`` of each family's ``load(weights, runtime)``; imported only when used."""
@@ -46,9 +47,14 @@ class Family:
     name: str
     accepts: frozenset[PromptKind]
     types: tuple[str, ...] = ()
-    """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family."""
+    """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family;
+    "onnx " and the task that an ONNX file names."""
     allow: tuple[str, ...] = ()
     """Patterns of the files that a checkpoint needs."""
+    weights: str = ".safetensors"
+    """How the names of its weight files end."""
+    text_encoder: str = ""
+    """The model that reads phrases for it; found in the store when the first phrase comes."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Entry:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    how: str = ""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -87,7 +94,7 @@ class Entry:
     @property
     def weightless(self) -> bool:
         """An algorithm: it has no weights at all."""
-        return self.repo is None and not self.shipped
+        return self.repo is None and not self.shipped and not self.how
 
     @property
     def size(self) -> str:
@@ -137,7 +144,8 @@ def _family(name: str, table: dict[str, Any]) -> Family:
     _known("the families", {name}, set(FAMILIES))
     _known(f"family {name}", table, {spec.name for spec in dataclasses.fields(Family)} - {"name"})
     accepts = frozenset(PromptKind(kind) for kind in table["accepts"])
-    return Family(name, accepts, tuple(table.get("types", ())), tuple(table.get("allow", ())))
+    values = {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
+    return Family(name=name, **{**table, **values, "accepts": accepts})
 
 
 def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> Entry:
@@ -150,6 +158,10 @@ def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> 
                 f"The catalog's model {name} ships and has a repo: it has one or none."
             )
         table = {"size_mb": shipped.megabytes(name), "size_from": "its files", **table}
+    if "how" in table and ("repo" in table or table.get("shipped")):
+        raise ModelError(
+            f"The catalog's model {name} says how to get it by hand, and limner can get it itself."
+        )
     if missing := sorted(needed - set(table)):
         raise ModelError(f"The catalog's model {name} lacks {', '.join(missing)}.")
     _known(f"the tasks of {name}", {table["task"], *table.get("also", ())}, set(TASKS))

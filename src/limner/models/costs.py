@@ -42,6 +42,8 @@ COSTS: dict[str, Cost] = {
     "sam-vit-huge": Cost(memory_gb=4.0, image=38, prompt=0.05, measured=False),
     "slimsam-50": Cost(memory_gb=1.0, image=1.7, prompt=0.05, measured=False),
     "slimsam-77": Cost(memory_gb=0.8, image=0.6, prompt=0.05, measured=False),
+    "fastsam-s": Cost(memory_gb=0.7, image=0.9, prompt=0.02, measured=False),
+    "fastsam-x": Cost(memory_gb=1.5, image=6.5, prompt=0.02, measured=False),
     "owlvit-base-patch32": Cost(memory_gb=0.8, image=0.5, prompt=0.01),
     "owlvit-base-patch16": Cost(memory_gb=0.9, image=2.5, prompt=0.01, measured=False),
     "owlvit-large-patch14": Cost(memory_gb=2.0, image=14, prompt=0.02, measured=False),

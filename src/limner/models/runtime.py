@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import LimnerError, MissingExtra, ModelError, OptionError, OutOfMemory
-from limner.models.catalog import FAMILIES
+from limner.models.catalog import FAMILIES, families
 from limner.models.source import Runtime, Weights
 from limner.models.store import family_of
 from limner.protocols import Model
@@ -182,7 +182,9 @@ def weight_bytes(weights: Weights) -> int:
     """Size of a model's weight files: about what it takes in memory at the files' precision."""
     if weights.path is None:
         return 0
-    return sum(path.stat().st_size for path in weights.path.rglob("*.safetensors"))
+    family = families().get(weights.ref.family)
+    ending = family.weights if family else ".safetensors"
+    return sum(path.stat().st_size for path in weights.path.rglob(f"*{ending}"))
 
 
 class ModelPool:

@@ -31,7 +31,7 @@ from limner.errors import (
     UnsafeWeights,
     WeightsMissing,
 )
-from limner.models import catalog, hub, lock, shipped
+from limner.models import catalog, hub, lock, onnx_file, shipped
 from limner.models.catalog import Entry
 from limner.models.hub import PICKLES, Say
 from limner.models.lock import LOCK, RECORD, FileMark, Locked, home
@@ -50,6 +50,7 @@ __all__ = [
     "is_here",
     "locked",
     "missing",
+    "onnx_in",
     "pull",
     "verify",
     "where",
@@ -94,7 +95,8 @@ def identity(entry: Entry) -> str:
 def identity_of_folder(path: str | os.PathLike[str]) -> str:
     """The path of a user's own model, and a digest of its files' names, sizes and times."""
     folder = absolute(path)
-    is_model = any((folder / name).is_file() for name in ("model_index.json", "config.json"))
+    named = any((folder / name).is_file() for name in ("model_index.json", "config.json"))
+    is_model = named or any(folder.glob("*.onnx"))
     return f"{folder}@{lock.fingerprint(folder)}" if is_model else str(folder)
 
 
@@ -123,7 +125,7 @@ def find(model: str | Entry) -> Weights:
         ref = ModelRef(entry.name, entry.family, entry.licence)
         return Weights(ref, None, dict(entry.defaults))
     found = _checked(entry)
-    files = _weight_files(found.files)
+    files = _weight_files(found.files, entry.family)
     ref = ModelRef(entry.name, entry.family, entry.licence, found.commit, files)
     return Weights(ref, where(entry), dict(entry.defaults))
 
@@ -152,6 +154,12 @@ def missing(entry: Entry) -> str:
             f"The weights of {entry.name} ship with limner, and this installation was built "
             f"without them (a slim build). To have them: {shipped.REINSTALL}; or copy the folder "
             f"{where(entry)} from a full one. To {entry.task} now, with nothing to fetch: {now}."
+        )
+    if entry.how:
+        return (
+            f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}), "
+            f"and limner can't fetch them: {entry.how}. Put the file it makes in {where(entry)}. "
+            f"To {entry.task} now, with nothing to fetch: {now}."
         )
     return (
         f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}). "
@@ -185,7 +193,7 @@ def _checked(entry: Entry, *, thorough: bool = False) -> Locked:
 
 def _adopt(entry: Entry, folder: Path) -> Locked:
     """Enter a folder that was copied here in the lock."""
-    check_weights(folder)
+    check_weights(folder, entry.family)
     checked_ns = lock.checked_now(folder)
     marks = lock.marks(folder)
     record = lock.read_json(folder / RECORD)
@@ -221,8 +229,9 @@ def _same(
         )
 
 
-def _weight_files(marks: Mapping[str, FileMark]) -> tuple[tuple[str, str], ...]:
-    return tuple((p, m.sha256) for p, m in sorted(marks.items()) if p.endswith(".safetensors"))
+def _weight_files(marks: Mapping[str, FileMark], family: str) -> tuple[tuple[str, str], ...]:
+    ending = catalog.families()[family].weights
+    return tuple((p, m.sha256) for p, m in sorted(marks.items()) if p.endswith(ending))
 
 
 # ---- any folder of the user's
@@ -242,8 +251,8 @@ def from_folder(path: str | os.PathLike[str]) -> Weights:
         if not folder.is_dir():
             raise WeightsMissing(f"There is no folder {folder}.")
         family = family_of(folder)
-        check_weights(folder)
-        files = _weight_files(lock.marks(folder))
+        check_weights(folder, family)
+        files = _weight_files(lock.marks(folder), family)
     return Weights(ModelRef(folder.name, family, "unknown (local folder)", None, files), folder)
 
 
@@ -262,18 +271,25 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def family_of(folder: Path) -> str:
-    """The family that loads a folder, from its ``model_index.json`` or ``config.json``.
+    """The family that loads a folder, from its ``model_index.json``, ``config.json`` or ONNX file.
 
     Raises:
         UnknownModel: with the types that are known.
+        ModelError: several ONNX files, or one that can't be read.
     """
     pipeline = lock.read_json(folder / "model_index.json")
     config = lock.read_json(folder / "config.json")
     if pipeline is None and config is None:
-        raise UnknownModel(
-            f"{folder} is no model's folder: it has neither config.json nor model_index.json."
+        if not any(folder.glob("*.onnx")):
+            raise UnknownModel(
+                f"{folder} is no model's folder: it has neither config.json nor model_index.json, "
+                "nor an .onnx file."
+            )
+        kind: Any = "onnx " + onnx_file.read(onnx_in(folder)).metadata.get(
+            "task", "of an unsaid task"
         )
-    kind = pipeline.get("_class_name") if pipeline else (config or {}).get("model_type")
+    else:
+        kind = pipeline.get("_class_name") if pipeline else (config or {}).get("model_type")
     for family in catalog.families().values():
         if kind in family.types:
             return family.name
@@ -281,25 +297,48 @@ def family_of(folder: Path) -> str:
     raise UnknownModel(f"{folder} holds a model of type {kind}; limner loads {', '.join(known)}.")
 
 
-def check_weights(folder: Path) -> None:
+def onnx_in(folder: Path) -> Path:
+    """The one ONNX file of a folder.
+
+    Raises:
+        WeightsMissing: none.
+        ModelError: several, and nobody could say which is meant.
+    """
+    found = sorted(folder.glob("*.onnx"))
+    if not found:
+        raise WeightsMissing(f"There is no .onnx file in {folder}.")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ModelError(f"{folder} holds {names}: keep the one that is meant.")
+    return found[0]
+
+
+def check_weights(folder: Path, family: str) -> None:
     """Refuse a folder with a part whose weights are missing or only pickled.
 
     Raises:
-        UnsafeWeights: only pickles, which can run code when they are opened.
+        UnsafeWeights: only pickles, which can run code when they are opened, or an ONNX file that
+            reaches beyond itself.
         WeightsMissing: no weights at all.
     """
+    ending = catalog.families()[family].weights
     parts: dict[Path, set[str]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in (".safetensors", *PICKLES):
+        if path.is_file() and path.suffix in (ending, *PICKLES):
             parts.setdefault(path.parent, set()).add(path.suffix)
+            if path.suffix == ".onnx":
+                onnx_file.check_closed(path, onnx_file.read(path))
     for part, suffixes in parts.items():
-        if ".safetensors" not in suffixes:
+        if ending not in suffixes:
+            mend = "Save the model again with safe_serialization=True"
+            if ending == ".onnx":
+                mend = "Export it to ONNX, in an environment of its own"
             raise UnsafeWeights(
                 f"The weights in {part} are pickles, which can run code when they are opened; "
-                "limner reads only safetensors. Save the model again with safe_serialization=True."
+                f"limner reads only {ending.removeprefix('.')}. {mend}."
             )
     if not parts:
-        raise WeightsMissing(f"There are no weights (*.safetensors) in {folder}.")
+        raise WeightsMissing(f"There are no weights (*{ending}) in {folder}.")
 
 
 # ---- pulling
@@ -321,7 +360,8 @@ def pull(
         say: hears what the user must be told: a fallback taken, half precision taken.
 
     Raises:
-        WeightsMissing: no network, no such repository any more, or no access to it.
+        WeightsMissing: no network, no such repository any more, no access to it, or a model that
+            has none.
         UnknownModel: no such revision.
         OptionError: a revision of a model that ships.
         UnsafeWeights: the repository has only pickles, or what came isn't what was promised.
@@ -329,7 +369,7 @@ def pull(
     """
     if entry.shipped and revision:
         raise OptionError(f"{entry.name} ships with limner: it has no other revisions to fetch.")
-    if entry.weightless or entry.shipped:
+    if entry.weightless or entry.shipped or entry.how:
         return find(entry)
     staging = home() / "models" / ".pulling" / entry.name
     with _writable(entry):

@@ -352,7 +352,7 @@ def segment_everything(
     if not isinstance(segmenter, EverythingSegmenter):
         raise UnsupportedPrompt(
             f"{segmenter.ref.name} has no everything mode: it needs a point, box or mask. "
-            "The sam family has one."
+            "The families sam and fastsam have one."
         )
     watch = Stopwatch()
     with watch.stage("embed"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -164,6 +165,7 @@ class Models:
             if entry and entry.weightless:  # without torch there is no device to choose
                 return entry.name
             known = store.identity(entry) if entry else store.identity_of_folder(name)
+            known += _reader(entry, name)
         except (LimnerError, OSError, RuntimeError, ValueError):  # said by what uses the model
             known = name
         chosen = (self._device, runtime.DTYPES.get(self._dtype or "", self._dtype))
@@ -255,3 +257,12 @@ class Models:
             runtime.let_threads_sleep()
             self._runtime = runtime.choose(self._device, self._dtype)
         return self._runtime
+
+
+def _reader(entry: catalog.Entry | None, name: str) -> str:
+    """The identity of what reads phrases for a model that can't itself; "" for the others."""
+    with suppress(LimnerError):  # of a folder that holds no model: said by what uses it
+        family = entry.family if entry else store.family_of(store.absolute(name))
+        if reader := catalog.families()[family].text_encoder:
+            return f" {store.identity(catalog.catalog()[reader])}"
+    return ""
