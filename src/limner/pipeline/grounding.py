@@ -15,6 +15,8 @@ from limner import detections as dets
 from limner import masks
 from limner.errors import UnsupportedPrompt
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
+from limner.pipeline.looking import look, unlimited
+from limner.pipeline.zooming import zoomed
 from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import (
     Detector,
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Select = Callable[[sv.Detections], sv.Detections]
-ALL_BOXES = 1_000_000
-"""``max_detections`` that cuts nothing off."""
 
 Embed = Callable[[Segmenter, "Image"], ImageEmbedding]
 """How a segmenter's embedding is had; a session puts its cache here."""
@@ -125,12 +125,12 @@ def detect(
     plain = [k for k, negative in enumerate(negatives) if negative is None]
     answers = {}
     if plain:
-        found = detector.detect(image, [positives[k] for k in plain], asked)
+        found = look(detector, image, [positives[k] for k in plain], asked)
         answers = {k: _of_prompt(found, n) for n, k in enumerate(plain)}
     for k, negative in enumerate(negatives):
         if negative is not None:
             # Asked apart from the others: what one prompt is not may be what another wants.
-            found = detector.detect(image, [positives[k], negative], asked)
+            found = look(detector, image, [positives[k], negative], asked)
             answers[k] = dets.subtract(_of_prompt(found, 0), _of_prompt(found, 1))
     groups = [dets.answering(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)]
     kept = dets.by_confidence(dets.merge(groups))
@@ -138,16 +138,9 @@ def detect(
         kept = _limited(kept, options)
     for select in selections:
         kept = select(kept)
+    if options.look == "zoom":  # last: what was dropped needs no exact box
+        kept = zoomed(image, kept, lambda crop, k: look(detector, crop, [positives[k]], asked))
     return kept
-
-
-def unlimited(options: DetectOptions) -> DetectOptions:
-    """The same, without what makes boxes crowd each other out.
-
-    "Not" and "where" are decided on all boxes: else the best dog elsewhere takes the place of the
-    one that was clicked, and a dog's box suppresses the "poodle" that would have removed it.
-    """
-    return replace(options, class_agnostic_nms=False, max_detections=ALL_BOXES)
 
 
 def _limited(found: sv.Detections, options: DetectOptions) -> sv.Detections:
