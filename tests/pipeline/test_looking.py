@@ -32,7 +32,7 @@ class RectangleDetector:
 
     Args:
         noise: px by which each side may be off, in the frame of what the model sees.
-        side: px of the longer side of that frame; 0: the picture as it is.
+        side: px of the longer side of that frame; 0: the picture as it is, and things may touch.
     """
 
     accepts = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR})
@@ -56,7 +56,7 @@ class RectangleDetector:
         index = []
         for k, prompt in enumerate(prompts):
             channel = CHANNEL[prompt.text.phrase] if prompt.text else 0
-            for box in _rectangles(pixels, channel):
+            for box in _rectangles(pixels, channel, not self.side):
                 off = self.random.uniform(-self.noise, self.noise, 4) / scale
                 x0, y0, x1, y1 = np.array(box) + off
                 boxes.append((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
@@ -67,15 +67,14 @@ class RectangleDetector:
         return dets.take(found, slice(options.max_detections))
 
 
-def _rectangles(pixels: np.ndarray, channel: int) -> list[Rect]:
-    """Parts of at least 2 px whose colour is of one shade; enlarged pictures are smooth."""
-    others = [c for c in range(3) if c != channel]
-    mine = (pixels[..., channel] >= 100) & (pixels[..., others] < 60).all(axis=2)
-    shade = np.where(mine, np.rint(pixels[..., channel] / 10).astype(int), 0)
+def _rectangles(pixels: np.ndarray, channel: int, by_shade: bool) -> list[Rect]:
+    """Parts of one shade; or, where pictures were enlarged and are smooth, of more than half one."""
+    level = pixels[..., channel]
+    parts = [level == value for value in np.unique(level)[1:]] if by_shade else [level >= 60]
     found = []
-    for value in np.unique(shade[shade > 0]):
-        _, _, stats, _ = cv2.connectedComponentsWithStats((shade == value).astype(np.uint8))
-        found += [(x, y, x + w, y + h) for x, y, w, h, _ in stats[1:].tolist() if min(w, h) > 1]
+    for part in parts:
+        _, _, stats, _ = cv2.connectedComponentsWithStats(part.view(np.uint8))
+        found += [(x, y, x + w, y + h) for x, y, w, h, _ in stats[1:].tolist()]
     return found
 
 
@@ -111,7 +110,7 @@ def layouts(draw: st.DrawFn) -> tuple[tuple[int, int], list[tuple[Rect, str]]]:
     return size, things
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(layouts(), st.integers(64, 140), st.integers(3, 32), st.booleans())
 def test_tiles_count_nothing_twice_and_lose_nothing_at_a_seam(
     layout: tuple[tuple[int, int], list[tuple[Rect, str]]], tile: int, overlap: int, both: bool
@@ -125,7 +124,7 @@ def test_tiles_count_nothing_twice_and_lose_nothing_at_a_seam(
         assert boxes(found, name) == sorted(box for box, colour in things if colour == name)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(layouts(), st.integers(80, 140), st.integers(20, 36), st.integers(0, 99))
 def test_tiles_count_right_when_boxes_are_a_little_off(
     layout: tuple[tuple[int, int], list[tuple[Rect, str]]], tile: int, overlap: int, seed: int
@@ -232,15 +231,15 @@ def test_settings_of_looking_that_cant_be_meant_are_refused(
 ZOOM = DetectOptions(look="zoom")
 
 
-@settings(max_examples=25)
-@given(st.data(), st.sampled_from([(6000, 4000), (4000, 1500), (700, 3000)]), st.integers(0, 999))
+@settings(max_examples=12)
+@given(st.data(), st.sampled_from([(2000, 1400), (1600, 700), (200, 2000)]), st.integers(0, 999))
 def test_zoom_brings_8_px_of_noise_under_2(
     data: st.DataObject, size: tuple[int, int], seed: int
 ) -> None:
-    """In the frame of a model that sees 1024 px: up to 47 px of the largest picture here."""
+    """In the frame of a model that sees 1024 px: up to 16 px of the largest picture here."""
     spread = 8 * max(size) / 1024
     things: list[tuple[Rect, str]] = []
-    for _ in range(data.draw(st.integers(1, 5))):
+    for _ in range(data.draw(st.integers(1, 4))):
         w, h = data.draw(st.integers(12, 160)), data.draw(st.integers(12, 160))
         x = data.draw(st.integers(0, size[0] - w))
         y = data.draw(st.integers(0, size[1] - h))
@@ -291,7 +290,7 @@ def test_only_what_is_kept_is_zoomed_in_on() -> None:
     """What "where" or a selection drops costs no call."""
     things = [((100 * k, 50, 100 * k + 30, 80), "red") for k in range(1, 9)]
     picture = drawn((2000, 1000), things)
-    detector = RectangleDetector()
+    detector = RectangleDetector(side=1024)
     prompt = replace(RED, box=Box(90, 40, 140, 90))
     found = detect(picture, [prompt], detector, ZOOM)
     assert boxes(found, "red") == [things[0][0]]

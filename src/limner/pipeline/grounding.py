@@ -15,6 +15,7 @@ from limner import detections as dets
 from limner import masks
 from limner.errors import UnsupportedPrompt
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
+from limner.pipeline.consensus import Consensus
 from limner.pipeline.looking import look, unlimited
 from limner.pipeline.zooming import zoomed
 from limner.prompts import PromptKind, Text, VisualPrompt
@@ -119,18 +120,28 @@ def detect(
         else None
         for prompt in prompts
     ]
-    check_accepts(detector, [prompt for prompt in (*positives, *negatives) if prompt])
+    said = [prompt for prompt in (*positives, *negatives) if prompt]
+    if isinstance(detector, Consensus):
+        detector.check_accepts(said)
+    else:
+        check_accepts(detector, said)
     picky = any(negatives) or any(prompt.is_spatial for prompt in prompts)
     asked = unlimited(options) if picky else options
     plain = [k for k, negative in enumerate(negatives) if negative is None]
+
+    def ask(some: Sequence[VisualPrompt], part: Image = image) -> sv.Detections:
+        if isinstance(detector, Consensus):  # each of its models looks for itself
+            return detector.detect(part, some, asked)
+        return look(detector, part, some, asked)
+
     answers = {}
     if plain:
-        found = look(detector, image, [positives[k] for k in plain], asked)
+        found = ask([positives[k] for k in plain])
         answers = {k: _of_prompt(found, n) for n, k in enumerate(plain)}
     for k, negative in enumerate(negatives):
         if negative is not None:
             # Asked apart from the others: what one prompt is not may be what another wants.
-            found = look(detector, image, [positives[k], negative], asked)
+            found = ask([positives[k], negative])
             answers[k] = dets.subtract(_of_prompt(found, 0), _of_prompt(found, 1))
     groups = [dets.answering(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)]
     kept = dets.by_confidence(dets.merge(groups))
@@ -139,7 +150,7 @@ def detect(
     for select in selections:
         kept = select(kept)
     if options.look == "zoom":  # last: what was dropped needs no exact box
-        kept = zoomed(image, kept, lambda crop, k: look(detector, crop, [positives[k]], asked))
+        kept = zoomed(image, kept, lambda crop, k: ask([positives[k]], crop))
     return kept
 
 
