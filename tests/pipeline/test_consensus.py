@@ -48,6 +48,28 @@ def test_more_boxes_of_a_thing_than_models_are_no_more_than_all_of_them() -> Non
     assert scores == pytest.approx([0.7])
 
 
+OTHERS = """
+51.4286 56.7483 71.4218 86.2109 .49  |  53.2389 33.7611 86.6195 55.5398 .37667
+47.8584 51.8142 77.2566 67.0619 .37667  |  36.7073 40.3415 54.9756 68 .27333
+15 3 35 36 .14333  |  38 41 50 72 .13667  |  17 16 38 36 .12  |  14 14 40 44 .03667
+"""
+"""What ensemble-boxes 1.0.9 makes of the boxes below (iou_thr 0.55, conf_type "avg"). On 300 random
+layouts of two to four models the two gave the same numbers within 1e-5, but for three in which
+boxes of equal scores come in another order."""
+
+
+def test_it_gives_the_numbers_of_the_authors_package() -> None:
+    a = [(35, 40, 56, 68), (50, 37, 85, 55), (47, 47, 76, 67), (14, 14, 40, 44), (52, 57, 77, 89)]
+    b = [(38, 41, 50, 72), (56, 31, 88, 56), (49, 52, 81, 63), (15, 3, 35, 36), (52, 56, 73, 87)]
+    c = [(40, 41, 53, 68), (48, 54, 77, 68), (17, 16, 38, 36), (51, 57, 69, 85)]
+    score = [0.54, 0.52, 0.31, 0.11, 0.26, 0.41, 0.61, 0.15, 0.43, 0.37, 0.28, 0.67, 0.36, 0.84]
+    boxes, scores, _ = weighted_boxes_fusion(np.array([*a, *b, *c]), np.array(score), 3)
+    theirs = [[float(v) for v in row.split()] for row in OTHERS.replace("\n", "|").split("|")]
+    ours = sorted([*box, score] for box, score in zip(boxes, scores, strict=True))
+    for one, other in zip(ours, sorted(filter(None, theirs)), strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
 def test_nothing_fuses_to_nothing() -> None:
     boxes, scores, rows = weighted_boxes_fusion(np.zeros((0, 4)), np.zeros(0), 2)
     assert (boxes.shape, scores.shape, rows) == ((0, 4), (0,), [])
@@ -98,7 +120,9 @@ def test_who_cant_be_asked_is_said() -> None:
     words.accepts = frozenset({PromptKind.TEXT})
     both = Consensus([named("both"), words])
     example = VisualPrompt(exemplar=Exemplar(np.zeros((5, 5, 3), np.uint8)))
-    with pytest.raises(UnsupportedPrompt, match="words can't take exemplar; together they take text"):
+    with pytest.raises(
+        UnsupportedPrompt, match="words can't take exemplar; together they take text"
+    ):
         detect(PICTURE, [DOG, example], both)
 
 

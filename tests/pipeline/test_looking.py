@@ -68,7 +68,7 @@ class RectangleDetector:
 
 
 def _rectangles(pixels: np.ndarray, channel: int, by_shade: bool) -> list[Rect]:
-    """Parts of one shade; or, where pictures were enlarged and are smooth, of more than half one."""
+    """Parts of one shade; or, where pictures were enlarged and are smooth, of more than half."""
     level = pixels[..., channel]
     parts = [level == value for value in np.unique(level)[1:]] if by_shade else [level >= 60]
     found = []
@@ -162,7 +162,10 @@ def test_what_no_tile_holds_is_found_by_the_look_at_the_whole() -> None:
     options = DetectOptions(look="tiles", slice_wh=100, overlap_wh=30)
     found = detect(picture, [RED], WholeOnly(size), options)
     assert boxes(found, "red") == [(5, 5, 25, 25), thing]
-    assert sorted(map(tuple, found.data["seen_xyxy"].tolist())) == [(0, 0, 100, 100), (0, 0, 400, 300)]
+    assert sorted(map(tuple, found.data["seen_xyxy"].tolist())) == [
+        (0, 0, 100, 100),
+        (0, 0, 400, 300),
+    ]
 
 
 def test_a_side_that_no_tile_shows_comes_from_the_look_at_the_whole() -> None:

@@ -43,7 +43,10 @@ MOST_BOXES = 5
 )
 @object_options
 @click.option(
-    "--select", multiple=True, metavar="WHICH", help=f"Keep of each prompt's finds: {SELECT_SYNTAX}."
+    "--select",
+    multiple=True,
+    metavar="WHICH",
+    help=f"Keep of each prompt's finds: {SELECT_SYNTAX}.",
 )
 @click.option(
     "--threshold-for",
@@ -162,9 +165,7 @@ def _row(answer: Answer) -> dict[str, Any]:
     }
 
 
-def sheet_of(
-    picture: Image, prompts: Sequence[VisualPrompt], answers: Sequence[Answer]
-) -> Image:
+def sheet_of(picture: Image, prompts: Sequence[VisualPrompt], answers: Sequence[Answer]) -> Image:
     """The answers side by side, each drawn on the picture under its model's name."""
     from PIL import Image as pil
 
@@ -212,7 +213,8 @@ def _print(answers: Sequence[Answer]) -> None:
         if answer.error is None:
             loading = f"{answer.loading_seconds or 0:.2f} s"
             numbers = (_time(answer), loading, _memory(answer))
-        table.add_row(answer.name, answer.error or _found(answer), *numbers, answer.licence)
+        found = answer.error.split(". ")[0].rstrip(".") if answer.error else _found(answer)
+        table.add_row(answer.name, found, *numbers, answer.licence)
     Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
 
 

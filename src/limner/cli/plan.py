@@ -40,7 +40,8 @@ def print_plan(
     inputs = places(settings)
     speed = machine_speed()
     rows: list[dict[str, Any]] = []
-    for task, name in [(task, name) for task in tasks for name in session.models.chosen(task)]:
+    asked = [(task, name) for task in tasks for name in session.models.chosen(task)]
+    for task, name in asked:
         row = _row(session, task, name)
         cost = COSTS.get(row["model"])
         if cost:

@@ -1,7 +1,7 @@
 """Asking a detector about a picture: whole, or whole and in tiles.
 
-What is set of looking is answered here, for every detector alike; the detector itself is asked about
-one picture and doesn't know that it is a tile.
+What is set of looking is answered here, for every detector alike; the detector itself is asked
+about one picture and doesn't know that it is a tile.
 """
 
 from __future__ import annotations

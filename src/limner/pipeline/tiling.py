@@ -1,8 +1,8 @@
 """A large picture in tiles that overlap, and what the tiles show joined to whole things.
 
-A thing is cut where tiles end. Two boxes of two tiles are the same thing when the tiles agree on it:
-what one shows of it in the pixels that both see is what the other shows there. That also joins a
-thing much larger than the overlap, of which each tile has another part, and it never joins two
+A thing is cut where tiles end. Two boxes of two tiles are the same thing when the tiles agree on
+it: what one shows of it in the pixels that both see is what the other shows there. That also joins
+a thing much larger than the overlap, of which each tile has another part, and it never joins two
 things that touch, of which no pixel shows both. (Overlap over the smaller box, which SAHI and
 ``supervision.InferenceSlicer`` merge by, does neither: the halves of a thing three times as long as
 the overlap share a third of the smaller one.)
@@ -13,7 +13,7 @@ that no tile shows. What fits into the overlap is whole in some tile, which show
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, TypeAlias

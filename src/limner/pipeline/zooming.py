@@ -2,9 +2,9 @@
 
 A detector errs by pixels of the picture that it sees, which is small: 8 px of 1024 are 47 px of a
 photograph 6000 px wide. A crop that is seen as large as that whole photograph was makes the same
-error smaller by the ratio of their sides. Two rounds are enough: the first crop must hold the thing
-wherever the coarse answer can have put it, the second only its context. After them the error is that
-of a look at ``1 + 2 * CONTEXT`` times the thing: 8 px of 1024 become under 2 px for what is up to
+error smaller by the ratio of their sides. Two rounds are enough: the first crop must hold the
+thing wherever the coarse answer can have put it, the second only its context. After them the error
+is that of a look at ``1 + 2 * CONTEXT`` times the thing: 8 px of 1024 become under 2 px for what is up to
 170 px large. For larger things it stays under a part in 80 of their size.
 """
 
@@ -36,11 +36,11 @@ ROUNDS = 2
 CONTEXT = 0.25
 """Space around a thing on each side, in parts of its longer side."""
 ERROR = 1 / 64
-"""How far off an answer may be, in parts of the longer side of the picture that was looked at: twice
-8 px of 1024."""
+"""How far off an answer may be, in parts of the longer side of the picture that was looked at:
+twice 8 px of 1024."""
 SHOWN = 1024
-"""px: a crop is enlarged until its longer side is this. Services and detectors see pictures at 768 to
-1333 px."""
+"""px: a crop is enlarged until its longer side is this. Services and detectors see pictures at 768
+to 1333 px."""
 MOST_ENLARGED = 8
 """Enlarged more, a crop shows nothing but blur."""
 LEAST_GAIN = 1.5
@@ -80,7 +80,9 @@ def zoomed(image: Image, found: sv.Detections, ask: Ask) -> sv.Detections:
     for _ in range(ROUNDS):
         zooms = [_around(boxes[row], seen[row], row, image.size) for row in np.flatnonzero(active)]
         zooms = [zoom for zoom in zooms if _scale(zoom.xyxy) >= LEAST_GAIN * scale[zoom.row]]
-        answers = [(zoom, _answers(image, zoom, ask, int(made.class_id[zoom.row]))) for zoom in zooms]
+        answers = [
+            (zoom, _answers(image, zoom, ask, int(made.class_id[zoom.row]))) for zoom in zooms
+        ]
         active[:] = False
         for zoom, box in _given(answers, boxes, seen, made.class_id):
             boxes[zoom.row], seen[zoom.row] = box, zoom.xyxy
@@ -95,9 +97,7 @@ def _scale(xyxy: frames.Rect) -> float:
     return min(MOST_ENLARGED, SHOWN / max(xyxy[2] - xyxy[0], xyxy[3] - xyxy[1]))
 
 
-def _around(
-    box: Floats, seen: npt.NDArray[np.int64], row: int, size_wh: frames.Size
-) -> Zoom:
+def _around(box: Floats, seen: npt.NDArray[np.int64], row: int, size_wh: frames.Size) -> Zoom:
     """A crop that holds the thing with its context, wherever in the error of its box it is."""
     spread = 2 * ERROR * max(seen[2:] - seen[:2])
     margin = max(CONTEXT * max(box[2:] - box[:2]), spread)

@@ -1,5 +1,6 @@
-"""One question to several models, each in a process of its own: what it finds, how long it takes, how
-much memory. So one that dies costs its own row, and no model's memory is counted to the next."""
+"""One question to several models, each in a process of its own: what it finds, how long that takes,
+in how much memory. So one that dies costs its own row, and no model's memory is counted to another.
+"""
 
 from __future__ import annotations
 
@@ -73,12 +74,14 @@ def compare(question: Question, names: Sequence[str]) -> Iterator[Answer]:
             All else is a row's ``error``.
     """
     if not names or len(set(names)) < len(names):
-        raise OptionError(f"compare takes models by name, each once; got {', '.join(names) or None}.")
+        raise OptionError(
+            f"compare takes models by name, each once; got {', '.join(names) or None}."
+        )
     kinds = [prompt.kinds & WHAT for prompt in question.prompts]
     if not kinds or (any(kinds) and not all(kinds)):
         raise OptionError(
-            "compare asks every model the same question: give phrases and examples, which detectors "
-            "take, or points, boxes and masks, which segmenters take, and not both."
+            "compare asks every model the same question: give phrases and examples, which "
+            "detectors take, or points, boxes and masks, which segmenters take, and not both."
         )
     tasks = [_task(name, by_words=any(kinds)) for name in names]
     return (_ask(question, name, task) for name, task in zip(names, tasks, strict=True))
@@ -126,19 +129,15 @@ def _ask(question: Question, name: str, task: str) -> Answer:
         answer: Answer = here.recv()
     except EOFError:
         process.join()
-        error = (
-            f"The process of {name} ended with exit code {process.exitcode}: memory may have run out."
-        )
-        return Answer(name, task, _licence(name), error=error)
+        how = f"The process of {name} ended with exit code {process.exitcode}"
+        return Answer(name, task, _licence(name), error=f"{how}: memory may have run out.")
     finally:
         process.terminate()
         process.join()
     return answer
 
 
-def _answer(
-    pipe: Connection[Any, Any], question: Question, name: str, task: str
-) -> None:
+def _answer(pipe: Connection[Any, Any], question: Question, name: str, task: str) -> None:
     """A process's life: load the model, ask it, send what it said."""
     import signal
 

@@ -43,8 +43,8 @@ def members_of(name: str) -> tuple[str, ...]:
 
 
 class Models:
-    """The models of one session: a name for each task, loaded when first needed; to detect there can
-    be several, a consensus.
+    """The models of one session: a name for each task, loaded when first needed; to detect there
+    can be several, a consensus.
 
     Args: see ``Session``. Where a method takes a ``name``, it means one model of a consensus.
     """
@@ -104,7 +104,10 @@ class Models:
         """The models that answered for these tasks."""
         keys = [(task, f"{task} {name}") for task in tasks for name in self.chosen(task)]
         return [
-            self.answered[key] for pair in keys for key in dict.fromkeys(pair) if key in self.answered
+            self.answered[key]
+            for pair in keys
+            for key in dict.fromkeys(pair)
+            if key in self.answered
         ]
 
     def entry(self, task: str, name: str | None = None) -> catalog.Entry | None:
@@ -197,7 +200,10 @@ class Models:
         wanted = self.names if tasks is None else tasks
         found = {
             task: " + ".join(
-                map(self.identity, members_of(self.names[task]) if task == "detect" else [self.names[task]])
+                map(
+                    self.identity,
+                    members_of(self.names[task]) if task == "detect" else [self.names[task]],
+                )
             )
             for task in wanted
             if task in self.names
