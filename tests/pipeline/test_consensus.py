@@ -54,8 +54,8 @@ OTHERS = """
 15 3 35 36 .14333  |  38 41 50 72 .13667  |  17 16 38 36 .12  |  14 14 40 44 .03667
 """
 """What ensemble-boxes 1.0.9 makes of the boxes below (iou_thr 0.55, conf_type "avg"). On 300 random
-layouts of two to four models the two gave the same numbers within 1e-5, but for three in which
-boxes of equal scores come in another order."""
+layouts of two to four models the two agreed within 1e-5; boxes of one score may come in another
+order there."""
 
 
 def test_it_gives_the_numbers_of_the_authors_package() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from limner.selection import SELECT_SYNTAX
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from supervision import Detections
 
+    from limner.pipeline.consensus import Opinion
     from limner.prompts import VisualPrompt
     from limner.session.comparing import Answer
 
@@ -143,14 +145,12 @@ def _finish(
 
 def _row(answer: Answer) -> dict[str, Any]:
     """An answer as JSON; boxes are pixels of the upright picture."""
-    found = answer.detections
     boxes = []
-    for k in range(0 if found is None else len(found)):
-        box: dict[str, Any] = {"class_name": str(found.data["class_name"][k])}
-        box |= {"xyxy": [round(float(side), 2) for side in found.xyxy[k]]}
-        box |= {"score": round(float(found.confidence[k]), 4)}
-        if "agreed" in found.data:
-            box["agreed"] = [opinion.to_dict() for opinion in found.data["agreed"][k]]
+    for xyxy, score, name, opinions in _rows(answer.detections):
+        box = {"class_name": name, "xyxy": [round(side, 2) for side in xyxy]}
+        box["score"] = round(score, 4)
+        if opinions:
+            box["agreed"] = [opinion.to_dict() for opinion in opinions]
         boxes.append(box)
     return {
         "name": answer.name,
@@ -220,19 +220,28 @@ def _print(answers: Sequence[Answer]) -> None:
 
 def _found(answer: Answer) -> str:
     """A line for each box: name, score, and where."""
-    found = answer.detections
-    if found is None or not len(found):
-        return "nothing"
     lines = []
-    for k in range(min(len(found), MOST_BOXES)):
-        where = ",".join(f"{side:.0f}" for side in found.xyxy[k])
-        line = f"{found.data['class_name'][k]} {found.confidence[k]:.2f} at {where}"
-        if "agreed" in found.data:
-            line += f" ({', '.join(dict.fromkeys(one.model for one in found.data['agreed'][k]))})"
+    for xyxy, score, name, opinions in _rows(answer.detections):
+        line = f"{name} {score:.2f} at {','.join(f'{side:.0f}' for side in xyxy)}"
+        if opinions:
+            line += f" ({', '.join(dict.fromkeys(one.model for one in opinions))})"
         lines.append(line)
-    if len(found) > MOST_BOXES:
-        lines.append(f"and {len(found) - MOST_BOXES} more")
-    return "\n".join(lines)
+    if len(lines) > MOST_BOXES:
+        lines[MOST_BOXES:] = [f"and {len(lines) - MOST_BOXES} more"]
+    return "\n".join(lines) or "nothing"
+
+
+def _rows(
+    found: Detections | None,
+) -> Iterator[tuple[list[float], float, str, Sequence[Opinion]]]:
+    """Each find's box, score and name, and who agreed on it, if it was asked of several."""
+    if found is None or found.confidence is None:
+        return
+    agreed = found.data.get("agreed", [()] * len(found))
+    names = found.data["class_name"]
+    yield from zip(
+        found.xyxy.tolist(), found.confidence.tolist(), map(str, names), agreed, strict=True
+    )
 
 
 def _memory(answer: Answer) -> str:

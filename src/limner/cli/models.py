@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.prompts import PromptKind
+
 if TYPE_CHECKING:
     from limner.models.catalog import Entry
     from limner.protocols import OnStep
@@ -24,16 +26,26 @@ def models() -> None:
 
 @models.command("list")
 @click.option("--task", type=click.Choice(TASKS), help="Only models that do this.")
+@click.option(
+    "--takes",
+    type=click.Choice([kind.value for kind in PromptKind]),
+    multiple=True,
+    help="Only models that take this kind of prompt; repeatable.",
+)
 @click.option("--commercial-safe", is_flag=True, help="Only licences that limit no commercial use.")
 @click.option("--json", "as_json", is_flag=True, help="All that is known of each, as JSON.")
-def list_models(task: str | None, commercial_safe: bool, as_json: bool) -> None:
+def list_models(
+    task: str | None, takes: tuple[str, ...], commercial_safe: bool, as_json: bool
+) -> None:
     """Show the models: task, size, licence, whether it is here."""
     from limner.models import catalog
 
     entries = [
         entry
         for entry in catalog.catalog().values()
-        if task in (None, *entry.tasks) and (not commercial_safe or entry.commercial == "yes")
+        if task in (None, *entry.tasks)
+        and set(takes) <= catalog.families()[entry.family].accepts
+        and (not commercial_safe or entry.commercial == "yes")
     ]
     if as_json:
         _print_json([_facts(entry) for entry in entries])

@@ -49,6 +49,8 @@ class Family:
     """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family."""
     allow: tuple[str, ...] = ()
     """Patterns of the files that a checkpoint needs."""
+    extra: str = ""
+    """The extra of limner that it needs: ``fastsam`` for ``limner[fastsam]``."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,13 @@ def _family(name: str, table: dict[str, Any]) -> Family:
     _known("the families", {name}, set(FAMILIES))
     _known(f"family {name}", table, {spec.name for spec in dataclasses.fields(Family)} - {"name"})
     accepts = frozenset(PromptKind(kind) for kind in table["accepts"])
-    return Family(name, accepts, tuple(table.get("types", ())), tuple(table.get("allow", ())))
+    return Family(
+        name,
+        accepts,
+        tuple(table.get("types", ())),
+        tuple(table.get("allow", ())),
+        table.get("extra", ""),
+    )
 
 
 def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> Entry:

@@ -117,12 +117,12 @@ def _joined(found: sv.Detections, size_wh: tuple[int, int]) -> sv.Detections:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    xyxy, seen = found.xyxy.astype(np.float64), found.data[SEEN]
+    xyxy, seen = found.xyxy.astype(np.float64), np.asarray(found.data[SEEN], dtype=np.int64)
     looks = Looks(
         xyxy=xyxy,
         seen=seen,
         cut=cut_sides(xyxy, seen, size_wh),
-        coarse=(seen == np.array([0, 0, *size_wh])).all(axis=1),
+        coarse=np.equal(seen, [0, 0, *size_wh]).all(axis=1),
         score=np.asarray(found.confidence, dtype=np.float64),
     )
     pairs = np.array(_same(looks), dtype=np.int64).reshape(-1, 2)

@@ -4,8 +4,8 @@ A detector errs by pixels of the picture that it sees, which is small: 8 px of 1
 photograph 6000 px wide. A crop that is seen as large as that whole photograph was makes the same
 error smaller by the ratio of their sides. Two rounds are enough: the first crop must hold the
 thing wherever the coarse answer can have put it, the second only its context. After them the error
-is that of a look at ``1 + 2 * CONTEXT`` times the thing: 8 px of 1024 become under 2 px for what is up to
-170 px large. For larger things it stays under a part in 80 of their size.
+is that of a look at ``1 + 2 * CONTEXT`` times the thing: 8 px of 1024 become under 2 px for what is
+up to 170 px large. For larger things it stays under a part in 80 of their size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -72,19 +72,20 @@ def zoomed(image: Image, found: sv.Detections, ask: Ask) -> sv.Detections:
     Returns:
         Detections with the column ``tiling.SEEN``: the crop in which each box was seen.
     """
-    made = dets.copy(found)
+    if found.class_id is None:  # nothing was found
+        return found
+    made, asked = dets.copy(found), found.class_id
     boxes = found.xyxy.astype(np.float64)
     seen = np.tile(np.array([0, 0, *image.size], dtype=np.int64), (len(found), 1))
     scale = np.full(len(found), min(1.0, SHOWN / max(image.size)))
     active = np.ones(len(found), dtype=bool)
     for _ in range(ROUNDS):
-        zooms = [_around(boxes[row], seen[row], row, image.size) for row in np.flatnonzero(active)]
+        rows = np.flatnonzero(active).tolist()
+        zooms = [_around(boxes[row], seen[row], row, image.size) for row in rows]
         zooms = [zoom for zoom in zooms if _scale(zoom.xyxy) >= LEAST_GAIN * scale[zoom.row]]
-        answers = [
-            (zoom, _answers(image, zoom, ask, int(made.class_id[zoom.row]))) for zoom in zooms
-        ]
+        answers = [(zoom, _answers(image, zoom, ask, int(asked[zoom.row]))) for zoom in zooms]
         active[:] = False
-        for zoom, box in _given(answers, boxes, seen, made.class_id):
+        for zoom, box in _given(answers, boxes, seen, asked):
             boxes[zoom.row], seen[zoom.row] = box, zoom.xyxy
             scale[zoom.row], active[zoom.row] = _scale(zoom.xyxy), True
     made.xyxy = boxes.astype(np.float32)
@@ -126,7 +127,7 @@ def _given(
     answers: list[tuple[Zoom, Floats]],
     boxes: Floats,
     seen: npt.NDArray[np.int64],
-    class_id: npt.NDArray[np.int_],
+    class_id: npt.NDArray[np.integer[Any]],
 ) -> list[tuple[Zoom, Floats]]:
     """Which answer becomes which row's box: the nearest pairs first, each thing once."""
     asked = {zoom.row for zoom, _ in answers}
