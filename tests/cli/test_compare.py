@@ -12,8 +12,6 @@ from tests.conftest import need_minis
 
 from .command import Command
 
-SCENE = Path(__file__).parents[2] / "examples" / "scenes" / "lawn.png"
-
 
 def test_detectors_side_by_side(limner: Command, astronaut: Path) -> None:
     """One that finds, two as one, one without weights and one that another prompt would suit."""
@@ -37,8 +35,8 @@ def test_detectors_side_by_side(limner: Command, astronaut: Path) -> None:
     )
     assert "not on this machine" in absent["error"]
     assert absent["boxes"] == []
-    sheet = Image.open("all.png")
-    assert sheet.width > 3 * 480
+    with Image.open("all.png") as sheet:
+        assert sheet.width > 3 * 480
     record = read_record("all.png")
     assert record is not None
     assert [row["name"] for row in record["models"]] == asked.split(",")
@@ -46,10 +44,12 @@ def test_detectors_side_by_side(limner: Command, astronaut: Path) -> None:
 
 def test_segmenters_by_a_click(limner: Command) -> None:
     """A detector among them is asked all the same, and says that a click isn't for it."""
+    need_minis("mini-sam")
     picture = Path(__file__).parents[2] / "examples" / "photos" / "coffee.png"
-    answer = limner("compare", picture, "--point", "300,110", "--models", "grabcut,haar")
+    answer = limner("compare", picture, "--point", "300,110", "--models", "grabcut,mini-sam,haar")
     lines = answer.stdout.splitlines()
-    assert any("grabcut" in line and "GB" in line for line in lines)
+    for name in ("grabcut", "mini-sam"):
+        assert any(name in line and "GB" in line for line in lines)
     assert any("haar" in line and "point prompt says where, not what" in line for line in lines)
     assert lines[-1] == "coffee-compare.png"
 

@@ -73,7 +73,13 @@ def test_list_shows_every_model_uncut() -> None:
 
 @pytest.mark.parametrize(
     ("argv", "count"),
-    [((), 29), (("--task", "inpaint"), 6), (("--task", "inpaint", "--commercial-safe"), 3)],
+    [
+        ((), 29),
+        (("--task", "inpaint"), 6),
+        (("--task", "inpaint", "--commercial-safe"), 3),
+        (("--takes", "exemplar"), 6),
+        (("--takes", "exemplar", "--takes", "text", "--task", "segment"), 0),
+    ],
 )
 def test_list_narrows(argv: tuple[str, ...], count: int) -> None:
     listed = json.loads(run("list", "--json", *argv).stdout)

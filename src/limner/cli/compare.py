@@ -147,7 +147,7 @@ def _row(answer: Answer) -> dict[str, Any]:
     """An answer as JSON; boxes are pixels of the upright picture."""
     boxes = []
     for xyxy, score, name, opinions in _rows(answer.detections):
-        box = {"class_name": name, "xyxy": [round(side, 2) for side in xyxy]}
+        box: dict[str, Any] = {"class_name": name, "xyxy": [round(side, 2) for side in xyxy]}
         box["score"] = round(score, 4)
         if opinions:
             box["agreed"] = [opinion.to_dict() for opinion in opinions]

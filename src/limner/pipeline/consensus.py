@@ -7,7 +7,7 @@ this against them, written down) and needs numba and pandas: 290 MB for what is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -44,6 +44,12 @@ class Opinion:
 
     def to_dict(self) -> dict[str, Any]:
         return {"model": self.model, "xyxy": list(self.xyxy), "score": self.score}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Opinion:
+        """Inverse of ``to_dict``."""
+        x0, y0, x1, y1 = data["xyxy"]
+        return cls(data["model"], (x0, y0, x1, y1), data["score"])
 
 
 class Consensus:

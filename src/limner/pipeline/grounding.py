@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import supervision as sv
@@ -15,8 +15,9 @@ from limner import detections as dets
 from limner import masks
 from limner.errors import UnsupportedPrompt
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
-from limner.pipeline.consensus import Consensus
+from limner.pipeline.consensus import AGREED, Consensus
 from limner.pipeline.looking import look, unlimited
+from limner.pipeline.tiling import SEEN
 from limner.pipeline.zooming import zoomed
 from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import (
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Select = Callable[[sv.Detections], sv.Detections]
+
+HOW_FOUND = (SEEN, AGREED)
+"""Columns of a found box that its outline keeps."""
 
 Embed = Callable[[Segmenter, "Image"], ImageEmbedding]
 """How a segmenter's embedding is had; a session puts its cache here."""
@@ -71,6 +75,8 @@ class Asked:
     name: str
     confidence: float | None = None
     """The detector's score; None where the segmenter's own will do."""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """How the detector found it: what it said in the columns ``HOW_FOUND``."""
 
 
 class Stopwatch:
@@ -320,7 +326,9 @@ def _box_prompts(
         if not combined.kinds <= segmenter.accepts:
             combined = box_prompt
         confidence = None if found.confidence is None else float(found.confidence[row])
-        sources.append(Asked(index, combined, str(found.data["class_name"][row]), confidence))
+        name = str(found.data["class_name"][row])
+        how = {key: found.data[key][row] for key in HOW_FOUND if key in found.data}
+        sources.append(Asked(index, combined, name, confidence, how))
     check_accepts(segmenter, [source.prompt for source in sources])
     return sources
 
@@ -337,6 +345,10 @@ def _relabel(answer: sv.Detections, sources: Sequence[Asked]) -> sv.Detections:
     made.confidence = np.array(scores, dtype=np.float32)
     made.data["prompt_index"] = index.copy()
     made.data["class_name"] = np.array([source.name for source in sources], dtype=str)
+    if all(SEEN in source.found for source in sources):
+        made.data[SEEN] = np.array([source.found[SEEN] for source in sources], dtype=np.int64)
+    if all(AGREED in source.found for source in sources):
+        made = dets.with_column(made, AGREED, [source.found[AGREED] for source in sources])
     return made
 
 

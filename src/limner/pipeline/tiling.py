@@ -122,7 +122,7 @@ def _joined(found: sv.Detections, size_wh: tuple[int, int]) -> sv.Detections:
         xyxy=xyxy,
         seen=seen,
         cut=cut_sides(xyxy, seen, size_wh),
-        coarse=np.equal(seen, [0, 0, *size_wh]).all(axis=1),
+        coarse=np.asarray(np.equal(seen, [0, 0, *size_wh]).all(axis=1), dtype=np.bool_),
         score=np.asarray(found.confidence, dtype=np.float64),
     )
     pairs = np.array(_same(looks), dtype=np.int64).reshape(-1, 2)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import supervision as sv
 
+from limner import detections as dets
 from limner.errors import LimnerError, ModelError, OptionError, UnsupportedPrompt
 from limner.models import catalog, store
 from limner.models.source import is_path
@@ -177,8 +178,10 @@ def _measured(question: Question, name: str, task: str, said: list[str]) -> dict
         if any(needs_detector(prompt, segmenter) for prompt in question.prompts):
             raise UnsupportedPrompt(f"{name} can't tell what a phrase is not: leave --not out.")
         run = session.segment(question.image, question.prompts, finding=question.finding)
+    found = dets.copy(run.grounding.detections)
+    found.data.pop("candidates", None)  # SAM's are made on demand, by the model
     return {
-        "detections": run.grounding.detections,
+        "detections": found,
         "seconds": sum(run.record.seconds.values()),
         "loading_seconds": loading,
         "peak_bytes": memory.peak_bytes() or memory.lifetime_peak_bytes(),
