@@ -22,6 +22,7 @@ from PIL import Image, ImageOps
 from limner.cli import main
 from limner.cli.app import COMMANDS
 from limner.cli.app import limner as program
+from limner.cli.models import KINDS
 from limner.models.catalog import TASKS, Entry, catalog, families
 from limner.models.costs import COSTS
 
@@ -72,9 +73,6 @@ def commands_page() -> str:
         assert command is not None
         parts += _help_of(command, name, context, "##")
     return "\n".join(parts)
-
-
-KINDS = ("text", "exemplar", "point", "background point", "box", "mask")
 
 
 def models_page() -> str:

@@ -115,6 +115,13 @@ def test_a_consensus_that_cant_be_is_refused(
     assert said in answer.stderr
 
 
+def test_a_consensus_is_as_commercial_as_its_models(limner: Command, astronaut: Path) -> None:
+    words = ("detect", astronaut, "--text", "face", "--commercial-safe")
+    answer = limner.run(*words, "--detector", "haar+./taught")
+    assert answer.code == 2
+    assert "--commercial-safe refuses ./taught" in answer.stderr
+
+
 def test_every_look_finds_the_face_and_is_recorded(limner: Command, astronaut: Path) -> None:
     """Where each box was seen is among what is written."""
     for look, extra in (("tiles", ("--slice-wh", "320")), ("zoom", ())):

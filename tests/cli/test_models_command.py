@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import save
 
-from limner.cli.models import TASKS, models
+from limner.cli.models import KINDS, TASKS, models
 from limner.errors import LicenceRefused, UnknownModel, UnsafeWeights, WeightsMissing
 from limner.models import catalog, shipped
+from limner.prompts import PromptKind
 from tests.hub_server import HubServer, Repo
 
 SLIM = {
@@ -59,6 +60,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 def test_the_commands_tasks_are_the_catalogs() -> None:
     assert TASKS == catalog.TASKS
+    assert list(KINDS) == [kind.value for kind in PromptKind]
 
 
 def test_list_shows_every_model_uncut() -> None:

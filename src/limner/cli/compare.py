@@ -173,13 +173,14 @@ def sheet_of(picture: Image, prompts: Sequence[VisualPrompt], answers: Sequence[
     from limner.overlay import overlay
 
     asked = ", ".join(prompt.text.phrase if prompt.text else prompt.manner for prompt in prompts)
+    blank = pil.new("RGB", picture.size, "#F2F2F2")
     strips = []
     for start in range(0, len(answers), ACROSS):
         some = answers[start : start + ACROSS]
         cells = {}
         for k, answer in enumerate(some):
             drawn = answer.detections and overlay(picture, answer.detections, prompts)
-            shown = drawn or (None if answer.error else picture)
+            shown = drawn or (blank if answer.error else picture)
             cells[(0, k)] = Cell(shown, note=answer.error or f"{_count(answer)}, {_time(answer)}")
         names = Axis("" if start else asked, tuple(answer.name for answer in some))
         strips.append(contact_sheet(names, Axis("", ("",)), cells, best="", side=SIDE))

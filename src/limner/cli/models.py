@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.prompts import PromptKind
-
 if TYPE_CHECKING:
     from limner.models.catalog import Entry
     from limner.protocols import OnStep
 
 TASKS = ("segment", "detect", "inpaint", "encode", "caption")
+KINDS = ("text", "exemplar", "point", "background point", "box", "mask")
+"""Those of ``prompts.PromptKind``, which would load numpy."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +28,7 @@ def models() -> None:
 @click.option("--task", type=click.Choice(TASKS), help="Only models that do this.")
 @click.option(
     "--takes",
-    type=click.Choice([kind.value for kind in PromptKind]),
+    type=click.Choice(KINDS),
     multiple=True,
     help="Only models that take this kind of prompt; repeatable.",
 )

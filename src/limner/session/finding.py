@@ -52,6 +52,16 @@ class Finder:
         identity = self._models.identity(name or self._models.names["detect"])
         return RememberingDetector(self._stages, load, ref, accepts, identity)
 
+    def _say_who(self, task: str) -> None:
+        """A model that isn't asked, because its answer is at hand, is said and recorded all the
+        same."""
+        names = self._models.chosen(task)
+        if len(names) == 1:
+            self._models.answering(task)
+        else:
+            for name in names:
+                self._models.answering(task, name)
+
     def detect(self, source: Source, prompts: Sequence[VisualPrompt], finding: Finding) -> Found:
         """Boxes, without outlines."""
         if not prompts:
@@ -90,9 +100,7 @@ class Finder:
             source.image, prompts, [finding.to_dict(), as_drawn], tasks, make
         )
         for task in took_part:
-            names = self._models.chosen(task)
-            for name in names if len(names) > 1 else (None,):
-                self._models.answering(task, *filter(None, [name]))
+            self._say_who(task)
         return grounding, took_part
 
     def regions(
