@@ -90,7 +90,7 @@ def compare(question: Question, names: Sequence[str]) -> Iterator[Answer]:
 
 def _task(name: str, *, by_words: bool) -> str:
     """What a model is asked to do: what the prompts call for where it can do both."""
-    members = members_of(name)
+    members = members_of("detect", name)
     able = set.intersection(*(_tasks(member) for member in members)) & {"detect", "segment"}
     if len(members) > 1:
         able &= {"detect"}
@@ -114,7 +114,7 @@ def _licence(name: str) -> str:
     return ", ".join(
         dict.fromkeys(
             "unknown (local folder)" if is_path(one) else catalog.resolve(one)[0].licence
-            for one in members_of(name)
+            for one in members_of("detect", name)
         )
     )
 

@@ -34,10 +34,10 @@ MINI_ANSWERS = (
 """Said once a session, when the first mini is loaded."""
 
 
-def members_of(name: str) -> tuple[str, ...]:
-    """The detectors of a consensus, which is written ``owlvit-base-patch32+./my-owlvit``; one name
-    or folder is itself."""
-    if os.path.isdir(os.path.expanduser(name)):
+def members_of(task: str, name: str) -> tuple[str, ...]:
+    """The detectors of a consensus, which is written ``owlvit-base-patch32+./my-owlvit``; any other
+    model is itself, and so is a folder with a + in its name."""
+    if task != "detect" or os.path.isdir(os.path.expanduser(name)):
         return (name,)
     return tuple(part.strip() for part in name.split("+"))
 
@@ -89,10 +89,14 @@ class Models:
             UnknownModel: the profile has no model for the task.
             OptionError: a consensus of fewer than two, or of one model twice.
         """
-        self._need(task)
-        if task != "detect":
-            return (self.names[task],)
-        names = members_of(self.names[task])
+        if task not in self.names:
+            others = self.profiles_able((), task)
+            raise UnknownModel(
+                f"The profile {self.profile} has no model to {task}; "
+                + (f"take {others}, or " if others else "")
+                + f"name one of {', '.join(catalog.names(task))}."
+            )
+        names = members_of(task, self.names[task])
         if not all(names) or len(set(names)) < len(names):
             raise OptionError(
                 "Detectors that are to agree are named once each, with + between them; "
@@ -101,14 +105,12 @@ class Models:
         return names
 
     def refs(self, tasks: Iterable[str]) -> list[ModelRef]:
-        """The models that answered for these tasks."""
-        keys = [(task, f"{task} {name}") for task in tasks for name in self.chosen(task)]
-        return [
-            self.answered[key]
-            for pair in keys
-            for key in dict.fromkeys(pair)
-            if key in self.answered
-        ]
+        """The models that answered, for those of these tasks that any did."""
+        keys = []
+        for task in tasks:
+            members = members_of(task, self.names.get(task, ""))
+            keys += [task, *(f"{task} {name}" for name in members)]
+        return [self.answered[key] for key in keys if key in self.answered]
 
     def entry(self, task: str, name: str | None = None) -> catalog.Entry | None:
         """The catalog's entry for the model that would answer; None for a local folder, and for a
@@ -144,15 +146,6 @@ class Models:
                 f"{', '.join(catalog.names(task))}."
             )
         return entry
-
-    def _need(self, task: str) -> None:
-        if task not in self.names:
-            others = self.profiles_able((), task)
-            raise UnknownModel(
-                f"The profile {self.profile} has no model to {task}; "
-                + (f"take {others}, or " if others else "")
-                + f"name one of {', '.join(catalog.names(task))}."
-            )
 
     def weights(self, task: str, name: str | None = None) -> Weights:
         """Which files answer ``task``; nothing is loaded.
@@ -199,12 +192,7 @@ class Models:
         """
         wanted = self.names if tasks is None else tasks
         found = {
-            task: " + ".join(
-                map(
-                    self.identity,
-                    members_of(self.names[task]) if task == "detect" else [self.names[task]],
-                )
-            )
+            task: " + ".join(map(self.identity, members_of(task, self.names[task])))
             for task in wanted
             if task in self.names
         }
@@ -273,7 +261,7 @@ class Models:
     def load_detectors(self) -> None:
         """The detector, or all of a consensus."""
         names = self.chosen("detect")
-        _ = [self.member(name) for name in names] if len(names) > 1 else self.detector
+        _ = self.detector if len(names) == 1 else [self.member(name) for name in names]
 
     @property
     def segmenter(self) -> Segmenter:

@@ -92,7 +92,7 @@ class Session:
         names = {
             task: "+".join(
                 str(Path(part).expanduser().absolute()) if is_path(part) else part
-                for part in (members_of(name) if task == "detect" else (name,))
+                for part in members_of(task, name)
             )
             for task, name in self.models.names.items()
         }
