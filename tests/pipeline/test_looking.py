@@ -239,11 +239,14 @@ ZOOM = DetectOptions(look="zoom")
 def test_zoom_brings_8_px_of_noise_under_2(
     data: st.DataObject, size: tuple[int, int], seed: int
 ) -> None:
-    """In the frame of a model that sees 1024 px: up to 16 px of the largest picture here."""
+    """In the frame of a model that sees 1024 px: up to 16 px of the largest picture here.
+
+    The double itself is off by up to half a pixel where an enlarged edge is smooth.
+    """
     spread = 8 * max(size) / 1024
     things: list[tuple[Rect, str]] = []
     for _ in range(data.draw(st.integers(1, 4))):
-        w, h = data.draw(st.integers(12, 160)), data.draw(st.integers(12, 160))
+        w, h = data.draw(st.integers(12, 100)), data.draw(st.integers(12, 100))
         x = data.draw(st.integers(0, size[0] - w))
         y = data.draw(st.integers(0, size[1] - h))
         box = (x, y, x + w, y + h)

@@ -4,8 +4,9 @@ A detector errs by pixels of the picture that it sees, which is small: 8 px of 1
 photograph 6000 px wide. A crop that is seen as large as that whole photograph was makes the same
 error smaller by the ratio of their sides. Two rounds are enough: the first crop must hold the
 thing wherever the coarse answer can have put it, the second only its context. After them the error
-is that of a look at ``1 + 2 * CONTEXT`` times the thing: 8 px of 1024 become under 2 px for what is
-up to 170 px large. For larger things it stays under a part in 80 of their size.
+is that of a look at ``1 + 2 * CONTEXT`` times the thing, or up to ``LEAST_GAIN`` times that: 8 px of
+1024 become under 2 px for what is up to 140 px large. For larger things the error stays under a part
+in 70 of their size.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ SHOWN = 1024
 to 1333 px."""
 MOST_ENLARGED = 8
 """Enlarged more, a crop shows nothing but blur."""
-LEAST_GAIN = 1.5
+LEAST_GAIN = 1.2
 """A crop that would be seen less than so many times larger than before isn't worth its call."""
 SAME = 0.5
 """IoU from which two boxes are one thing."""
