@@ -4,9 +4,9 @@ A detector errs by pixels of the picture that it sees, which is small: 8 px of 1
 photograph 6000 px wide. A crop that is seen as large as that whole photograph was makes the same
 error smaller by the ratio of their sides. Two rounds are enough: the first crop must hold the
 thing wherever the coarse answer can have put it, the second only its context. After them the error
-is that of a look at ``1 + 2 * CONTEXT`` times the thing, or up to ``LEAST_GAIN`` times that: 8 px of
-1024 become under 2 px for what is up to 140 px large. For larger things the error stays under a part
-in 70 of their size.
+is that of a look at ``1 + 2 * CONTEXT`` times the thing, or up to ``LEAST_GAIN`` times that: 8 px
+of 1024 become under 2 px for what is up to 140 px large. For larger things the error stays under a
+part in 70 of their size.
 """
 
 from __future__ import annotations
