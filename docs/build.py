@@ -1,4 +1,5 @@
-"""Makes ``docs/commands.md`` and ``docs/pictures/`` from the program itself: ``make docs``.
+"""Makes ``docs/commands.md``, ``docs/models.md`` and ``docs/pictures/`` from the program itself:
+``make docs``.
 
 The pictures are what the README's own commands produce; the page is the program's own help.
 """
@@ -21,6 +22,9 @@ from PIL import Image, ImageOps
 from limner.cli import main
 from limner.cli.app import COMMANDS
 from limner.cli.app import limner as program
+from limner.cli.models import KINDS
+from limner.models.catalog import TASKS, Entry, catalog, families
+from limner.models.costs import COSTS
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -69,6 +73,73 @@ def commands_page() -> str:
         assert command is not None
         parts += _help_of(command, name, context, "##")
     return "\n".join(parts)
+
+
+def models_page() -> str:
+    """What every model takes, allows and needs, as Markdown."""
+    parts = [MODELS_HEAD]
+    for task in TASKS:
+        entries = [entry for entry in catalog().values() if entry.task == task]
+        parts.append(f"## To {task}\n")
+        parts.append("| model | " + " | ".join(KINDS) + " | licence | commercial use | needs |")
+        parts.append("|---|" + ":-:|" * len(KINDS) + "---|---|---|")
+        parts += [_model_row(entry) for entry in entries]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _model_row(entry: Entry) -> str:
+    family = families()[entry.family]
+    name = f"`{entry.name}`" + (f" (also to {' and '.join(entry.also)})" if entry.also else "")
+    takes = ["✓" if kind in family.accepts else "" for kind in KINDS]
+    needs = [entry.size]
+    if entry.gated:
+        needs.append("a login and an accepted licence")
+    if family.extra:
+        needs.append(f"`limner[{family.extra}]`")
+    if cost := COSTS.get(entry.name):
+        needs.append(f"{'' if cost.measured else '≈ '}{cost.memory_gb:g} GB of memory")
+    return (
+        "| " + " | ".join([name, *takes, entry.licence, entry.commercial, ", ".join(needs)]) + " |"
+    )
+
+
+MODELS_HEAD = """# Models
+
+Made by `make docs` from the catalog: what each model takes as a prompt, what its licence allows,
+what it needs. `limner models info NAME` says more of one; `limner models list --takes exemplar`
+filters.
+
+## Which one? Compare them
+
+```sh
+limner compare examples/photos/astronaut.png --find face --models haar,mini-owlvit -o faces.png
+limner compare examples/photos/coffee.png --point 300,110 --models grabcut,mini-sam -o cups.png
+```
+
+asks every model the same and writes one picture with the answers side by side, and one table: what
+was found where and how surely, seconds of the first answer without loading, seconds of loading, the
+most memory of the model's own process with its libraries, and licence. A model whose weights aren't
+here, or that can't take the prompt, is a row that says so. `--json` has every box.
+
+## Several detectors as one
+
+`--detector owlvit-base-patch32+owlv2-base-patch16-ensemble` asks both and fuses their boxes
+(weighted boxes fusion, arXiv 1910.13302). Together they take the prompts that all of them take. A
+fused score is the mean of the models' scores times the part of the models that found the thing; who
+agreed on it, with their own boxes and scores, is in `.data["agreed"]` and among the annotations.
+
+## Large pictures
+
+Detectors look at a picture at 768 to 1333 pixels, so small things in a large one are lost, and
+boxes are off by several pixels of it. For any detector:
+
+- `--look tiles` looks at the whole and at tiles of `--slice-wh` pixels that share `--overlap-wh`;
+  what the tiles cut is joined by what two of them both see of it. Scores of an example image are
+  relative to what else lies in the tile, where a model's are relative.
+- `--look zoom` crops around each find, enlarges the crop and asks again, at most twice a find.
+
+"""
 
 
 def _help_of(command: click.Command, name: str, parent: click.Context, level: str) -> Iterator[str]:
@@ -136,6 +207,7 @@ def _save(picture: Image.Image, name: str) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("COLUMNS", "96")
     (ROOT / "docs" / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (ROOT / "docs" / "models.md").write_text(models_page(), encoding="utf-8")
     with tempfile.TemporaryDirectory() as temporary:
         make_pictures(Path(temporary))
     sys.exit(0)

@@ -64,19 +64,24 @@ def test_every_field_is_flat_typed_and_explained(
     assert getattr(cls(**{spec.name: spec.default}), spec.name) == spec.default
 
 
+BESIDE = {name: {"look": "tiles"} for name in ("slice_wh", "overlap_wh")}
+"""What must be set for a field to have an effect."""
+
+
 @pytest.mark.parametrize(("cls", "spec"), FIELDS)
 def test_range_ends_are_inside_and_what_lies_beyond_is_refused(
     cls: type[Any], spec: dataclasses.Field[Any]
 ) -> None:
     kind, _ = kind_of(cls, spec.name)
+    beside = BESIDE.get(spec.name, {})
     for end, beyond in (("low", -1), ("high", 1)):
         bound = spec.metadata[end]
         if bound is None:
             continue
-        assert getattr(cls(**{spec.name: kind(bound)}), spec.name) == bound
+        assert getattr(cls(**{spec.name: kind(bound), **beside}), spec.name) == bound
         outside = bound + beyond if kind is int else math.nextafter(bound, beyond * math.inf)
         with pytest.raises(OptionError, match=f"{spec.name} must be"):
-            cls(**{spec.name: outside})
+            cls(**{spec.name: outside, **beside})
 
 
 WRONG: dict[type, list[Any]] = {

@@ -8,6 +8,8 @@ prompt_index   int64        which prompt the row answers; equals ``class_id``
 mask_score     float32      the model's own estimate of the mask's quality
 candidates     object       sequence of ``(mask (H, W) bool, score)``, where kept; the first is the
                             row's own, the rest follow in the model's order of preference
+seen_xyxy      (4,) int64   of tiles or zoom: the part of the picture in which the box was seen
+agreed         object       of a consensus: tuple of ``pipeline.consensus.Opinion``, surest first
 ============== ============ ====================================================================
 
 Detectors can't do negation, order or number reliably ("a person without sunglasses" boxes the
@@ -87,9 +89,17 @@ def with_masks(
     made.mask = np.stack(masks) if len(masks) else None
     made.data["mask_score"] = np.asarray(scores, dtype=np.float32).reshape(-1)
     for key, values in data.items():
-        column = np.empty(len(values), dtype=object)
-        column[:] = values
-        made.data[key] = column
+        made = with_column(made, key, values)
+    return made
+
+
+def with_column(detections: sv.Detections, key: str, values: Sequence[Any]) -> sv.Detections:
+    """The same rows with a column of objects in ``.data``, one a row."""
+    made = copy(detections)
+    column = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):  # at once, numpy would take tuples apart
+        column[row] = value
+    made.data[key] = column
     return made
 
 

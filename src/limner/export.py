@@ -77,6 +77,10 @@ def _coco_row(detections: sv.Detections, row: int) -> dict[str, Any]:
         made |= {"area": int(mask.sum()), "segmentation": masks.to_rle(mask)}
     if detections.confidence is not None:
         made["score"] = float(detections.confidence[row])
+    if "seen_xyxy" in detections.data:
+        made["seen_xyxy"] = [int(side) for side in detections.data["seen_xyxy"][row]]
+    if "agreed" in detections.data:
+        made["agreed"] = [opinion.to_dict() for opinion in detections.data["agreed"][row]]
     return made
 
 

@@ -1,6 +1,6 @@
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import save
 
-from limner.cli.models import TASKS, models
+from limner.cli.models import KINDS, TASKS, models
 from limner.errors import LicenceRefused, UnknownModel, UnsafeWeights, WeightsMissing
 from limner.models import catalog, shipped
+from limner.prompts import PromptKind
 from tests.hub_server import HubServer, Repo
 
 SLIM = {
@@ -59,6 +60,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 def test_the_commands_tasks_are_the_catalogs() -> None:
     assert TASKS == catalog.TASKS
+    assert list(KINDS) == [kind.value for kind in PromptKind]
 
 
 def test_list_shows_every_model_uncut() -> None:
@@ -72,15 +74,26 @@ def test_list_shows_every_model_uncut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "count"),
-    [((), 31), (("--task", "inpaint"), 6), (("--task", "inpaint", "--commercial-safe"), 3)],
+    ("argv", "wanted"),
+    [
+        ((), lambda entry: True),
+        (("--task", "inpaint"), lambda entry: "inpaint" in entry.tasks),
+        (
+            ("--task", "inpaint", "--commercial-safe"),
+            lambda entry: "inpaint" in entry.tasks and entry.commercial == "yes",
+        ),
+        (("--takes", "exemplar"), lambda entry: entry.name in catalog.able(PromptKind.EXEMPLAR)),
+        (
+            ("--takes", "box", "--takes", "point", "--task", "segment"),
+            lambda entry: "segment" in entry.tasks
+            and {PromptKind.BOX, PromptKind.POINT} <= catalog.families()[entry.family].accepts,
+        ),
+    ],
 )
-def test_list_narrows(argv: tuple[str, ...], count: int) -> None:
-    listed = json.loads(run("list", "--json", *argv).stdout)
-    assert len(listed) == count
-    assert all(entry["here"] for entry in listed if entry["path"] is None)
-    assert not [entry for entry in listed if entry["here"] and entry["repo"]]
-    assert all("licence" in entry and "accepts" in entry for entry in listed)
+def test_list_narrows(argv: tuple[str, ...], wanted: Callable[[catalog.Entry], bool]) -> None:
+    listed = [each["name"] for each in json.loads(run("list", "--json", *argv).stdout)]
+    assert listed
+    assert listed == [name for name, entry in catalog.catalog().items() if wanted(entry)]
 
 
 def test_info_says_what_binds_the_user() -> None:

@@ -43,6 +43,7 @@ build = load(ROOT / "docs" / "build.py")
 README = ROOT / "README.md"
 SCORES = ROOT / "docs" / "scores.md"
 TEACH = ROOT / "docs" / "teach.md"
+MODELS = ROOT / "docs" / "models.md"
 
 
 @pytest.fixture
@@ -88,6 +89,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
         pytest.param(README, 14, id="README"),
         pytest.param(SCORES, 9, id="scores"),
         pytest.param(TEACH, 7, id="teach"),
+        pytest.param(MODELS, 2, id="models"),
     ],
 )
 def test_every_command_of_a_page_runs(
@@ -186,6 +188,11 @@ def test_the_page_of_commands_is_the_programs_own_help() -> None:
     """A flag that was added, renamed or dropped fails here until `make docs` is run."""
     written = (ROOT / "docs" / "commands.md").read_text()
     assert written == build.commands_page(), "run `make docs`"
+
+
+def test_the_page_of_models_is_the_catalogs() -> None:
+    """A model or a kind of prompt that came or went fails here until `make docs` is run."""
+    assert MODELS.read_text() == build.models_page(), "run `make docs`"
 
 
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

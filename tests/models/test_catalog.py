@@ -15,15 +15,15 @@ OPTIONS = {"segment": SegmentOptions, "detect": DetectOptions, "inpaint": Inpain
 MINIS = [entry for entry in ENTRIES if entry.shipped]
 
 
-def test_every_checkpoint_of_the_issues_is_there() -> None:
-    assert len(ENTRIES) == 31
-    assert {task: len(catalog.names(task)) for task in catalog.TASKS} == {
-        "segment": 9,
-        "detect": 7,
-        "inpaint": 6,
-        "encode": 6,
-        "caption": 3,
-    }
+def test_every_task_can_be_done_for_money_and_without_a_network() -> None:
+    """A commercial user is never left without a model, nor is one on a train."""
+    helpers = {"refine", "accelerate"}  # they paint nothing by themselves
+    for task in set(catalog.TASKS) - helpers:
+        assert len(catalog.commercial(task)) >= 2, task
+        assert catalog.offline(task), task
+
+
+def test_the_minis_are_in_the_catalog() -> None:
     assert [entry.name for entry in MINIS] == [
         "mini-sam",
         "mini-owlvit",
@@ -246,9 +246,8 @@ def test_commercial_safe_refuses_and_names_what_may_be_used() -> None:
         with pytest.raises(LicenceRefused) as caught:
             catalog.require_commercial(entry)
         assert entry.licence in str(caught.value)
-        free = {"inpaint": "opencv-inpaint", "segment": "grabcut"}[entry.task]
-        assert free in str(caught.value)
-    assert refused == 5
+        assert ", ".join(catalog.commercial(entry.task)) in str(caught.value)
+    assert refused == sum(entry.commercial != "yes" for entry in ENTRIES) > 0
 
 
 TINY = """

@@ -19,6 +19,7 @@ from limner import cli
 from limner import detections as dets
 from limner.models import runtime
 from limner.options import DetectOptions, InpaintOptions, RedactOptions, SegmentOptions
+from limner.pipeline.consensus import Opinion
 from limner.prompts import Box, Mask, Point, Text, VisualPrompt
 from limner.session import Finding, Session, packing, stage_cache
 from limner.session.outputs import outputs_of
@@ -65,13 +66,20 @@ def test_detections_come_back_as_they_were(data: st.DataObject) -> None:
             ((mask, float(score)),) * 2 for mask, score in zip(masks, scores, strict=True)
         ]
         found = dets.with_masks(found, masks, scores, candidates=candidates)
+    if data.draw(st.booleans()):
+        found.data["seen_xyxy"] = rng.integers(0, 99, (rows, 4))
+        opinion = Opinion("ü", (0.1, 1.0, 2.0, 3.0), 0.3)
+        found = dets.with_column(found, "agreed", [(opinion,) * k for k in range(rows)])
     again, facts = packing.unpack_detections(packing.pack_detections(found, {"tasks": ["x"]}))
     assert facts == {"tasks": ["x"]}
     assert again.data.keys() == found.data.keys()
     for name in ("xyxy", "confidence", "class_id", "mask"):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
     for name in set(found.data) - {"candidates"}:
-        np.testing.assert_array_equal(again.data[name], found.data[name])
+        if name == "agreed":
+            assert list(again.data[name]) == list(found.data[name])
+        else:
+            np.testing.assert_array_equal(again.data[name], found.data[name])
     pairs = zip(again.data.get("candidates", ()), found.data.get("candidates", ()), strict=True)
     for one, other in pairs:
         assert [score for _, score in one] == [score for _, score in other]
@@ -182,6 +190,36 @@ def test_only_the_decoder_is_asked_again_for_another_click(
     answer = session.segment(scene, [click])
     assert (session.stages.computed[EMBED], session.stages.recalled[EMBED]) == (0, 1)
     assert made(answer) == made(mini().segment(scene, [click]))
+
+
+def test_looking_in_tiles_asks_each_tile_once(scene: Image.Image, cache: StageCache) -> None:
+    """Each is remembered by itself: a run that was killed goes on with the next one."""
+    tiles = Finding(DetectOptions(look="tiles", slice_wh=160))
+    session = mini(cache)
+    first = session.detect(scene, [APPLE], finding=tiles)
+    computed = session.stages.computed[DETECT]
+    assert computed > 4
+    again = mini(cache)
+    assert made(again.detect(scene, [APPLE], finding=tiles)) == made(first)
+    assert again.stages.computed[DETECT] == 0
+
+
+def test_each_model_of_a_consensus_is_remembered_by_itself(
+    scene: Image.Image, cache: StageCache
+) -> None:
+    """And an outline tells who agreed on its box, at hand or not."""
+    face = VisualPrompt(text=Text("face"))
+    mini(cache).detect(scene, [face])
+    both = Session(profile="mini", models={"detect": "mini-owlvit+haar"}, cache=cache)
+    found = both.segment(scene, [face], finding=Finding(DetectOptions(threshold=0.0)))
+    again = Session(profile="mini", models={"detect": "mini-owlvit+haar"}, cache=cache)
+    later = again.segment(scene, [face], finding=Finding(DetectOptions(threshold=0.0)))
+    assert again.stages.computed == {}
+    assert len(found.grounding) > 0
+    agreed = [run.grounding.detections.data["agreed"].tolist() for run in (found, later)]
+    assert agreed[0] == agreed[1]
+    names = [model["name"] for model in later.record.models]
+    assert names == ["mini-owlvit", "haar", "mini-sam"]
 
 
 def test_a_mask_that_was_drawn_needs_nobody(scene: Image.Image, cache: StageCache) -> None:

@@ -17,6 +17,10 @@ from limner.version import __version__
 COMMANDS = {
     "detect": ("limner.cli.find", "Boxes around what a phrase or an example image names."),
     "segment": ("limner.cli.find", "Outline what you click on, box or name."),
+    "compare": (
+        "limner.cli.compare",
+        "One question to several models, their answers side by side.",
+    ),
     "edit": ("limner.cli.change", "Replace what is found by what --paint says."),
     "remove": ("limner.cli.change", "Take an object away and continue its surroundings."),
     "cutout": ("limner.cli.change", "An object alone on transparency."),

@@ -58,7 +58,11 @@ def detecting_options(command: Command) -> Command:
             help="Least score for one phrase's boxes, such as dog=0.3.",
         ),
         flags(DetectOptions, leave_out=frozenset({"phrase_thresholds"})),
-        click.option("--detector", help="Model that turns words into boxes: a name, or a folder."),
+        click.option(
+            "--detector",
+            help="Model that turns words into boxes: a name, or a folder; several with + between "
+            "them answer together (haar+mini-owlvit).",
+        ),
     ):
         command = decorate(command)
     return command

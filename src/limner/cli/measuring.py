@@ -111,8 +111,7 @@ def read_data(given: Mapping[str, Any], kind: IouType) -> Dataset:
 
 def models_used(session: Session, *tasks: str) -> list[dict[str, Any]]:
     """The models that answered, for the report."""
-    answered = session.models.answered
-    return [answered[task].to_dict() for task in tasks if task in answered]
+    return [ref.to_dict() for ref in session.models.refs(tasks)]
 
 
 def write_report(given: Mapping[str, Any], report: Mapping[str, Any]) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from limner.protocols import OnStep
 
 TASKS = ("segment", "detect", "inpaint", "encode", "caption")
+KINDS = ("text", "exemplar", "point", "background point", "box", "mask")
+"""Those of ``prompts.PromptKind``, which would load numpy."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,16 +26,26 @@ def models() -> None:
 
 @models.command("list")
 @click.option("--task", type=click.Choice(TASKS), help="Only models that do this.")
+@click.option(
+    "--takes",
+    type=click.Choice(KINDS),
+    multiple=True,
+    help="Only models that take this kind of prompt; repeatable.",
+)
 @click.option("--commercial-safe", is_flag=True, help="Only licences that limit no commercial use.")
 @click.option("--json", "as_json", is_flag=True, help="All that is known of each, as JSON.")
-def list_models(task: str | None, commercial_safe: bool, as_json: bool) -> None:
+def list_models(
+    task: str | None, takes: tuple[str, ...], commercial_safe: bool, as_json: bool
+) -> None:
     """Show the models: task, size, licence, whether it is here."""
     from limner.models import catalog
 
     entries = [
         entry
         for entry in catalog.catalog().values()
-        if task in (None, *entry.tasks) and (not commercial_safe or entry.commercial == "yes")
+        if task in (None, *entry.tasks)
+        and set(takes) <= catalog.families()[entry.family].accepts
+        and (not commercial_safe or entry.commercial == "yes")
     ]
     if as_json:
         _print_json([_facts(entry) for entry in entries])

@@ -40,8 +40,9 @@ def print_plan(
     inputs = places(settings)
     speed = machine_speed()
     rows: list[dict[str, Any]] = []
-    for task in tasks:
-        row = _row(session, task)
+    asked = [(task, name) for task in tasks for name in session.models.chosen(task)]
+    for task, name in asked:
+        row = _row(session, task, name)
         cost = COSTS.get(row["model"])
         if cost:
             count = prompts if task == "segment" else max(len(objects), 1)
@@ -67,12 +68,12 @@ def print_plan(
     say(f"  first result: {inputs[0][1].main}")
 
 
-def _row(session: Session, task: str) -> dict[str, Any]:
+def _row(session: Session, task: str, name: str) -> dict[str, Any]:
     from limner.models import store
 
-    entry = session.models.entry(task)
+    entry = session.models.entry(task, name)
     if entry is None:
-        return {"task": task, "model": session.models.names[task], "here": True}
+        return {"task": task, "model": name, "here": True}
     return {
         "task": task,
         "model": entry.name,

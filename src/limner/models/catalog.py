@@ -55,6 +55,8 @@ class Family:
     """How the names of its weight files end."""
     text_encoder: str = ""
     """The model that reads phrases for it; found in the store when the first phrase comes."""
+    extra: str = ""
+    """The extra of limner that it needs: ``fastsam`` for ``limner[fastsam]``."""
 
 
 @dataclass(frozen=True)

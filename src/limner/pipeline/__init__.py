@@ -1,5 +1,6 @@
 """The verbs as functions: detect -> segment -> edit. Models come in as arguments."""
 
+from limner.pipeline.consensus import Consensus
 from limner.pipeline.editing import Edit, composite_background, cut_out, repaint
 from limner.pipeline.grounding import (
     Grounding,
@@ -13,6 +14,7 @@ from limner.pipeline.redacting import BoxRegions, Redaction, redact
 
 __all__ = [
     "BoxRegions",
+    "Consensus",
     "Edit",
     "Grounding",
     "Redaction",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import supervision as sv
@@ -15,6 +15,10 @@ from limner import detections as dets
 from limner import masks
 from limner.errors import UnsupportedPrompt
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
+from limner.pipeline.consensus import AGREED, Consensus
+from limner.pipeline.looking import look, unlimited
+from limner.pipeline.tiling import SEEN
+from limner.pipeline.zooming import zoomed
 from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import (
     Detector,
@@ -29,8 +33,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Select = Callable[[sv.Detections], sv.Detections]
-ALL_BOXES = 1_000_000
-"""``max_detections`` that cuts nothing off."""
+
+HOW_FOUND = (SEEN, AGREED)
+"""Columns of a found box that its outline keeps."""
 
 Embed = Callable[[Segmenter, "Image"], ImageEmbedding]
 """How a segmenter's embedding is had; a session puts its cache here."""
@@ -70,6 +75,8 @@ class Asked:
     name: str
     confidence: float | None = None
     """The detector's score; None where the segmenter's own will do."""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """How the detector found it: what it said in the columns ``HOW_FOUND``."""
 
 
 class Stopwatch:
@@ -119,18 +126,28 @@ def detect(
         else None
         for prompt in prompts
     ]
-    check_accepts(detector, [prompt for prompt in (*positives, *negatives) if prompt])
+    said = [prompt for prompt in (*positives, *negatives) if prompt]
+    if isinstance(detector, Consensus):
+        detector.check_accepts(said)
+    else:
+        check_accepts(detector, said)
     picky = any(negatives) or any(prompt.is_spatial for prompt in prompts)
     asked = unlimited(options) if picky else options
     plain = [k for k, negative in enumerate(negatives) if negative is None]
+
+    def ask(some: Sequence[VisualPrompt], part: Image = image) -> sv.Detections:
+        if isinstance(detector, Consensus):  # each of its models looks for itself
+            return detector.detect(part, some, asked)
+        return look(detector, part, some, asked)
+
     answers = {}
     if plain:
-        found = detector.detect(image, [positives[k] for k in plain], asked)
+        found = ask([positives[k] for k in plain])
         answers = {k: _of_prompt(found, n) for n, k in enumerate(plain)}
     for k, negative in enumerate(negatives):
         if negative is not None:
             # Asked apart from the others: what one prompt is not may be what another wants.
-            found = detector.detect(image, [positives[k], negative], asked)
+            found = ask([positives[k], negative])
             answers[k] = dets.subtract(_of_prompt(found, 0), _of_prompt(found, 1))
     groups = [dets.answering(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)]
     kept = dets.by_confidence(dets.merge(groups))
@@ -138,16 +155,9 @@ def detect(
         kept = _limited(kept, options)
     for select in selections:
         kept = select(kept)
+    if options.look == "zoom":  # last: what was dropped needs no exact box
+        kept = zoomed(image, kept, lambda crop, k: ask([positives[k]], crop))
     return kept
-
-
-def unlimited(options: DetectOptions) -> DetectOptions:
-    """The same, without what makes boxes crowd each other out.
-
-    "Not" and "where" are decided on all boxes: else the best dog elsewhere takes the place of the
-    one that was clicked, and a dog's box suppresses the "poodle" that would have removed it.
-    """
-    return replace(options, class_agnostic_nms=False, max_detections=ALL_BOXES)
 
 
 def _limited(found: sv.Detections, options: DetectOptions) -> sv.Detections:
@@ -316,7 +326,9 @@ def _box_prompts(
         if not combined.kinds <= segmenter.accepts:
             combined = box_prompt
         confidence = None if found.confidence is None else float(found.confidence[row])
-        sources.append(Asked(index, combined, str(found.data["class_name"][row]), confidence))
+        name = str(found.data["class_name"][row])
+        how = {key: found.data[key][row] for key in HOW_FOUND if key in found.data}
+        sources.append(Asked(index, combined, name, confidence, how))
     check_accepts(segmenter, [source.prompt for source in sources])
     return sources
 
@@ -333,6 +345,10 @@ def _relabel(answer: sv.Detections, sources: Sequence[Asked]) -> sv.Detections:
     made.confidence = np.array(scores, dtype=np.float32)
     made.data["prompt_index"] = index.copy()
     made.data["class_name"] = np.array([source.name for source in sources], dtype=str)
+    if all(SEEN in source.found for source in sources):
+        made.data[SEEN] = np.array([source.found[SEEN] for source in sources], dtype=np.int64)
+    if all(AGREED in source.found for source in sources):
+        made = dets.with_column(made, AGREED, [source.found[AGREED] for source in sources])
     return made
 
 

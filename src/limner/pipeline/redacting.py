@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,7 +16,8 @@ from limner import masks, redaction
 from limner.options import DetectOptions, RedactOptions, SegmentOptions, check_honoured
 from limner.pipeline.cropping import Crop
 from limner.pipeline.editing import Edit, check_mask, make_edit
-from limner.pipeline.grounding import detect, unlimited
+from limner.pipeline.grounding import detect
+from limner.pipeline.looking import unlimited
 from limner.prompts import BoolMask, PromptKind, VisualPrompt
 from limner.protocols import Detector, ImageEmbedding, ModelRef, OnStep, check_accepts
 
@@ -120,6 +121,8 @@ def redact(
         return Redaction(edit, None)
     # Every box counts here: the best face elsewhere must not take the place of the hidden one.
     options_again = unlimited(detect_options or DetectOptions())
+    if options_again.look == "zoom":  # whether it is there is asked, not where exactly
+        options_again = replace(options_again, look="whole")
     again = detect(edit.image, [*prompts, *nowhere], verify_with, options_again)
     anywhere = np.asarray(again.data["prompt_index"]) >= len(prompts)
     return Redaction(edit, dets.take(again, anywhere | (_hidden_part(again, grown) >= STILL_THERE)))

@@ -11,7 +11,7 @@ from limner.errors import OptionError, UnsupportedPrompt
 from limner.models import catalog
 from limner.options import EverythingOptions, RedactOptions
 from limner.prompts import PromptKind, VisualPrompt
-from limner.protocols import OnStep, Segmenter
+from limner.protocols import Detector, OnStep, Segmenter
 from limner.session.models import Models
 from limner.session.stages import RememberingDetector, Stages
 from limner.session.values import Finding, Source, tasks_of
@@ -32,12 +32,35 @@ class Finder:
         self._stages = stages
 
     @property
-    def detector(self) -> RememberingDetector:
-        """The detector; it is loaded for the first question that it wasn't asked before."""
-        ref = self._models.answering("detect")
+    def detector(self) -> Detector:
+        """The detector, or the consensus of several; each is loaded for the first question that it
+        wasn't asked before."""
+        names = self._models.chosen("detect")
+        if len(names) > 1:
+            return pipeline.Consensus([self._remembering(name) for name in names])
+        return self._remembering(None)
+
+    def _remembering(self, name: str | None) -> RememberingDetector:
+        """One detector; ``name`` in a consensus."""
+
+        def load() -> Detector:
+            return self._models.member(name) if name else self._models.detector
+
+        ref = self._models.answering("detect", name) if name else self._models.answering("detect")
         family = catalog.families().get(ref.family)
-        accepts = family.accepts if family else self._models.detector.accepts
-        return RememberingDetector(self._stages, lambda: self._models.detector, ref, accepts)
+        accepts = family.accepts if family else load().accepts
+        identity = self._models.identity(name or self._models.names["detect"])
+        return RememberingDetector(self._stages, load, ref, accepts, identity)
+
+    def _say_who(self, task: str) -> None:
+        """A model that isn't asked, because its answer is at hand, is said and recorded all the
+        same."""
+        names = self._models.chosen(task)
+        if len(names) == 1:
+            self._models.answering(task)
+        else:
+            for name in names:
+                self._models.answering(task, name)
 
     def detect(self, source: Source, prompts: Sequence[VisualPrompt], finding: Finding) -> Found:
         """Boxes, without outlines."""
@@ -77,7 +100,7 @@ class Finder:
             source.image, prompts, [finding.to_dict(), as_drawn], tasks, make
         )
         for task in took_part:
-            self._models.answering(task)
+            self._say_who(task)
         return grounding, took_part
 
     def regions(
@@ -164,12 +187,15 @@ class Finder:
 
 
 def _without_loading(
-    grounding: pipeline.Grounding, detector: RememberingDetector | None
+    grounding: pipeline.Grounding, detector: Detector | None
 ) -> pipeline.Grounding:
     """The same, its seconds those of computing alone."""
     seconds = dict(grounding.seconds)
-    if detector and "detect" in seconds:
-        seconds["detect"] -= detector.loading
+    asked = detector.members if isinstance(detector, pipeline.Consensus) else (detector,)
+    if "detect" in seconds:
+        seconds["detect"] -= sum(
+            one.loading for one in asked if isinstance(one, RememberingDetector)
+        )
     return replace(grounding, seconds=seconds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -34,10 +35,19 @@ MINI_ANSWERS = (
 """Said once a session, when the first mini is loaded."""
 
 
-class Models:
-    """The models of one session: a name for each task, loaded when first needed.
+def members_of(task: str, name: str) -> tuple[str, ...]:
+    """The detectors of a consensus, which is written ``owlvit-base-patch32+./my-owlvit``; any other
+    model is itself, and so is a folder with a + in its name."""
+    if task != "detect" or os.path.isdir(os.path.expanduser(name)):
+        return (name,)
+    return tuple(part.strip() for part in name.split("+"))
 
-    Args: see ``Session``.
+
+class Models:
+    """The models of one session: a name for each task, loaded when first needed; to detect there
+    can be several, a consensus.
+
+    Args: see ``Session``. Where a method takes a ``name``, it means one model of a consensus.
     """
 
     def __init__(
@@ -59,7 +69,7 @@ class Models:
         self.profile = profile
         self.names: dict[str, str] = {**catalog.profile(profile), **overrides}
         self.answered: dict[str, ModelRef] = {}
-        """Models used so far, by name."""
+        """Models used so far, by task; those of a consensus by task and name."""
         self._commercial_safe = commercial_safe
         self._device, self._dtype = device, dtype
         self._say = say
@@ -73,8 +83,39 @@ class Models:
         """Names of the chosen models that ship with limner."""
         self._mini_said = False
 
-    def entry(self, task: str) -> catalog.Entry | None:
-        """The catalog's entry for the model that would answer; None for a local folder.
+    def chosen(self, task: str) -> tuple[str, ...]:
+        """Names of the models that would answer: one, or those of a consensus.
+
+        Raises:
+            UnknownModel: the profile has no model for the task.
+            OptionError: a consensus of fewer than two, or of one model twice.
+        """
+        if task not in self.names:
+            others = self.profiles_able((), task)
+            raise UnknownModel(
+                f"The profile {self.profile} has no model to {task}; "
+                + (f"take {others}, or " if others else "")
+                + f"name one of {', '.join(catalog.names(task))}."
+            )
+        names = members_of(task, self.names[task])
+        if not all(names) or len(set(names)) < len(names):
+            raise OptionError(
+                "Detectors that are to agree are named once each, with + between them; "
+                f"got {self.names[task]!r}."
+            )
+        return names
+
+    def refs(self, tasks: Iterable[str]) -> list[ModelRef]:
+        """The models that answered, for those of these tasks that any did."""
+        keys = []
+        for task in tasks:
+            members = members_of(task, self.names.get(task, ""))
+            keys += [task, *(f"{task} {name}" for name in members)]
+        return [self.answered[key] for key in keys if key in self.answered]
+
+    def entry(self, task: str, name: str | None = None) -> catalog.Entry | None:
+        """The catalog's entry for the model that would answer; None for a local folder, and for a
+        consensus, whose models are all looked up.
 
         Raises:
             UnknownModel: no such name, or the profile has no model for the task.
@@ -82,14 +123,12 @@ class Models:
             LicenceRefused: the session is commercial-safe and the licence isn't, or is a local
                 folder's, which nobody knows.
         """
-        name = self.names.get(task)
-        if name is None:
-            others = self.profiles_able((), task)
-            raise UnknownModel(
-                f"The profile {self.profile} has no model to {task}; "
-                + (f"take {others}, or " if others else "")
-                + f"name one of {', '.join(catalog.names(task))}."
-            )
+        names = self.chosen(task)
+        if name is None and len(names) > 1:
+            for member in names:
+                self.entry(task, member)
+            return None
+        name = name or names[0]
         if is_path(name):
             if self._commercial_safe:
                 raise LicenceRefused(
@@ -109,15 +148,15 @@ class Models:
             )
         return entry
 
-    def weights(self, task: str) -> Weights:
+    def weights(self, task: str, name: str | None = None) -> Weights:
         """Which files answer ``task``; nothing is loaded.
 
         Raises:
             WeightsMissing, UnsafeWeights, and what ``entry`` raises.
         """
-        name = self.names.get(task, "")
+        name = name or self.chosen(task)[0]
         if name not in self._weights:
-            entry = self.entry(task)
+            entry = self.entry(task, name)
             self._weights[name] = store.find(entry.name) if entry else store.from_folder(name)
             if entry and entry.shipped:
                 self._minis.add(name)
@@ -153,13 +192,18 @@ class Models:
             tasks: None: all. A task without a model is left out.
         """
         wanted = self.names if tasks is None else tasks
-        found = {task: self._identity(self.names[task]) for task in wanted if task in self.names}
+        found = {
+            task: " + ".join(map(self.identity, members_of(task, self.names[task])))
+            for task in wanted
+            if task in self.names
+        }
         if self._adapters and "inpaint" in found:
             known = " ".join(one.identity for one in self._adapters)
             found["inpaint"] = f"{found['inpaint']} {known}"
         return found
 
-    def _identity(self, name: str) -> str:
+    def identity(self, name: str) -> str:
+        """Text that changes when another model than this, other files or numbers would answer."""
         try:
             entry = None if is_path(name) else catalog.resolve(name)[0]
             if entry and entry.weightless:  # without torch there is no device to choose
@@ -212,6 +256,15 @@ class Models:
     def detector(self) -> Detector:
         return self._load("detect", Detector)  # type: ignore[type-abstract]
 
+    def member(self, name: str) -> Detector:
+        """One detector of a consensus."""
+        return self._load("detect", Detector, name)  # type: ignore[type-abstract]
+
+    def load_detectors(self) -> None:
+        """The detector, or all of a consensus."""
+        names = self.chosen("detect")
+        _ = self.detector if len(names) == 1 else [self.member(name) for name in names]
+
     @property
     def segmenter(self) -> Segmenter:
         return self._load("segment", Segmenter)  # type: ignore[type-abstract]
@@ -228,23 +281,23 @@ class Models:
     def captioner(self) -> Captioner:
         return self._load("caption", Captioner)  # type: ignore[type-abstract]
 
-    def _load(self, task: str, kind: type[ModelT]) -> ModelT:
-        weights = self.weights(task)
+    def _load(self, task: str, kind: type[ModelT], name: str | None = None) -> ModelT:
+        weights = self.weights(task, name)
         model = self._pool.get(weights, self._runtime_for(weights))
         if not isinstance(model, kind):
             raise ModelError(f"{weights.ref.name} ({weights.ref.family}) can't {task}.")
-        self.answering(task)
+        self.answering(task, name)
         return model
 
-    def answering(self, task: str) -> ModelRef:
+    def answering(self, task: str, name: str | None = None) -> ModelRef:
         """Which model answers; nothing is loaded, for what it says may be at hand already.
 
         Raises:
             what ``weights`` raises.
         """
-        ref = self.weights(task).ref
-        self.answered[task] = ref
-        if self.names[task] in self._minis and not self._mini_said:
+        ref = self.weights(task, name).ref
+        self.answered[f"{task} {name}" if name else task] = ref
+        if (name or self.names[task]) in self._minis and not self._mini_said:
             self._say(MINI_ANSWERS.format(name=ref.name))
             self._mini_said = True
         return ref

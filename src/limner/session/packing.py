@@ -16,13 +16,15 @@ import numpy.typing as npt
 import supervision as sv
 
 from limner import detections as dets
+from limner.pipeline.consensus import AGREED, Opinion
+from limner.pipeline.tiling import SEEN
 from limner.rle import from_rle, to_rle
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 SUM = hashlib.sha256().digest_size
-COLUMNS = ("prompt_index", "mask_score")
-"""Numbers a row; names and candidates go to the JSON."""
+COLUMNS = ("prompt_index", "mask_score", SEEN)
+"""Numbers a row; names, candidates and who agreed go to the JSON."""
 
 
 class Unreadable(Exception):
@@ -74,6 +76,8 @@ def pack_detections(found: sv.Detections, facts: Mapping[str, Any]) -> bytes:
             [(to_rle(mask), float(score)) for mask, score in row]
             for row in found.data["candidates"]
         ]
+    if AGREED in found.data:
+        said[AGREED] = [[one.to_dict() for one in row] for row in found.data[AGREED]]
     return pack({name: array for name, array in arrays.items() if array is not None}, said)
 
 
@@ -97,6 +101,11 @@ def unpack_detections(content: bytes) -> tuple[sv.Detections, dict[str, Any]]:
             ]
         if "mask_score" in arrays:
             found = dets.with_masks(found, masks, arrays["mask_score"], **columns)
+        if SEEN in arrays:
+            found.data[SEEN] = arrays[SEEN]
+        if AGREED in facts:
+            rows = [tuple(map(Opinion.from_dict, row)) for row in facts.pop(AGREED)]
+            found = dets.with_column(found, AGREED, rows)
     except (KeyError, ValueError, TypeError) as error:
         raise Unreadable(str(error)) from error
     return found, facts

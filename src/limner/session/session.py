@@ -24,7 +24,7 @@ from limner.runs.entries import Labels
 from limner.runs.record import Job
 from limner.session.effects import CUTOUT_OBEYS, check_background
 from limner.session.finding import Finder
-from limner.session.models import Models, Say
+from limner.session.models import Models, Say, members_of
 from limner.session.recording import AnyStore, Recording, recorded
 from limner.session.stage_cache import StageCache
 from limner.session.stages import Stages
@@ -37,7 +37,7 @@ class Session:
     Args:
         profile: a row of the catalog's profiles, naming a model for each task.
         models: task ("detect", "segment", "inpaint", "encode", "caption") -> model name or local
-            folder; overrides the profile.
+            folder; overrides the profile. To detect, several with + between them are a consensus.
         commercial_safe: refuse models whose licence bars commercial use.
         device, dtype: see ``models.runtime.choose``; None chooses.
         memory_budget: bytes of live models; None is half of the machine's memory.
@@ -90,7 +90,10 @@ class Session:
     def to_dict(self) -> dict[str, Any]:
         """The arguments of an equal session, with every model by its name or whole path."""
         names = {
-            task: str(Path(name).expanduser().absolute()) if is_path(name) else name
+            task: "+".join(
+                str(Path(part).expanduser().absolute()) if is_path(part) else part
+                for part in members_of(task, name)
+            )
             for task, name in self.models.names.items()
         }
         made = {"profile": self.models.profile, "models": names, **self._choices}
@@ -319,7 +322,7 @@ class Session:
         # What is to be hidden must not lie in a second place, in whatever form.
         with self.stages.memory_only():
             if looks:
-                _ = self.models.detector  # loaded now: the second look's time is that of looking
+                self.models.load_detectors()  # now: the second look's time is that of looking
             detector = self._finder.detector if looks else None
             grounding, tasks = self._finder.regions(source, find, finding, redact)
             if grounding.mask.any():
@@ -370,5 +373,5 @@ class Session:
         result: Mapping[str, Any] | None = None,
         **made: Any,
     ) -> Run:
-        models = [self.models.answered[task] for task in tasks]
+        models = self.models.refs(tasks)
         return make_run(job, source, grounding, models, result or {}, **made)

@@ -3,7 +3,7 @@
 =========== ====================================== ================================================
 stage       decided by, besides the picture        remembered
 =========== ====================================== ================================================
-detect      detector, phrases, its options         in memory and on disk
+detect      a detector, phrases, its options       in memory and on disk
 embed       segmenter                              in memory; on disk where the model can pack it
 mask        both models, prompts, all options      in memory and on disk
 text        painter, words                         in the painter (``models.remembering``)
@@ -107,7 +107,7 @@ class Stages:
             tasks: those that may take part.
         """
         said = [describe(prompt) for prompt in prompts]
-        key = self._key(MASK, image, tasks, [said, asked])
+        key = _key(MASK, image, self._identities(tasks), [said, asked])
         start = time.perf_counter()
         made: list[tuple[Grounding, tuple[str, ...]]] = []
 
@@ -127,11 +127,16 @@ class Stages:
         image: Image,
         prompts: Sequence[VisualPrompt],
         options: DetectOptions,
+        identity: str,
         make: Callable[[], sv.Detections],
     ) -> sv.Detections:
-        """What a detector answers."""
-        asked = [describe(prompt) for prompt in prompts]
-        key = self._key(DETECT, image, ("detect",), [asked, asdict(options)])
+        """What a detector answers.
+
+        Args:
+            identity: the detector's own, as ``identities`` gives it where it answers alone.
+        """
+        said = [describe(prompt) for prompt in prompts]
+        key = _key(DETECT, image, {"detect": identity}, [said, asdict(options)])
 
         def compute() -> bytes:
             return packing.pack_detections(make(), {})
@@ -142,7 +147,7 @@ class Stages:
 
     def embed(self, segmenter: Segmenter, image: Image) -> ImageEmbedding:
         """A picture's embedding."""
-        key = self._key(EMBED, image, ("segment",), segmenter.ref.name)
+        key = _key(EMBED, image, self._identities(("segment",)), segmenter.ref.name)
         if key in self._embeddings:
             self.recalled[EMBED] += 1
         elif self._disk and isinstance(segmenter, PackableSegmenter):
@@ -168,11 +173,6 @@ class Stages:
         return answer
 
     # --- keys and answers -------------------------------------------------------------------------
-
-    def _key(self, stage: str, image: Image, tasks: Iterable[str], asked: Any) -> str:
-        models = dict(self._identities(tasks))
-        decides = [FORMAT, stage, images.digest(image), models, asked, _computed_by()]
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
     def _answer(
         self,
@@ -224,8 +224,10 @@ class RememberingDetector:
         load: Callable[[], Detector],
         ref: ModelRef,
         accepts: frozenset[PromptKind],
+        identity: str,
     ) -> None:
         self.ref, self.accepts = ref, accepts
+        self._identity = identity
         self.loading = 0.0
         """Seconds that loading took, which no stage's time should hold."""
         self._stages, self._load = stages, load
@@ -234,7 +236,11 @@ class RememberingDetector:
         self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
     ) -> sv.Detections:
         return self._stages.detections(
-            image, prompts, options, lambda: self._loaded().detect(image, prompts, options)
+            image,
+            prompts,
+            options,
+            self._identity,
+            lambda: self._loaded().detect(image, prompts, options),
         )
 
     def _loaded(self) -> Detector:
@@ -242,6 +248,11 @@ class RememberingDetector:
         model = self._load()
         self.loading += time.perf_counter() - start
         return model
+
+
+def _key(stage: str, image: Image, models: Mapping[str, str], asked: Any) -> str:
+    decides = [FORMAT, stage, images.digest(image), dict(models), asked, _computed_by()]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 @functools.cache
