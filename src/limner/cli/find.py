@@ -223,7 +223,7 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
 
 def tasks_for(objects: Sequence[Draft]) -> tuple[str, ...]:
     """The tasks whose models take part in outlining these objects."""
-    by_words = any(draft.text or draft.exemplar for draft in objects)
+    by_words = any(draft.says_what for draft in objects)
     return ("detect", "segment") if by_words else ("segment",)
 
 

@@ -26,6 +26,9 @@ COMMERCIAL = ("yes", "no", "restricted")
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "sam": "limner.models.sam:load",
+        "sam_hq": "limner.models.sam:load_hq",
+        "sam2": "limner.models.sam2:load",
+        "sam3": "limner.models.sam3:load",
         "owlvit": "limner.models.owlvit:load",
         "stable_diffusion": "limner.models.stable_diffusion:load",
         "grabcut": "limner.models.classical:load_grabcut",
@@ -49,6 +52,8 @@ class Family:
     """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family."""
     allow: tuple[str, ...] = ()
     """Patterns of the files that a checkpoint needs."""
+    outlines: bool = False
+    """A detector whose boxes come with masks: no segmenter is asked about them."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,13 @@ def _family(name: str, table: dict[str, Any]) -> Family:
     _known("the families", {name}, set(FAMILIES))
     _known(f"family {name}", table, {spec.name for spec in dataclasses.fields(Family)} - {"name"})
     accepts = frozenset(PromptKind(kind) for kind in table["accepts"])
-    return Family(name, accepts, tuple(table.get("types", ())), tuple(table.get("allow", ())))
+    return Family(
+        name,
+        accepts,
+        tuple(table.get("types", ())),
+        tuple(table.get("allow", ())),
+        bool(table.get("outlines", False)),
+    )
 
 
 def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> Entry:

@@ -39,6 +39,19 @@ def folder_of(weights: Weights, kinds: Collection[str]) -> tuple[Path, str]:
     return path, str(kind)
 
 
+def config_within(architecture: Any, path: Path, part: str) -> Any:
+    """The config of an image model in the folder of a video model that holds it.
+
+    ``from_pretrained`` would find it too, and warn of another type than the model's.
+
+    Args:
+        part: the key that it stands under, if it stands apart.
+    """
+    said = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    own = {key: value for key, value in said.get(part, said).items() if key != "model_type"}
+    return architecture.config_class(**own)
+
+
 def read_model(
     architecture: Any, weights: Weights, path: Path, runtime: Runtime, **given: Any
 ) -> Any:

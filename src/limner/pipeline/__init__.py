@@ -2,6 +2,7 @@
 
 from limner.pipeline.editing import Edit, composite_background, cut_out, repaint
 from limner.pipeline.grounding import (
+    SAYS_WHAT,
     Grounding,
     Stopwatch,
     detect,
@@ -12,6 +13,7 @@ from limner.pipeline.grounding import (
 from limner.pipeline.redacting import BoxRegions, Redaction, redact
 
 __all__ = [
+    "SAYS_WHAT",
     "BoxRegions",
     "Edit",
     "Grounding",

@@ -39,6 +39,14 @@ class Finder:
         accepts = family.accepts if family else self._models.detector.accepts
         return RememberingDetector(self._stages, lambda: self._models.detector, ref, accepts)
 
+    @property
+    def _detector_outlines(self) -> bool:
+        """Whether the detector's boxes come with masks."""
+        if self._models.names.get("detect") is None:
+            return False
+        family = catalog.families().get(self._models.weights("detect").ref.family)
+        return family is not None and family.outlines
+
     def detect(self, source: Source, prompts: Sequence[VisualPrompt], finding: Finding) -> Found:
         """Boxes, without outlines."""
         if not prompts:
@@ -67,6 +75,9 @@ class Finder:
         _check_asked(prompts)
         if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
             return self._ground(source, prompts, finding, pipeline.BoxRegions())  # it isn't asked
+        if prompts and all(prompt.says_what for prompt in prompts) and self._detector_outlines:
+            # No segmenter is asked either.
+            return self._ground(source, prompts, finding, pipeline.BoxRegions())
         self._models.answering("segment")
 
         def make() -> Found:
@@ -90,7 +101,7 @@ class Finder:
         """What a redaction covers: the boxes, where every prompt has or finds one; outlines
         otherwise."""
         has_boxes = all(
-            prompt.text or prompt.exemplar or prompt.kinds == {PromptKind.BOX} for prompt in prompts
+            prompt.says_what or prompt.kinds == {PromptKind.BOX} for prompt in prompts
         )
         region = redact.region or ("box" if prompts and has_boxes else "outline")
         if region == "outline":
@@ -101,7 +112,7 @@ class Finder:
                 "what is shown by points or a mask is covered by its outline."
             )
         _check_asked(prompts)
-        return self._ground(source, prompts, finding, pipeline.BoxRegions())
+        return self._ground(source, prompts, finding, pipeline.BoxRegions(), outlined=False)
 
     def everything(
         self, source: Source, options: EverythingOptions, on_step: OnStep | None
@@ -124,6 +135,7 @@ class Finder:
         geometry: Segmenter | None,
         on_step: OnStep | None = None,
         as_drawn: bool = True,
+        outlined: bool = True,
     ) -> Found:
         """Ask the models.
 
@@ -145,6 +157,7 @@ class Finder:
                 embed=None if geometry else self._stages.embed,
                 on_step=on_step,
                 as_drawn=as_drawn,
+                outlined=outlined,
             )
         tasks = () if geometry else ("segment",)
         grounding = _without_loading(grounding, detector)
@@ -156,7 +169,7 @@ class Finder:
         try:
             yield
         except UnsupportedPrompt as error:
-            what = {PromptKind.TEXT, PromptKind.EXEMPLAR}
+            what = pipeline.SAYS_WHAT
             kinds = {kind for prompt in prompts for kind in prompt.kinds}
             asked = kinds & what if task == "detect" else kinds - what
             others = self._models.able(asked, task) if asked else ""
