@@ -42,7 +42,16 @@ _HOMES = {
         "SegmentOptions",
         "TeachOptions",
     ),
-    "limner.prompts": ("Box", "Exemplar", "Like", "Mask", "Point", "PromptKind", "Text", "VisualPrompt"),
+    "limner.prompts": (
+        "Box",
+        "Exemplar",
+        "Like",
+        "Mask",
+        "Point",
+        "PromptKind",
+        "Text",
+        "VisualPrompt",
+    ),
     "limner.session": ("Finding", "Run", "Session"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

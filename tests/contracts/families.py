@@ -16,6 +16,8 @@ from limner.models.source import Runtime
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
 from tests.models.tiny_owlvit import save_tiny_owlvit
 from tests.models.tiny_sam import save_tiny_sam
+from tests.models.tiny_sam2 import save_tiny_sam2, save_tiny_sam_hq
+from tests.models.tiny_sam3 import save_tiny_sam3
 from tests.models.tiny_sd import save_tiny_sd
 
 
@@ -37,6 +39,9 @@ FAMILIES = (
     Family("haar", "detect", weightless="haar"),
     Family("opencv_inpaint", "inpaint", weightless="opencv-inpaint"),
     Family("sam", "segment", save=save_tiny_sam),
+    Family("sam_hq", "segment", save=save_tiny_sam_hq),
+    Family("sam2", "segment", save=save_tiny_sam2),
+    Family("sam3", "detect", save=save_tiny_sam3),
     Family("owlvit", "detect", save=save_tiny_owlvit),
     Family("stable_diffusion", "inpaint", save=save_tiny_sd),
     Family("clip", "encode", save=save_tiny_clip),

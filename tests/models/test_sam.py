@@ -32,6 +32,7 @@ from limner.models.sam_prompts import mask_logits
 from limner.models.sam_segmenter import SamSegmenter
 from limner.models.source import Runtime, Weights
 from limner.options import EverythingOptions, SegmentOptions
+from limner.pipeline import SAYS_WHAT
 from limner.prompts import Box, Mask, Point, PromptKind, Text, VisualPrompt
 from limner.protocols import EverythingSegmenter, ModelRef
 from tests.models.tiny_sam import SIDE, save_tiny_sam, tiny_processor
@@ -172,7 +173,9 @@ def test_prompts_of_different_shapes_asked_together_answer_as_each_alone(
     assert steps == sorted(steps)
 
 
-def test_a_batch_too_large_for_memory_is_split(sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_too_large_for_memory_is_split(
+    sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedding = sam.embed(picture((100, 80)))
     prompts = [VisualPrompt(points=(Point(9 * k, 5 * k),)) for k in range(11)]
     for at_once, expected in {8: [(8, 11), (11, 11)], 64: [(11, 11)]}.items():
@@ -265,7 +268,7 @@ def test_embeddings_are_values(sam: SamSegmenter) -> None:
 
 def test_it_is_an_everything_segmenter(sam: SamSegmenter) -> None:
     assert isinstance(sam, EverythingSegmenter)
-    assert sam.accepts == set(PromptKind) - {PromptKind.TEXT, PromptKind.EXEMPLAR}
+    assert sam.accepts == set(PromptKind) - SAYS_WHAT
 
 
 # --- mask prompts -----------------------------------------------------------------------------
@@ -500,7 +503,9 @@ def test_everything_is_compact_sorted_and_says_where_it_asked(sam: SamSegmenter)
         assert tuple(found.xyxy[row]) == masks.box_of(found.mask[row])
 
 
-def test_everything_never_holds_many_dense_masks(sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_never_holds_many_dense_masks(
+    sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alive, most = [], [0]
     enlarge = sam._network.upscale
 

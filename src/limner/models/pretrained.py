@@ -59,6 +59,7 @@ def read_model(
 
     Raises:
         WeightsMissing: a file, or tensors of the model, are not there.
+        ModelError: tensors of another shape.
     """
     name = weights.ref.name
     try:
@@ -68,10 +69,17 @@ def read_model(
             use_safetensors=True,
             dtype=getattr(torch, runtime.dtype),
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, in a sentence
             **given,
         )
     except OSError as error:
         raise WeightsMissing(f"{name} can't be read from {path}: {error}") from error
+    if unlike := sorted(info["mismatched_keys"]):
+        tensor, theirs, ours = unlike[0]
+        raise ModelError(
+            f"The weights in {path} aren't those of the model that its config.json describes: "
+            f"{tensor} is {tuple(theirs)} and should be {tuple(ours)}; get the files of one model."
+        )
     if lacking := sorted(info["missing_keys"]):
         # transformers would fill them with random numbers
         raise WeightsMissing(

@@ -1,9 +1,9 @@
-"""SAM 2.1 (Ravi et al. 2024, arXiv 2408.00714) and its kin on single images: points, boxes and masks
-to masks, through transformers' ``Sam2Model``, ``EdgeTamModel`` (Zhou et al. 2025, arXiv 2501.07256)
-and ``Sam3TrackerModel``, the part of SAM 3 that takes clicks.
+"""SAM 2.1 (Ravi et al. 2024, arXiv 2408.00714) and its kin on single images: points, boxes and
+masks to masks, through transformers' ``Sam2Model``, ``EdgeTamModel`` (Zhou et al. 2025, arXiv
+2501.07256) and ``Sam3TrackerModel``, the part of SAM 3 that takes clicks.
 
-Masks are those of transformers' own path (``Sam2Processor``, the model, ``post_process_masks``). The
-image is squashed to a square, so x and y have scales of their own.
+Masks are those of transformers' own path (``Sam2Processor``, the model, ``post_process_masks``).
+The image is squashed to a square, so x and y have scales of their own.
 
 Asked for one mask, the model gives that of its single-mask token; where that one is not stable, the
 best of its three others (``dynamic_multimask_via_stability``). Its guess whether there is an object
@@ -91,7 +91,11 @@ class Sam2Network:
 
     def encode(self, image: Image.Image) -> Features:
         """As the model's ``get_image_embeddings``, which can't be asked here: the convolutions
-        after the encoder are the decoder's, and stay in float32."""
+        after the encoder are the decoder's, and stay in float32.
+
+        Of SAM 3's four maps the coarsest is left out, and "no memory" added to the last that stays,
+        as its authors' code does; transformers 5.23 adds it to the one that it leaves out.
+        """
         encoder = self.model.vision_encoder
         pixels = self._squash.pixels(image).to(self.device, encoder.dtype)
         maps = encoder(pixels).fpn_hidden_states[: len(self.shapes)]

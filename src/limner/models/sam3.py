@@ -140,10 +140,9 @@ class Sam3:
             return detections.empty(with_mask_keys=True)
         with torch.inference_mode(), guard_memory(ADVICE):
             seen = self._see(image)
-            asked = {prompt: phrase for prompt, phrase in zip(prompts, phrases, strict=True)}
-            answers = {
+            answers = {  # a prompt given twice is asked once
                 prompt: self._answer(seen, image.size, prompt, phrase, options)
-                for prompt, phrase in asked.items()
+                for prompt, phrase in dict(zip(prompts, phrases, strict=True)).items()
             }
             return _found([answers[prompt] for prompt in prompts], prompts, image.size, options)
 

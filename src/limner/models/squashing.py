@@ -45,9 +45,7 @@ class Squash:
         return (square.float() - self._mean) / self._std
 
 
-def read_squash(
-    path: Path, side: int, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Squash:
+def read_squash(path: Path, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Squash:
     """What the processor's file in a model's folder says; where there is none, the given numbers.
 
     Raises:
@@ -67,6 +65,4 @@ def read_squash(
             f"an image processor that makes them {made[0]} x {made[1]} (resample "
             f"{said.get('resample', 2)}): get the files of one model."
         )
-    return Squash(
-        side, tuple(said.get("image_mean", mean)), tuple(said.get("image_std", std))
-    )
+    return Squash(side, tuple(said.get("image_mean", mean)), tuple(said.get("image_std", std)))

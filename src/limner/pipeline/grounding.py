@@ -32,9 +32,7 @@ Select = Callable[[sv.Detections], sv.Detections]
 ALL_BOXES = 1_000_000
 """``max_detections`` that cuts nothing off."""
 
-SAYS_WHAT = frozenset(
-    {PromptKind.TEXT, PromptKind.EXEMPLAR, PromptKind.LIKE, PromptKind.UNLIKE}
-)
+SAYS_WHAT = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR, PromptKind.LIKE, PromptKind.UNLIKE})
 """Kinds of prompt that say what is wanted, not where it is."""
 
 Embed = Callable[[Segmenter, "Image"], ImageEmbedding]

@@ -100,9 +100,7 @@ class Finder:
     ) -> Found:
         """What a redaction covers: the boxes, where every prompt has or finds one; outlines
         otherwise."""
-        has_boxes = all(
-            prompt.says_what or prompt.kinds == {PromptKind.BOX} for prompt in prompts
-        )
+        has_boxes = all(prompt.says_what or prompt.kinds == {PromptKind.BOX} for prompt in prompts)
         region = redact.region or ("box" if prompts and has_boxes else "outline")
         if region == "outline":
             return self.ground(source, prompts, finding)
