@@ -229,7 +229,7 @@ def tasks_for(objects: Sequence[Draft]) -> tuple[str, ...]:
 
 def _nothing_asked(verb: str) -> str:
     if verb == "detect":
-        return 'Nothing was asked for: give --text "dog" or --exemplar dog.jpg@10,20,200,220.'
+        return 'Nothing was asked for: give --text "dog", --exemplar dog.jpg or --like BOX.'
     return (
         "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
         '--text "dog", --exemplar dog.jpg, or --everything.'

@@ -1,6 +1,6 @@
 """SAM 2.1 (Ravi et al. 2024, arXiv 2408.00714) and its kin on single images: points, boxes and
-masks to masks, through transformers' ``Sam2Model``, ``EdgeTamModel`` (Zhou et al. 2025, arXiv
-2501.07256) and ``Sam3TrackerModel``, the part of SAM 3 that takes clicks.
+masks to masks, through transformers' ``Sam2Model`` and ``Sam3TrackerModel``, the part of SAM 3 that
+takes clicks.
 
 Masks are those of transformers' own path (``Sam2Processor``, the model, ``post_process_masks``).
 The image is squashed to a square, so x and y have scales of their own.
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import EdgeTamModel, Sam2Model, Sam3TrackerModel
+from transformers import Sam2Model, Sam3TrackerModel
 from transformers.image_utils import (
     IMAGENET_DEFAULT_MEAN,
     IMAGENET_DEFAULT_STD,
@@ -35,8 +35,6 @@ from limner.models.squashing import Squash, read_squash
 ARCHITECTURES: Mapping[str, Any] = {
     "sam2": Sam2Model,
     "sam2_video": Sam2Model,
-    "edgetam": EdgeTamModel,
-    "edgetam_video": EdgeTamModel,
     "sam3_tracker": Sam3TrackerModel,
     "sam3_tracker_video": Sam3TrackerModel,
     "sam3_video": Sam3TrackerModel,
