@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer, Sam3Model
 
 from limner import Finding, Session
-from limner.errors import ModelError, PromptError, UnsupportedPrompt, WeightsMissing
+from limner.errors import ModelError, OptionError, PromptError, UnsupportedPrompt, WeightsMissing
 from limner.models.roi_align import roi_align
 from limner.models.sam3 import Sam3, load
 from limner.models.source import Runtime, Weights
-from limner.options import DetectOptions, RedactOptions
+from limner.options import DetectOptions, RedactOptions, SegmentOptions
 from limner.prompts import Box, Exemplar, Like, Point, Text, VisualPrompt
 from limner.protocols import Detector, ModelRef
 from tests.models.tiny_owlvit import noise
@@ -243,6 +243,9 @@ def test_a_session_outlines_with_no_segmenter_at_all(folder: Path, image: Image.
     assert len(run.grounding) > 2
     assert run.grounding.detections.mask is not None
     assert run.grounding.mask.any()
+    idle = Finding(segment=SegmentOptions(mask_threshold=1.0))
+    with pytest.raises(OptionError, match="it outlines by itself"):
+        session.segment(image, [PROMPTS["phrase"]], finding=idle)
     with pytest.raises(WeightsMissing, match="slimsam"):
         session.segment(image, [PROMPTS["phrase"], VisualPrompt(points=(Point(5, 5),))])
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from PIL import Image
 from transformers import Sam2Model, Sam3TrackerModel
-from transformers.image_utils import (
+from transformers.utils.constants import (
     IMAGENET_DEFAULT_MEAN,
     IMAGENET_DEFAULT_STD,
     IMAGENET_STANDARD_MEAN,

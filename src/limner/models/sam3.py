@@ -23,9 +23,9 @@ import supervision as sv
 import torch
 from PIL import Image
 from transformers import CLIPTokenizer, Sam3Model
-from transformers.image_utils import IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_STD
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3 import modeling_sam3
+from transformers.utils.constants import IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_STD
 
 from limner import detections, images
 from limner.errors import PromptError

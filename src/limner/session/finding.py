@@ -9,7 +9,11 @@ from dataclasses import replace
 from limner import pipeline
 from limner.errors import OptionError, UnsupportedPrompt
 from limner.models import catalog
-from limner.options import EverythingOptions, RedactOptions
+from limner.options import (
+    EverythingOptions,
+    RedactOptions,
+    check_honoured,
+)
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import OnStep, Segmenter
 from limner.session.models import Models
@@ -76,7 +80,9 @@ class Finder:
         if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
             return self._ground(source, prompts, finding, pipeline.BoxRegions())  # it isn't asked
         if prompts and all(prompt.says_what for prompt in prompts) and self._detector_outlines:
-            # No segmenter is asked either.
+            # No segmenter is asked either, so that nobody obeys its settings.
+            name = self._models.weights("detect").ref.name
+            check_honoured(finding.segment, frozenset(), name, "it outlines by itself")
             return self._ground(source, prompts, finding, pipeline.BoxRegions())
         self._models.answering("segment")
 
