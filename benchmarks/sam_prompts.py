@@ -32,7 +32,8 @@ from typing import Any
 import torch
 from transformers import SamConfig, SamImageProcessorPil, SamModel
 
-from limner.models.sam import Sam, SeenImage, sam_frame
+from limner.models.sam import SamNetwork, sam_frame
+from limner.models.sam_segmenter import SamSegmenter, SeenImage
 from limner.options import SegmentOptions
 from limner.prompts import Point, VisualPrompt
 from limner.protocols import ImageEmbedding, ModelRef
@@ -72,7 +73,7 @@ def milliseconds(work: Callable[[], Any]) -> float:
 
 def measure(model: Any, grid: torch.Tensor, size_wh: tuple[int, int], calls: int) -> dict[str, Any]:
     frame = sam_frame(size_wh, 1024)
-    embedding = ImageEmbedding("", size_wh, REF.name, SeenImage(grid, frame))
+    embedding = ImageEmbedding("", size_wh, REF.name, SeenImage((grid,), frame))
     prompt = VisualPrompt(points=(Point(size_wh[0] * 0.4, size_wh[1] * 0.6),))
     asked: dict[str, Any] = {
         "image_embeddings": grid,
@@ -88,8 +89,9 @@ def measure(model: Any, grid: torch.Tensor, size_wh: tuple[int, int], calls: int
 
     first = bare()
     processor = SamImageProcessorPil()
-    whole = Sam(REF, model, processor, "cpu", {})
-    rest = Sam(REF, Answered(model, first.pred_masks, first.iou_scores), processor, "cpu", {})
+    whole = SamSegmenter(REF, SamNetwork(model, processor, "cpu"), {})
+    answered = Answered(model, first.pred_masks, first.iou_scores)
+    rest = SamSegmenter(REF, SamNetwork(answered, processor, "cpu"), {})
     works: dict[str, Callable[[], Any]] = {
         "bare_ms": bare,
         "ours_ms": lambda: whole.segment(embedding, [prompt], SegmentOptions()),

@@ -20,7 +20,7 @@ from limner.grammar import (
     parse_objects,
     parse_point,
 )
-from limner.prompts import Box, Exemplar, Mask, Point, Text, VisualPrompt
+from limner.prompts import Box, Exemplar, Like, Mask, Point, Text, VisualPrompt
 
 SIZE = (200, 100)
 WHOLE = Mask(np.ones((100, 200)))
@@ -192,6 +192,20 @@ OBJECTS: list[tuple[str, list[tuple[str, str]], list[VisualPrompt]]] = [
         ],
     ),
     (
+        "example boxes join a phrase and each other, whatever their sign",
+        [("text", "dog"), ("like", "0,0,50%,5"), ("not_like", "5,5,9,9"), ("like", "1,1,2,2")],
+        [
+            VisualPrompt(
+                text=Text("dog"),
+                likes=(
+                    Like(Box(0, 0, 100, 5)),
+                    Like(Box(5, 5, 9, 9), positive=False),
+                    Like(Box(1, 1, 2, 2)),
+                ),
+            ),
+        ],
+    ),
+    (
         "a second --exemplar starts a new object, the first joins a phrase",
         [("text", "dog"), ("exemplar", "a.png@0,0,5,5"), ("exemplar", "b.png")],
         [
@@ -231,6 +245,9 @@ BAD_OBJECTS = [
     ("an empty phrase", [("text", "  ")], "needs a phrase"),
     ("an empty mask", [("text", "dog"), ("mask", "")], "--mask takes"),
     ("an empty exemplar", [("exemplar", "")], "--exemplar takes"),
+    ("an example box of three", [("like", "1,2,3")], "Expected --like left,top"),
+    ("an example box inside out", [("not_like", "9,0,1,5")], "right > left"),
+    ("a negative example box alone", [("not_like", "1,2,3,4")], "Only what it is not like"),
     ("background points only", [("point", "1,1:bg")], "Only background points"),
     (
         "background points only, in the second object",

@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from limner.errors import PromptError
-from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualPrompt
+from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
 
 # Few values, so that equal prompts are drawn often; all floats, so that exactness is tested.
 coordinates = st.sampled_from([-0.0, 0.0, 1.0, 1]) | st.floats(
@@ -37,6 +37,8 @@ masks = (
     .filter(lambda array: array.any())
     .map(Mask)
 )
+
+likes = st.builds(Like, boxes, st.booleans())
 
 
 @st.composite
@@ -55,7 +57,10 @@ def prompts(draw: st.DrawFn) -> VisualPrompt:
         "points": tuple(draw(st.lists(points, max_size=3))),
         "box": draw(st.none() | boxes),
         "mask": draw(st.none() | masks),
+        "likes": tuple(draw(st.lists(likes, max_size=2))),
     }
+    if parts["likes"] and not parts["text"] and not any(like.positive for like in parts["likes"]):
+        parts["text"] = Text("dog")
     others = any(value for name, value in parts.items() if name != "points")
     if not others and not any(point.foreground for point in parts["points"]):
         parts["points"] += (Point(1, 1),)
@@ -93,6 +98,8 @@ FIELD = {Box: "box", Text: "text", Mask: "mask", Exemplar: "exemplar"}
 def wrap(part: Any) -> VisualPrompt:
     if isinstance(part, Point):
         return VisualPrompt(points=(Point(9, 9), part))
+    if isinstance(part, Like):
+        return VisualPrompt(text=Text("dog"), likes=(part,))
     return VisualPrompt(**{FIELD[type(part)]: part})
 
 
@@ -112,6 +119,7 @@ DIFFERENT = [
     ("phrase and negative don't run together", Text("a b"), Text("a", "b")),
     ("a mask's shape", Mask(np.ones((2, 3))), Mask(np.ones((3, 2)))),
     ("a mask's content", Mask(TOP), Mask(~TOP)),
+    ("an example box's sign", Like(Box(0, 0, 1, 1)), Like(Box(0, 0, 1, 1), positive=False)),
     ("an example's box", Exemplar(RED), Exemplar(RED, Box(0, 0, 3, 2))),
     ("an example's content", Exemplar(RED), Exemplar(RED[..., ::-1])),
 ]
@@ -168,6 +176,8 @@ def test_kinds_say_what_a_model_must_take(prompt: VisualPrompt) -> None:
     said = {
         PromptKind.TEXT: prompt.text,
         PromptKind.EXEMPLAR: prompt.exemplar,
+        PromptKind.LIKE: [like for like in prompt.likes if like.label == 1],
+        PromptKind.UNLIKE: [like for like in prompt.likes if like.label == 0],
         PromptKind.POINT: [p for p in prompt.points if p.label == 1],
         PromptKind.BACKGROUND_POINT: [p for p in prompt.points if p.label == 0],
         PromptKind.BOX: prompt.box,
@@ -176,6 +186,7 @@ def test_kinds_say_what_a_model_must_take(prompt: VisualPrompt) -> None:
     assert set(said) == set(PromptKind)
     assert prompt.kinds == {kind for kind, value in said.items() if value}
     assert prompt.is_spatial == bool(prompt.points or prompt.box or prompt.mask)
+    assert prompt.says_what == bool(prompt.text or prompt.exemplar or prompt.likes)
 
 
 # --- what is refused when it is made --------------------------------------------------------------
@@ -187,6 +198,17 @@ REFUSED = [
         lambda: VisualPrompt(points=(Point(1, 1, False), Point(2, 2, False))),
         "Only background points",
     ),
+    (
+        "negative example boxes only",
+        lambda: VisualPrompt(likes=(Like(Box(0, 0, 1, 1), positive=False),)),
+        "Only what it is not like",
+    ),
+    (
+        "a negative example box for an example image",
+        lambda: VisualPrompt(exemplar=Exemplar(RED), likes=(Like(Box(0, 0, 1, 1), False),)),
+        "Only what it is not like",
+    ),
+    ("a sign as SAM writes it", lambda: Like(Box(0, 0, 1, 1), 1), "true or false"),  # type: ignore[arg-type]
     ("NaN", lambda: Point(math.nan, 0), "finite numbers, got nan, 0"),
     ("infinity", lambda: Point(0, -math.inf), "finite"),
     ("text for a number", lambda: Point("1", 2), "finite"),  # type: ignore[arg-type]
@@ -236,6 +258,11 @@ WITHIN = [
     ("the whole image's box", VisualPrompt(box=Box(0, 0, 4, 3)), None),
     ("a box that leaves to the right", VisualPrompt(box=Box(0, 0, 4.01, 3)), "leaves the image"),
     ("a box that leaves to the top", VisualPrompt(box=Box(0, -1, 4, 3)), "leaves the image"),
+    (
+        "an example box that leaves",
+        VisualPrompt(likes=(Like(Box(0, 0, 4, 3)), Like(Box(0, 0, 4, 4), False))),
+        "leaves the image",
+    ),
     ("a mask of the size", VisualPrompt(mask=Mask(np.ones((3, 4)))), None),
     ("a mask turned", VisualPrompt(mask=Mask(np.ones((4, 3)))), "3x4 pixels and the image 4x3"),
     ("words are of no place", VisualPrompt(text=Text("dog")), None),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         SegmentOptions,
         TeachOptions,
     )
-    from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualPrompt
+    from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
     from limner.session import Finding, Run, Session
 
 _HOMES = {
@@ -42,7 +42,16 @@ _HOMES = {
         "SegmentOptions",
         "TeachOptions",
     ),
-    "limner.prompts": ("Box", "Exemplar", "Mask", "Point", "PromptKind", "Text", "VisualPrompt"),
+    "limner.prompts": (
+        "Box",
+        "Exemplar",
+        "Like",
+        "Mask",
+        "Point",
+        "PromptKind",
+        "Text",
+        "VisualPrompt",
+    ),
     "limner.session": ("Finding", "Run", "Session"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -55,6 +64,7 @@ __all__ = [
     "Exemplar",
     "Finding",
     "InpaintOptions",
+    "Like",
     "LimnerError",
     "Mask",
     "Point",

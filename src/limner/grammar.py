@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from limner.errors import PromptError
-from limner.prompts import Box, Exemplar, Mask, Point, Text, VisualPrompt
+from limner.prompts import Box, Exemplar, Like, Mask, Point, Text, VisualPrompt
 
 PartT = TypeVar("PartT")
 
@@ -25,6 +25,8 @@ SYNTAX = {
     "text": 'a phrase such as "dog"',
     "not": "a phrase for what the object is not; follows a --text",
     "exemplar": "an example picture, or picture@left,top,right,bottom",
+    "like": "left,top,right,bottom of an example in the picture itself; may be repeated",
+    "not_like": "left,top,right,bottom of what it is not like, in the picture itself",
 }
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(%?)")
@@ -91,9 +93,9 @@ def parse_point(text: str) -> PointDraft:
     return PointDraft(x, y, label != "bg")
 
 
-def parse_box(text: str) -> BoxDraft:
+def parse_box(text: str, name: str = "box") -> BoxDraft:
     """``530,180,780,600`` or percentages; refused inside out where that can be seen already."""
-    draft = BoxDraft(parse_lengths(text, 4, f"--box {SYNTAX['box']}"))
+    draft = BoxDraft(parse_lengths(text, 4, f"--{name.replace('_', '-')} {SYNTAX[name]}"))
     x0, y0, x1, y1 = draft.sides
     for low, high in ((x0, x1), (y0, y1)):
         if low.percent == high.percent and low.value >= high.value:
@@ -120,12 +122,19 @@ class Draft:
     points: tuple[PointDraft, ...] = ()
     box: BoxDraft | None = None
     mask: str | None = None
+    likes: tuple[tuple[BoxDraft, bool], ...] = ()
+    """Example boxes, and whether each is of what it is like."""
+
+    @property
+    def says_what(self) -> bool:
+        """Whether it says *what*, which a detector is asked."""
+        return bool(self.text or self.exemplar or self.likes)
 
     @property
     def is_boxed(self) -> bool:
         """Whether it is a box, or will be one when it is found."""
         only_box = self == Draft(box=self.box) and self.box is not None
-        return bool(self.text or self.exemplar) or only_box
+        return self.says_what or only_box
 
     def resolve(
         self,
@@ -140,6 +149,7 @@ class Draft:
             points=tuple(point.resolve(size_wh) for point in self.points),
             box=self.box.resolve(size_wh) if self.box else None,
             mask=open_mask(self.mask) if self.mask else None,
+            likes=tuple(Like(box.resolve(size_wh), positive) for box, positive in self.likes),
         )
         prompt.check_within(size_wh)
         return prompt
@@ -155,10 +165,13 @@ class _Parts:
     points: list[PointDraft] = field(default_factory=list)
     box: BoxDraft | None = None
     mask: str | None = None
+    likes: list[tuple[BoxDraft, bool]] = field(default_factory=list)
 
     def add(self, name: str, value: str) -> None:
         if name == "point":
             self.points.append(parse_point(value))
+        elif name in ("like", "not_like"):
+            self.likes.append((parse_box(value, name), name == "like"))
         elif name == "box":
             self.box = self._once(name, self.box, parse_box(value))
         elif name == "exemplar":
@@ -184,11 +197,15 @@ class _Parts:
 
     def draft(self) -> Draft:
         text = Text(self.text, self.negative) if self.text is not None else None
-        made = Draft(text, self.exemplar, tuple(self.points), self.box, self.mask)
+        made = Draft(
+            text, self.exemplar, tuple(self.points), self.box, self.mask, tuple(self.likes)
+        )
         only_points = made == Draft(points=made.points)
+        # Both raise with the prompt's own sentence, before any image is opened.
         if only_points and not any(point.foreground for point in made.points):
-            # Raises with the prompt's own sentence, before any image is opened.
             VisualPrompt(points=tuple(Point(0, 0, foreground=False) for _ in made.points))
+        if made.likes and not made.text and not any(positive for _, positive in made.likes):
+            VisualPrompt(likes=(Like(Box(0, 0, 1, 1), positive=False),))
         return made
 
 

@@ -33,6 +33,8 @@ class PromptKind(StrEnum):
 
     TEXT = "text"
     EXEMPLAR = "exemplar"
+    LIKE = "example box"
+    UNLIKE = "negative example box"
     POINT = "point"
     BACKGROUND_POINT = "background point"
     BOX = "box"
@@ -221,11 +223,40 @@ class Exemplar:
 
 
 @dataclass(frozen=True)
+class Like:
+    """ "All that is like this": the box of an example in the very image that is searched.
+
+    ``positive=False`` says "not like this".
+    """
+
+    box: Box
+    positive: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.positive, bool):
+            raise PromptError(
+                f"An example box's positive is true or false, got {self.positive!r:.40}."
+            )
+
+    @property
+    def label(self) -> int:
+        """SAM 3's ``input_boxes_labels`` value: 1 positive, 0 negative."""
+        return int(self.positive)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.box.to_dict(), "positive": self.positive}
+
+
+@dataclass(frozen=True)
 class VisualPrompt:
     """ONE thing wanted in one image. Several points make one object, not several.
 
+    Text, an exemplar and ``likes`` say *what*, and several may answer; points, a box and a mask say
+    *where*.
+
     Raises:
-        PromptError: nothing was said, or only background points were ("not this" of nothing).
+        PromptError: nothing was said, or only background points or negative example boxes were
+            ("not this" of nothing).
     """
 
     text: Text | None = None
@@ -233,16 +264,23 @@ class VisualPrompt:
     points: tuple[Point, ...] = ()
     box: Box | None = None
     mask: Mask | None = None
+    likes: tuple[Like, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", tuple(self.points))
+        object.__setattr__(self, "likes", tuple(self.likes))
         kinds = self.kinds
         if not kinds:
-            raise PromptError("An empty prompt: give a point, box, mask, phrase or example image.")
+            raise PromptError("An empty prompt: give a point, box, mask, phrase or example.")
         if kinds == {PromptKind.BACKGROUND_POINT}:
             raise PromptError(
                 "Only background points were given: add a foreground point, a box or a phrase "
                 "that says what the object is."
+            )
+        if PromptKind.UNLIKE in kinds and not kinds & {PromptKind.LIKE, PromptKind.TEXT}:
+            raise PromptError(
+                "Only what it is not like was given: add an example box of what it is like, or a "
+                "phrase that says what it is."
             )
 
     @property
@@ -250,6 +288,8 @@ class VisualPrompt:
         present = {
             PromptKind.TEXT: self.text is not None,
             PromptKind.EXEMPLAR: self.exemplar is not None,
+            PromptKind.LIKE: any(like.positive for like in self.likes),
+            PromptKind.UNLIKE: any(not like.positive for like in self.likes),
             PromptKind.POINT: any(p.foreground for p in self.points),
             PromptKind.BACKGROUND_POINT: any(not p.foreground for p in self.points),
             PromptKind.BOX: self.box is not None,
@@ -263,7 +303,12 @@ class VisualPrompt:
         for kind in (PromptKind.BOX, PromptKind.POINT, PromptKind.MASK):
             if kind in self.kinds:
                 return str(kind)
-        return "example" if self.exemplar else "text"
+        return "example" if self.exemplar or self.likes else "text"
+
+    @property
+    def says_what(self) -> bool:
+        """Whether it says *what*, which a detector is asked."""
+        return bool(self.text or self.exemplar or self.likes)
 
     @property
     def is_spatial(self) -> bool:
@@ -283,8 +328,9 @@ class VisualPrompt:
                     f"The point {point.x:g},{point.y:g} lies outside the image, which is "
                     f"{width}x{height} pixels (x 0–{width - 1}, y 0–{height - 1})."
                 )
-        if self.box is not None:
-            _check_box_inside(self.box, size_wh, "the image")
+        for box in (self.box, *(like.box for like in self.likes)):
+            if box is not None:
+                _check_box_inside(box, size_wh, "the image")
         if self.mask is not None and self.mask.size_wh != size_wh:
             mask_w, mask_h = self.mask.size_wh
             raise PromptError(
@@ -300,6 +346,8 @@ class VisualPrompt:
                 made[name] = value.to_dict()
         if self.points:
             made["points"] = [point.to_dict() for point in self.points]
+        if self.likes:
+            made["likes"] = [like.to_dict() for like in self.likes]
         return made
 
     @classmethod
@@ -311,6 +359,7 @@ class VisualPrompt:
             "points": _points_from_dicts,
             "box": _box_from_dict,
             "mask": _mask_from_dict,
+            "likes": _likes_from_dicts,
         }
         try:
             unknown = sorted(set(data) - set(readers))
@@ -361,6 +410,14 @@ def _box_from_dict(data: Mapping[str, Any]) -> Box:
     _keys("A box", data, {"xyxy"})
     x0, y0, x1, y1 = data["xyxy"]
     return Box(x0, y0, x1, y1)
+
+
+def _likes_from_dicts(data: list[Mapping[str, Any]]) -> tuple[Like, ...]:
+    if not isinstance(data, list | tuple):
+        raise PromptError(f"A prompt's likes are a list, got {data!r:.40}.")
+    for like in data:
+        _keys("An example box", like, {"xyxy", "positive"})
+    return tuple(Like(_box_from_dict({"xyxy": like["xyxy"]}), like["positive"]) for like in data)
 
 
 def _mask_from_dict(data: Mapping[str, Any]) -> Mask:

@@ -66,7 +66,11 @@ BAD = {
     ),
     "a detector's setting without words": (
         ["remove", "ok.png", "--box", "1,1,9,9", "--threshold", "0.5"],
-        "--threshold has no effect without --text or --exemplar",
+        "--threshold has no effect without --text, --exemplar or --like",
+    ),
+    "only what it is not like": (
+        ["detect", "ok.png", "--not-like", "1,1,9,9"],
+        "Only what it is not like was given",
     ),
     "a detector without words": (
         ["redact", "ok.png", "--box", "1,1,9,9", "--detector", "haar"],

@@ -61,6 +61,7 @@ prompt = st.one_of(
     st.tuples(st.just("--mask"), st.sampled_from(["in.png", "none.png", "."])),
     st.tuples(st.just("--text"), st.one_of(st.sampled_from(["face", "eye", ""]), anything)),
     st.tuples(st.just("--not"), anything),
+    st.tuples(st.sampled_from(["--like", "--not-like"]), st.one_of(numbers, anything)),
     st.tuples(st.just("--exemplar"), st.one_of(numbers.map(lambda v: f"in.png@{v}"), anything)),
     st.just(("--object",)),
     st.tuples(st.sampled_from(["--point", "--box", "--select"]), anything),

@@ -17,6 +17,8 @@ from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny
 from tests.models.tiny_fastsam import save_tiny_fastsam
 from tests.models.tiny_owlvit import save_tiny_owlvit
 from tests.models.tiny_sam import save_tiny_sam
+from tests.models.tiny_sam2 import save_tiny_sam2, save_tiny_sam_hq
+from tests.models.tiny_sam3 import save_tiny_sam3
 from tests.models.tiny_sd import save_tiny_sd
 
 
@@ -39,6 +41,9 @@ FAMILIES = (
     Family("opencv_inpaint", "inpaint", weightless="opencv-inpaint"),
     Family("sam", "segment", save=save_tiny_sam),
     Family("fastsam", "segment", save=save_tiny_fastsam),
+    Family("sam_hq", "segment", save=save_tiny_sam_hq),
+    Family("sam2", "segment", save=save_tiny_sam2),
+    Family("sam3", "detect", save=save_tiny_sam3),
     Family("owlvit", "detect", save=save_tiny_owlvit),
     Family("stable_diffusion", "inpaint", save=save_tiny_sd),
     Family("clip", "encode", save=save_tiny_clip),

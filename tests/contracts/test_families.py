@@ -14,7 +14,7 @@ from PIL import Image
 from limner.errors import ImageError, LimnerError, OptionError, UnsupportedPrompt
 from limner.models import catalog
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
-from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualPrompt
+from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
 from limner.protocols import Captioner, Detector, Encoder, Inpainter, Segmenter
 from tests.models.tiny_encoders import save_tiny_clip
 
@@ -64,6 +64,10 @@ def say(kind: PromptKind) -> VisualPrompt:
     return {
         PromptKind.TEXT: VisualPrompt(text=Text("a cat")),
         PromptKind.EXEMPLAR: VisualPrompt(exemplar=example),
+        PromptKind.LIKE: VisualPrompt(likes=(Like(Box(45, 29, 115, 99)),)),
+        PromptKind.UNLIKE: VisualPrompt(
+            likes=(Like(Box(45, 29, 115, 99)), Like(Box(0, 0, 20, 20), positive=False))
+        ),
         PromptKind.POINT: VisualPrompt(points=(Point(80, 64),)),
         PromptKind.BACKGROUND_POINT: VisualPrompt(
             points=(Point(80, 64), Point(5, 5, foreground=False))

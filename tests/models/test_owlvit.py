@@ -17,7 +17,7 @@ from limner.models.owlvit import OwlViT, load
 from limner.models.recent import Recent
 from limner.models.source import Runtime, Weights
 from limner.options import DetectOptions
-from limner.prompts import Box, Exemplar, Point, Text, VisualPrompt
+from limner.prompts import Box, Exemplar, Like, Point, Text, VisualPrompt
 from limner.protocols import Detector, ModelRef
 from tests.models.tiny_owlvit import Upstream, noise, save_tiny_owlvit
 
@@ -341,7 +341,10 @@ def test_thresholds_come_from_options_then_from_the_catalog(folder: Path) -> Non
 
 
 REFUSED = {
-    "point": (VisualPrompt(points=(Point(1, 1),)), "can't take a point prompt; it takes exemplar"),
+    "point": (
+        VisualPrompt(points=(Point(1, 1),)),
+        "can't take a point prompt; it takes example box, exemplar",
+    ),
     "phrase and box": (VisualPrompt(text=Text("dog"), box=Box(0, 0, 1, 1)), "a box prompt"),
     "phrase and example": (
         VisualPrompt(text=Text("dog"), exemplar=Exemplar(np.zeros((4, 4, 3), np.uint8))),
@@ -356,6 +359,22 @@ def test_refused_prompts(detector: OwlViT, name: str) -> None:
     prompt, message = REFUSED[name]
     with pytest.raises(UnsupportedPrompt, match=message):
         detector.detect(noise(60, 40), [*say("cat"), prompt], DetectOptions())
+
+
+def test_an_example_in_the_image_itself_is_one_from_it(detector: OwlViT) -> None:
+    """``--like BOX`` asks what ``--exemplar photo.jpg@BOX`` would; one a prompt, and no "not"."""
+    image, box = noise(200, 120), Box(20, 10, 90, 80)
+    options = DetectOptions(threshold=0.0)
+    like, not_like = Like(box), Like(Box(0, 0, 9, 9), positive=False)
+    ours = detector.detect(image, [VisualPrompt(likes=(like,))], options)
+    wanted = detector.detect(image, [show(image, box)], options)
+    assert len(ours) > 1
+    np.testing.assert_array_equal(ours.xyxy, wanted.xyxy)
+    np.testing.assert_array_equal(ours.confidence, wanted.confidence)
+    assert set(ours.data["class_name"]) == {"example"}
+    for likes, says in (((like, like), "two examples"), ((like, not_like), "negative example box")):
+        with pytest.raises(UnsupportedPrompt, match=says):
+            detector.detect(image, [VisualPrompt(likes=likes)], options)
 
 
 def test_a_phrase_may_fill_the_encoder_and_no_more(

@@ -25,12 +25,14 @@ from limner.errors import (
     UnsupportedPrompt,
     WeightsMissing,
 )
-from limner.models import sam as sam_module
-from limner.models import sam_everything
+from limner.models import sam_everything, sam_prompts, sam_segmenter
 from limner.models.memory import guard_memory
-from limner.models.sam import Sam, load, mask_logits, sam_frame
+from limner.models.sam import load, sam_frame
+from limner.models.sam_prompts import mask_logits
+from limner.models.sam_segmenter import SamSegmenter
 from limner.models.source import Runtime, Weights
 from limner.options import EverythingOptions, SegmentOptions
+from limner.pipeline import SAYS_WHAT
 from limner.prompts import Box, Mask, Point, PromptKind, Text, VisualPrompt
 from limner.protocols import EverythingSegmenter, ModelRef
 from tests.models.tiny_sam import SIDE, save_tiny_sam, tiny_processor
@@ -71,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sam(folder: Path) -> Sam:
+def sam(folder: Path) -> SamSegmenter:
     return load(Weights(REF, folder), Runtime())
 
 
@@ -109,7 +111,7 @@ def theirs(folder: Path) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
 @pytest.mark.parametrize("size_wh", SIZES.values(), ids=SIZES)
 def test_masks_are_those_of_transformers_to_the_pixel(
-    sam: Sam,
+    sam: SamSegmenter,
     theirs: Callable[..., Any],
     size_wh: tuple[int, int],
     prompt: VisualPrompt,
@@ -136,9 +138,9 @@ def some_mask(size_wh: tuple[int, int]) -> Mask:
     return Mask(array)
 
 
-@pytest.mark.parametrize("at_once", [1, 4, sam_module.PROMPTS_AT_ONCE])
+@pytest.mark.parametrize("at_once", [1, 4, sam_segmenter.PROMPTS_AT_ONCE])
 def test_prompts_of_different_shapes_asked_together_answer_as_each_alone(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, at_once: int
+    sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     monkeypatch.setattr(sam, "_at_once", at_once)
     size_wh = SIZES["landscape"]
@@ -171,7 +173,9 @@ def test_prompts_of_different_shapes_asked_together_answer_as_each_alone(
     assert steps == sorted(steps)
 
 
-def test_a_batch_too_large_for_memory_is_split(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_too_large_for_memory_is_split(
+    sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedding = sam.embed(picture((100, 80)))
     prompts = [VisualPrompt(points=(Point(9 * k, 5 * k),)) for k in range(11)]
     for at_once, expected in {8: [(8, 11), (11, 11)], 64: [(11, 11)]}.items():
@@ -198,7 +202,7 @@ CANDIDATES = {
 
 @pytest.mark.parametrize(("prompt", "multimask", "count"), CANDIDATES.values(), ids=CANDIDATES)
 def test_candidates_are_kept_best_first(
-    sam: Sam, prompt: VisualPrompt, multimask: bool | None, count: int
+    sam: SamSegmenter, prompt: VisualPrompt, multimask: bool | None, count: int
 ) -> None:
     embedding = sam.embed(picture((100, 100)))
     found = sam.segment(embedding, [prompt], SegmentOptions(multimask_output=multimask))
@@ -212,13 +216,13 @@ def test_candidates_are_kept_best_first(
     assert found.data["mask_score"][0] == found.confidence[0] == np.float32(scores[0])
 
 
-def test_boxes_hold_their_masks_last_pixel(sam: Sam) -> None:
+def test_boxes_hold_their_masks_last_pixel(sam: SamSegmenter) -> None:
     found = sam.segment(sam.embed(picture((100, 90))), [POINT, BOX], DEFAULT)
     for mask, xyxy in zip(found.mask, found.xyxy, strict=True):
         assert tuple(xyxy) == masks.box_of(mask)
 
 
-def test_an_empty_mask_stays_in_its_row(sam: Sam) -> None:
+def test_an_empty_mask_stays_in_its_row(sam: SamSegmenter) -> None:
     embedding = sam.embed(picture((100, 100)))
     prompts = [POINT, BOX, VisualPrompt(mask=some_mask((100, 100)))]
     found = sam.segment(embedding, prompts, SegmentOptions(mask_threshold=1e6))
@@ -230,7 +234,7 @@ def test_an_empty_mask_stays_in_its_row(sam: Sam) -> None:
     )
 
 
-def test_no_prompts_no_rows(sam: Sam) -> None:
+def test_no_prompts_no_rows(sam: SamSegmenter) -> None:
     assert len(sam.segment(sam.embed(picture((64, 64))), [], DEFAULT)) == 0
 
 
@@ -244,9 +248,9 @@ def test_the_threshold_comes_from_the_options_or_the_checkpoint(folder: Path) ->
     assert areas[0] > areas[1] == areas[2]
 
 
-def test_the_encoder_runs_once_an_image(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_encoder_runs_once_an_image(sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    sam._model.vision_encoder.register_forward_hook(lambda *_: calls.append(1))
+    sam._network.model.vision_encoder.register_forward_hook(lambda *_: calls.append(1))
     embedding = sam.embed(picture((90, 70)))
     for prompt in PROMPTS.values():
         sam.segment(embedding, [fitted(prompt, (61, 70))], DEFAULT)
@@ -254,7 +258,7 @@ def test_the_encoder_runs_once_an_image(sam: Sam, monkeypatch: pytest.MonkeyPatc
     assert len(calls) == 1
 
 
-def test_embeddings_are_values(sam: Sam) -> None:
+def test_embeddings_are_values(sam: SamSegmenter) -> None:
     first, same, other = (sam.embed(picture((90, 70), seed)) for seed in (0, 0, 1))
     assert first.digest == same.digest != other.digest
     sam.segment(other, [POINT], DEFAULT)
@@ -262,15 +266,15 @@ def test_embeddings_are_values(sam: Sam) -> None:
     np.testing.assert_array_equal(again.mask, fresh.mask)
 
 
-def test_it_is_an_everything_segmenter(sam: Sam) -> None:
+def test_it_is_an_everything_segmenter(sam: SamSegmenter) -> None:
     assert isinstance(sam, EverythingSegmenter)
-    assert sam.accepts == set(PromptKind) - {PromptKind.TEXT, PromptKind.EXEMPLAR}
+    assert sam.accepts == set(PromptKind) - SAYS_WHAT
 
 
 # --- mask prompts -----------------------------------------------------------------------------
 
 
-def test_each_mask_prompt_changes_its_own_row(sam: Sam) -> None:
+def test_each_mask_prompt_changes_its_own_row(sam: SamSegmenter) -> None:
     size_wh = SIZES["portrait"]
     embedding = sam.embed(picture(size_wh))
     mask = some_mask(size_wh)
@@ -288,20 +292,20 @@ def test_mask_logits_lie_where_the_image_lies(size_wh: tuple[int, int]) -> None:
     logits = mask_logits(array, frame, SIDE // 4)
     assert logits.shape == (SIDE // 4, SIDE // 4)
     assert logits.dtype == np.float32
-    assert logits.min() == -sam_module.MASK_LOGIT
-    assert logits.max() <= sam_module.MASK_LOGIT * 1.0001
-    covered = ((logits / sam_module.MASK_LOGIT + 1) / 2).sum() * 16
+    assert logits.min() == -sam_prompts.MASK_LOGIT
+    assert logits.max() <= sam_prompts.MASK_LOGIT * 1.0001
+    covered = ((logits / sam_prompts.MASK_LOGIT + 1) / 2).sum() * 16
     right, bottom = frame.forward_points([[width, (height + 1) // 2]])[0]
     # whole pixels are drawn, and 1-pixel images are drawn 1 pixel wide
     assert covered == pytest.approx(frame.steps[0].target_wh[0] * bottom, rel=0.02)
-    assert (logits[int(bottom / 4) + 2 :] == -sam_module.MASK_LOGIT).all()
-    assert (logits[:, int(right / 4) + 2 :] == -sam_module.MASK_LOGIT).all()
+    assert (logits[int(bottom / 4) + 2 :] == -sam_prompts.MASK_LOGIT).all()
+    assert (logits[:, int(right / 4) + 2 :] == -sam_prompts.MASK_LOGIT).all()
 
 
 # --- refusals ---------------------------------------------------------------------------------
 
 
-def test_prompts_it_cant_take_are_refused(sam: Sam) -> None:
+def test_prompts_it_cant_take_are_refused(sam: SamSegmenter) -> None:
     embedding = sam.embed(picture((100, 100)))
     with pytest.raises(UnsupportedPrompt, match="can't take a text prompt"):
         sam.segment(embedding, [replace(BOX, text=Text("dog"))], DEFAULT)
@@ -311,7 +315,7 @@ def test_prompts_it_cant_take_are_refused(sam: Sam) -> None:
         sam.segment(embedding, [BOX], SegmentOptions(iterations=3))
 
 
-def test_another_models_embedding_is_refused(sam: Sam, folder: Path) -> None:
+def test_another_models_embedding_is_refused(sam: SamSegmenter, folder: Path) -> None:
     newer = load(Weights(replace(REF, revision="abc"), folder), Runtime())
     embedding = sam.embed(picture((50, 50)))
     for call in (
@@ -323,7 +327,7 @@ def test_another_models_embedding_is_refused(sam: Sam, folder: Path) -> None:
             call()
 
 
-def test_images_it_cant_take_are_refused(sam: Sam) -> None:
+def test_images_it_cant_take_are_refused(sam: SamSegmenter) -> None:
     with pytest.raises(ImageError, match="too long"):
         sam.embed(picture((1, 2 * SIDE + 1)))
     with pytest.raises(ImageError, match="mode RGB"):
@@ -358,10 +362,10 @@ def test_weights_with_holes_are_refused(tmp_path: Path, folder: Path) -> None:
 def test_the_image_processor_may_be_missing_but_not_anothers(tmp_path: Path) -> None:
     bare = load(Weights(REF, save_tiny_sam(tmp_path, processor=False)), Runtime())
     image = picture((100, 60))
-    seen = bare.embed(image).data
+    (seen,) = bare.embed(image).data.features
     tiny_processor().save_pretrained(tmp_path)
     whole = load(Weights(REF, tmp_path), Runtime())
-    assert torch.equal(whole.embed(image).data.grid, seen.grid)
+    assert torch.equal(whole.embed(image).data.features[0], seen)
     SamImageProcessorPil().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="makes them 1024"):
         load(Weights(REF, tmp_path), Runtime())
@@ -370,12 +374,12 @@ def test_the_image_processor_may_be_missing_but_not_anothers(tmp_path: Path) -> 
 # --- precision and memory -----------------------------------------------------------------------
 
 
-def test_bfloat16_answers_nearly_the_same(sam: Sam, folder: Path) -> None:
+def test_bfloat16_answers_nearly_the_same(sam: SamSegmenter, folder: Path) -> None:
     half = load(Weights(REF, folder), Runtime(dtype="bfloat16"))
     image = picture((100, 80))
     embedding = half.embed(image)
-    assert half._model.vision_encoder.dtype == torch.bfloat16
-    assert embedding.data.grid.dtype == torch.float32
+    assert half._network.model.vision_encoder.dtype == torch.bfloat16
+    assert embedding.data.features[0].dtype == torch.float32
     prompts = [POINT, BOX, replace(POINTS, points=POINTS.points[:2])]
     prompts = [fitted(prompt, (61, 80)) for prompt in prompts]
     ours, full = (
@@ -428,17 +432,17 @@ LENIENT = EverythingOptions(
 
 
 def reference_everything(
-    sam: Sam, image: Image.Image, options: EverythingOptions
+    sam: SamSegmenter, image: Image.Image, options: EverythingOptions
 ) -> list[tuple[float, bytes]]:
     """Score and mask of what transformers' ``filter_masks`` leaves, without suppression."""
     processor = tiny_processor()
-    grid = sam.embed(image).data.grid
+    grid = sam.embed(image).data.features[0]
     _, points, _, labels = processor.generate_crop_boxes(
         image, SIDE, points_per_crop=options.points_per_side
     )
     inputs = processor(image, return_tensors="pt")
     with torch.no_grad():
-        out = sam._model(
+        out = sam._network.model(
             image_embeddings=grid,
             input_points=points.transpose(1, 2).reshape(1, -1, 1, 2),
             input_labels=labels.transpose(1, 2).reshape(1, -1, 1),
@@ -468,7 +472,7 @@ def reference_everything(
 @pytest.mark.parametrize("iou_thresh", [0.0, 0.3], ids=["every score", "only good scores"])
 @pytest.mark.parametrize("size_wh", [SIZES["landscape"], SIZES["portrait"]], ids=["wide", "tall"])
 def test_everything_keeps_what_transformers_filter_keeps(
-    sam: Sam, size_wh: tuple[int, int], iou_thresh: float
+    sam: SamSegmenter, size_wh: tuple[int, int], iou_thresh: float
 ) -> None:
     image, options = picture(size_wh), replace(LENIENT, pred_iou_thresh=iou_thresh)
     expected = reference_everything(sam, image, options)
@@ -481,7 +485,7 @@ def test_everything_keeps_what_transformers_filter_keeps(
     np.testing.assert_allclose([s for _, s in ours], [s for _, s in theirs], rtol=1e-4)
 
 
-def test_everything_is_compact_sorted_and_says_where_it_asked(sam: Sam) -> None:
+def test_everything_is_compact_sorted_and_says_where_it_asked(sam: SamSegmenter) -> None:
     image = picture((160, 96))
     steps: list[tuple[int, int]] = []
     found = sam.segment_everything(sam.embed(image), LENIENT, lambda *step: steps.append(step))
@@ -499,24 +503,27 @@ def test_everything_is_compact_sorted_and_says_where_it_asked(sam: Sam) -> None:
         assert tuple(found.xyxy[row]) == masks.box_of(found.mask[row])
 
 
-def test_everything_never_holds_many_dense_masks(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_never_holds_many_dense_masks(
+    sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alive, most = [], [0]
+    enlarge = sam._network.upscale
 
     def watched(logits: torch.Tensor, frame: frames.Chain) -> torch.Tensor:
         import weakref
 
         alive[:] = [ref for ref in alive if ref() is not None]
-        full = Sam._upscaled(sam, logits, frame)
+        full = enlarge(logits, frame)
         alive.append(weakref.ref(full))
         most[0] = max(most[0], len(alive))
         return full
 
-    monkeypatch.setattr(sam, "_upscaled", watched)
+    monkeypatch.setattr(sam._network, "upscale", watched)
     sam.segment_everything(sam.embed(picture((160, 96))), LENIENT)
     assert 1 <= most[0] <= 2
 
 
-def test_suppression_drops_the_worse_of_two_alike(sam: Sam) -> None:
+def test_suppression_drops_the_worse_of_two_alike(sam: SamSegmenter) -> None:
     embedding = sam.embed(picture((160, 96)))
     everything = sam.segment_everything(embedding, LENIENT)
     found = sam.segment_everything(embedding, replace(LENIENT, box_nms_thresh=0.5))
@@ -528,7 +535,7 @@ def test_suppression_drops_the_worse_of_two_alike(sam: Sam) -> None:
     assert ((kept > 0.5) & (found.confidence >= everything.confidence[dropped, None])).any(1).all()
 
 
-def test_specks_and_holes_are_mended(sam: Sam) -> None:
+def test_specks_and_holes_are_mended(sam: SamSegmenter) -> None:
     embedding = sam.embed(picture((160, 96)))
     options = replace(LENIENT, min_mask_region_area=40)
     raw, mended = (sam.segment_everything(embedding, o) for o in (LENIENT, options))
@@ -561,7 +568,7 @@ def test_of_masks_alike_the_one_that_needed_no_mending_stays() -> None:
     assert [one.score for one in mended] == [0.8]
 
 
-def test_nothing_found_is_an_answer(sam: Sam) -> None:
+def test_nothing_found_is_an_answer(sam: SamSegmenter) -> None:
     options = replace(LENIENT, stability_score_thresh=1.0, stability_score_offset=100.0)
     found = sam.segment_everything(sam.embed(picture((160, 96))), options)
     assert len(found) == 0

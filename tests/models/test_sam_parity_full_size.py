@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from transformers import SamConfig, SamImageProcessorPil, SamModel, SamProcessor
 
-from limner.models.sam import Sam, load
+from limner.models.sam import load
+from limner.models.sam_segmenter import SamSegmenter
 from limner.models.source import Runtime, Weights
 from limner.options import SegmentOptions
 from limner.prompts import Box, Point, VisualPrompt
@@ -46,7 +47,7 @@ def save_random_sam(folder: Path, vision: dict[str, Any]) -> Path:
 @pytest.fixture(scope="module")
 def both(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Sam, SamModel]:
+) -> tuple[SamSegmenter, SamModel]:
     """Our adapter and transformers' model, each read from the same folder."""
     folder = save_random_sam(tmp_path_factory.mktemp("sam"), request.param)
     ours = load(Weights(ModelRef("sam-random", "sam", "none"), folder), Runtime())
@@ -68,7 +69,7 @@ def their_masks(
 
 @pytest.mark.parametrize(("both", "size_wh"), CASES.values(), ids=CASES, indirect=["both"])
 def test_masks_are_those_of_transformers_to_the_pixel(
-    both: tuple[Sam, SamModel], size_wh: tuple[int, int]
+    both: tuple[SamSegmenter, SamModel], size_wh: tuple[int, int]
 ) -> None:
     ours, theirs = both
     width, height = size_wh
@@ -90,7 +91,7 @@ def test_masks_are_those_of_transformers_to_the_pixel(
         "box": {"input_boxes": inputs["input_boxes"]},
     }
     embedding = ours.embed(image)
-    assert torch.equal(embedding.data.grid, grid)
+    assert torch.equal(embedding.data.features[0], grid)
     compared = 0
     for name, prompt in PROMPTS.items():
         for multimask in (True, False):

@@ -15,7 +15,14 @@ from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualP
 from limner.protocols import Detector, Inpainter, Segmenter
 from limner.selection import parse_selection
 
-from .doubles import SPATIAL, ColourDetector, FillSegmenter, FloodInpainter, TableDetector
+from .doubles import (
+    SPATIAL,
+    ColourDetector,
+    FillSegmenter,
+    FloodInpainter,
+    OutliningDetector,
+    TableDetector,
+)
 
 SEGMENT = SegmentOptions()
 WIDTH, HEIGHT = 100, 80
@@ -378,3 +385,48 @@ def test_everything_mode_is_refused_where_there_is_none() -> None:
     with pytest.raises(UnsupportedPrompt, match="no everything mode"):
         segment_everything(PICTURE, segmenter, EverythingOptions())
     assert segmenter.embedded == []
+
+
+# --- detectors that outline ----------------------------------------------------------------------
+
+
+def test_a_detectors_own_masks_are_the_answer() -> None:
+    """No segmenter is asked about them; it still answers what says where."""
+    segmenter, box = FillSegmenter(), VisualPrompt(box=Box(70, 60, 80, 70))
+    found = ground(
+        PICTURE,
+        [box, said("dog"), said("cat")],
+        segmenter=segmenter,
+        detector=OutliningDetector(TABLE),
+    )
+    rows = found.detections
+    assert segmenter.asked == [[box]]
+    assert rows.class_id.tolist() == rows.data["prompt_index"].tolist() == [0, 1, 1, 2]
+    assert rows.data["class_name"].tolist() == ["box", "dog", "dog", "cat"]
+    x0, y0, x1, y1 = RIGHT_DOG
+    best = rows.mask[1]
+    assert best.sum() == (y1 - y0) * ((x0 + x1) // 2 - x0)
+    assert best[y0:y1, x0].all()
+    assert not best[y0:y1, x1 - 1].any()
+
+
+def test_its_masks_are_left_where_only_boxes_are_wanted() -> None:
+    found = ground(
+        PICTURE,
+        [said("cat")],
+        segmenter=BoxRegions(),
+        detector=OutliningDetector(TABLE),
+        outlined=False,
+    )
+    x0, y0, x1, y1 = CAT
+    assert found.mask[y0:y1, x0:x1].all()
+
+
+def test_nothing_found_with_masks_is_an_answer() -> None:
+    segmenter = FillSegmenter()
+    found = ground(
+        PICTURE, [said("unicorn")], segmenter=segmenter, detector=OutliningDetector(TABLE)
+    )
+    assert len(found) == 0
+    assert not segmenter.asked
+    assert not found.mask.any()

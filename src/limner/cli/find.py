@@ -227,13 +227,13 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
 
 def tasks_for(objects: Sequence[Draft]) -> tuple[str, ...]:
     """The tasks whose models take part in outlining these objects."""
-    by_words = any(draft.text or draft.exemplar for draft in objects)
+    by_words = any(draft.says_what for draft in objects)
     return ("detect", "segment") if by_words else ("segment",)
 
 
 def _nothing_asked(verb: str) -> str:
     if verb == "detect":
-        return 'Nothing was asked for: give --text "dog" or --exemplar dog.jpg@10,20,200,220.'
+        return 'Nothing was asked for: give --text "dog", --exemplar dog.jpg or --like BOX.'
     return (
         "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
         '--text "dog", --exemplar dog.jpg, or --everything.'

@@ -148,11 +148,11 @@ def check_detecting(
     ]
     asked = [draft.text.phrase for draft in objects if draft.text]
     asked += [" ".join(phrase.split()) for phrase in verify]
-    if not asked and not any(draft.exemplar for draft in objects):
+    if not asked and not any(draft.says_what for draft in objects):
         if said:
             have = "have" if len(said) > 1 else "has"
             raise OptionError(
-                f"{' and '.join(said)} {have} no effect without --text or --exemplar."
+                f"{' and '.join(said)} {have} no effect without --text, --exemplar or --like."
             )
         return
     for phrase, _ in map(threshold_for, given.get("threshold_for") or ()):

@@ -38,7 +38,10 @@ _FLAGS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--text", "--find", "-t"), "text"),
     (("--not",), "not"),
     (("--exemplar", "-e"), "exemplar"),
+    (("--like",), "like"),
+    (("--not-like",), "not_like"),
 )
+_METAVARS = {"not": "TEXT", "like": "BOX", "not_like": "BOX"}
 
 
 class ObjectCommand(click.Command):
@@ -59,7 +62,7 @@ class ObjectCommand(click.Command):
 
 
 def object_options(command: Command) -> Command:
-    """Adds ``--point --box --mask --text --not --exemplar --object``."""
+    """Adds ``--point --box --mask --text --not --exemplar --like --not-like --object``."""
     command = click.option(
         "--object", "object", count=True, help="Start the next object.", expose_value=False
     )(command)
@@ -68,7 +71,7 @@ def object_options(command: Command) -> Command:
             *names,
             name,
             multiple=True,
-            metavar="TEXT" if name in ("text", "not") else name.upper(),
+            metavar=_METAVARS.get(name, name.upper()),
             help=SYNTAX[name][0].upper() + SYNTAX[name][1:] + ".",
             expose_value=False,
         )(command)

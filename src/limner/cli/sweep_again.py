@@ -53,6 +53,8 @@ def _thing(draft: Draft) -> Iterator[str]:
     if draft.exemplar:
         path, box = draft.exemplar
         yield from ("--exemplar", f"{path}@{_sides(box)}" if box else path)
+    for box, positive in draft.likes:
+        yield from ("--like" if positive else "--not-like", _sides(box))
     for point in draft.points:
         label = "" if point.foreground else ":bg"
         yield from ("--point", f"{_length(point.x)},{_length(point.y)}{label}")

@@ -26,6 +26,9 @@ COMMERCIAL = ("yes", "no", "restricted")
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "sam": "limner.models.sam:load",
+        "sam_hq": "limner.models.sam:load_hq",
+        "sam2": "limner.models.sam2:load",
+        "sam3": "limner.models.sam3:load",
         "owlvit": "limner.models.owlvit:load",
         "stable_diffusion": "limner.models.stable_diffusion:load",
         "grabcut": "limner.models.classical:load_grabcut",
@@ -57,6 +60,8 @@ class Family:
     """The model that reads phrases for it; found in the store when the first phrase comes."""
     extra: str = ""
     """The extra of limner that it needs: ``fastsam`` for ``limner[fastsam]``."""
+    outlines: bool = False
+    """A detector whose boxes come with masks: no segmenter is asked about them."""
 
 
 @dataclass(frozen=True)

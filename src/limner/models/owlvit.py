@@ -145,7 +145,7 @@ def load(weights: Weights, runtime: Runtime) -> OwlViT:
 class OwlViT:
     """A ``Detector``. Phrases and examples can be asked together, one a prompt."""
 
-    accepts = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR})
+    accepts = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR, PromptKind.LIKE})
 
     def __init__(
         self,
@@ -180,7 +180,8 @@ class OwlViT:
         absolute score of both.
 
         Raises:
-            UnsupportedPrompt: another kind of prompt, a negative, or phrase and example in one.
+            UnsupportedPrompt: another kind of prompt, a negative, or several phrases and examples
+                in one.
             PromptError: a phrase longer than the text encoder holds, or an example's box in which
                 the model sees nothing.
             OutOfMemory: with what to lower.
@@ -188,6 +189,7 @@ class OwlViT:
         check_accepts(self, prompts)
         for prompt in prompts:
             _check_one_way(prompt, self.ref.name)
+        prompts = [_own_example(prompt, image) for prompt in prompts]
         if not prompts:
             return _detections([], np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
         # A prompt given twice is asked once and answered twice: it mustn't compete with itself.
@@ -298,15 +300,24 @@ class OwlViT:
 
 def _check_one_way(prompt: VisualPrompt, model: str) -> None:
     """Refuse what can't be asked of this family in one question."""
-    if prompt.text is not None and prompt.exemplar is not None:
+    if (prompt.text is not None) + (prompt.exemplar is not None) + len(prompt.likes) > 1:
         raise UnsupportedPrompt(
-            f"{model} can't join a phrase and an example image in one prompt: give two prompts."
+            f"{model} can't join a phrase and an example, or two examples, in one prompt: give two "
+            "prompts."
         )
     if prompt.text is not None and prompt.text.negative:
         raise UnsupportedPrompt(
             f'{model} has no negatives ("{prompt.text.negative}"): ask for that as a prompt of its '
             "own and take its boxes away, as limner's grounding does."
         )
+
+
+def _own_example(prompt: VisualPrompt, image: Image.Image) -> VisualPrompt:
+    """A box in the image itself as an example whose image is that one."""
+    if not prompt.likes:
+        return prompt
+    (like,) = prompt.likes
+    return VisualPrompt(exemplar=Exemplar(np.asarray(image), like.box))
 
 
 def _detections(

@@ -39,6 +39,19 @@ def folder_of(weights: Weights, kinds: Collection[str]) -> tuple[Path, str]:
     return path, str(kind)
 
 
+def config_within(architecture: Any, path: Path, part: str) -> Any:
+    """The config of an image model in the folder of a video model that holds it.
+
+    ``from_pretrained`` would find it too, and warn of another type than the model's.
+
+    Args:
+        part: the key that it stands under, if it stands apart.
+    """
+    said = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    own = {key: value for key, value in said.get(part, said).items() if key != "model_type"}
+    return architecture.config_class(**own)
+
+
 def read_model(
     architecture: Any, weights: Weights, path: Path, runtime: Runtime, **given: Any
 ) -> Any:
@@ -46,6 +59,7 @@ def read_model(
 
     Raises:
         WeightsMissing: a file, or tensors of the model, are not there.
+        ModelError: tensors of another shape.
     """
     name = weights.ref.name
     try:
@@ -55,10 +69,17 @@ def read_model(
             use_safetensors=True,
             dtype=getattr(torch, runtime.dtype),
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, in a sentence
             **given,
         )
     except OSError as error:
         raise WeightsMissing(f"{name} can't be read from {path}: {error}") from error
+    if unlike := sorted(info["mismatched_keys"]):
+        tensor, theirs, ours = unlike[0]
+        raise ModelError(
+            f"The weights in {path} aren't those of the model that its config.json describes: "
+            f"{tensor} is {tuple(theirs)} and should be {tuple(ours)}; get the files of one model."
+        )
     if lacking := sorted(info["missing_keys"]):
         # transformers would fill them with random numbers
         raise WeightsMissing(

@@ -3,6 +3,7 @@
 from limner.pipeline.consensus import Consensus
 from limner.pipeline.editing import Edit, composite_background, cut_out, repaint
 from limner.pipeline.grounding import (
+    SAYS_WHAT,
     Grounding,
     Stopwatch,
     detect,
@@ -13,6 +14,7 @@ from limner.pipeline.grounding import (
 from limner.pipeline.redacting import BoxRegions, Redaction, redact
 
 __all__ = [
+    "SAYS_WHAT",
     "BoxRegions",
     "Consensus",
     "Edit",

@@ -37,6 +37,9 @@ Select = Callable[[sv.Detections], sv.Detections]
 HOW_FOUND = (SEEN, AGREED)
 """Columns of a found box that its outline keeps."""
 
+SAYS_WHAT = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR, PromptKind.LIKE, PromptKind.UNLIKE})
+"""Kinds of prompt that say what is wanted, not where it is."""
+
 Embed = Callable[[Segmenter, "Image"], ImageEmbedding]
 """How a segmenter's embedding is had; a session puts its cache here."""
 
@@ -169,14 +172,15 @@ def _limited(found: sv.Detections, options: DetectOptions) -> sv.Detections:
 
 def _what(prompt: VisualPrompt) -> VisualPrompt:
     """The part a detector is asked: the phrase without its negative, or the example."""
-    if prompt.text is None and prompt.exemplar is None:
+    if not prompt.says_what:
         kinds = " and ".join(sorted(prompt.kinds))
         raise UnsupportedPrompt(
-            f"A {kinds} prompt says where, not what: detect takes a phrase (--text) or an example "
-            "image (--exemplar); to outline what is there, use segment."
+            f"A {kinds} prompt says where, not what: detect takes a phrase (--text), an example "
+            "image (--exemplar) or an example in the picture (--like); to outline what is there, "
+            "use segment."
         )
     text = Text(prompt.text.phrase) if prompt.text else None
-    return VisualPrompt(text=text, exemplar=prompt.exemplar)
+    return VisualPrompt(text=text, exemplar=prompt.exemplar, likes=prompt.likes)
 
 
 def _of_prompt(found: sv.Detections, index: int) -> sv.Detections:
@@ -217,13 +221,17 @@ def ground(
     embed: Embed | None = None,
     on_step: OnStep | None = None,
     as_drawn: bool = False,
+    outlined: bool = True,
 ) -> Grounding:
     """Outline what the prompts mean.
 
     Text and example prompts go through ``detector`` and become box prompts; points, boxes and masks
-    skip it, and so does a phrase that the segmenter itself takes. The image is embedded once.
+    skip it, and so does a phrase that the segmenter itself takes. What a detector answers with
+    masks of its own is outlined already. The image is embedded once, if a segmenter is asked at
+    all.
 
     Args:
+        outlined: take a detector's own masks; otherwise only its boxes.
         as_drawn: a prompt that is a mask and nothing else is its own answer; otherwise a mask is a
             hint that the segmenter refines.
 
@@ -242,6 +250,7 @@ def ground(
     for k in direct:
         check_accepts(segmenter, [prompts[k]])
     sources = [Asked(k, prompts[k], _name(prompts[k])) for k in direct]
+    answered: list[sv.Detections] = []
     if asked:
         if detector is None:
             raise UnsupportedPrompt(
@@ -252,9 +261,11 @@ def ground(
             # Selected before they are outlined: what is dropped here costs nothing more.
             wanted = [prompts[k] for k in asked]
             found = detect(image, wanted, detector, detect_options, selections)
-        sources += _box_prompts(found, prompts, asked, segmenter, image.size)
+        if outlined and found.mask is not None:
+            answered.append(_under(found, asked))
+        else:
+            sources += _box_prompts(found, prompts, asked, segmenter, image.size)
     sources.sort(key=lambda source: source.index)
-    outlined = dets.empty(with_mask_keys=True)
     if sources:
         with watch.stage("embed"):
             embedding = embed(segmenter, image) if embed else segmenter.embed(image)
@@ -265,11 +276,12 @@ def ground(
                 segment_options or SegmentOptions(),
                 on_step,
             )
-        outlined = _relabel(answer, sources)
-    outlined = _in_order(dets.merge([outlined, *(_drawn(prompts[k], k) for k in drawn)]))
+        answered.append(_relabel(answer, sources))
+    answered += [_drawn(prompts[k], k) for k in drawn]
+    rows = _in_order(dets.merge(answered or [dets.empty(with_mask_keys=True)]))
     for select in selections:
-        outlined = _selected(outlined, select, [*direct, *drawn])
-    return Grounding(image.size, prompts, outlined, watch.seconds)
+        rows = _selected(rows, select, [*direct, *drawn])
+    return Grounding(image.size, prompts, rows, watch.seconds)
 
 
 def _selected(rows: sv.Detections, select: Select, direct: Sequence[int]) -> sv.Detections:
@@ -300,7 +312,7 @@ def _drawn(prompt: VisualPrompt, index: int) -> sv.Detections:
 
 def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:
     """Whether a prompt says *what* in a way that this segmenter doesn't understand itself."""
-    what = prompt.kinds & {PromptKind.TEXT, PromptKind.EXEMPLAR}
+    what = prompt.kinds & SAYS_WHAT
     negated = prompt.text is not None and bool(prompt.text.negative)
     return bool(what) and (negated or not what <= segmenter.accepts)
 
@@ -308,6 +320,14 @@ def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:
 def _name(prompt: VisualPrompt) -> str:
     """What an object is called in results: its phrase, or how it was shown."""
     return prompt.text.phrase if prompt.text else prompt.manner
+
+
+def _under(found: sv.Detections, asked: Sequence[int]) -> sv.Detections:
+    """A detector's rows under the person's own prompts, of which it was asked those."""
+    made = dets.copy(found)
+    made.class_id = np.array([asked[k] for k in found.data["prompt_index"]], dtype=np.int64)
+    made.data["prompt_index"] = made.class_id.copy()
+    return made
 
 
 def _box_prompts(

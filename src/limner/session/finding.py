@@ -9,7 +9,11 @@ from dataclasses import replace
 from limner import pipeline
 from limner.errors import OptionError, UnsupportedPrompt
 from limner.models import catalog
-from limner.options import EverythingOptions, RedactOptions
+from limner.options import (
+    EverythingOptions,
+    RedactOptions,
+    check_honoured,
+)
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import Detector, OnStep, Segmenter
 from limner.session.models import Models
@@ -62,6 +66,14 @@ class Finder:
             for name in names:
                 self._models.answering(task, name)
 
+    @property
+    def _detector_outlines(self) -> bool:
+        """Whether the detector's boxes come with masks."""
+        if self._models.names.get("detect") is None:
+            return False
+        family = catalog.families().get(self._models.weights("detect").ref.family)
+        return family is not None and family.outlines
+
     def detect(self, source: Source, prompts: Sequence[VisualPrompt], finding: Finding) -> Found:
         """Boxes, without outlines."""
         if not prompts:
@@ -90,6 +102,11 @@ class Finder:
         _check_asked(prompts)
         if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
             return self._ground(source, prompts, finding, pipeline.BoxRegions())  # it isn't asked
+        if prompts and all(prompt.says_what for prompt in prompts) and self._detector_outlines:
+            # No segmenter is asked either, so that nobody obeys its settings.
+            name = self._models.weights("detect").ref.name
+            check_honoured(finding.segment, frozenset(), name, "it outlines by itself")
+            return self._ground(source, prompts, finding, pipeline.BoxRegions())
         self._models.answering("segment")
 
         def make() -> Found:
@@ -112,9 +129,7 @@ class Finder:
     ) -> Found:
         """What a redaction covers: the boxes, where every prompt has or finds one; outlines
         otherwise."""
-        has_boxes = all(
-            prompt.text or prompt.exemplar or prompt.kinds == {PromptKind.BOX} for prompt in prompts
-        )
+        has_boxes = all(prompt.says_what or prompt.kinds == {PromptKind.BOX} for prompt in prompts)
         region = redact.region or ("box" if prompts and has_boxes else "outline")
         if region == "outline":
             return self.ground(source, prompts, finding)
@@ -124,7 +139,7 @@ class Finder:
                 "what is shown by points or a mask is covered by its outline."
             )
         _check_asked(prompts)
-        return self._ground(source, prompts, finding, pipeline.BoxRegions())
+        return self._ground(source, prompts, finding, pipeline.BoxRegions(), outlined=False)
 
     def everything(
         self, source: Source, options: EverythingOptions, on_step: OnStep | None
@@ -147,6 +162,7 @@ class Finder:
         geometry: Segmenter | None,
         on_step: OnStep | None = None,
         as_drawn: bool = True,
+        outlined: bool = True,
     ) -> Found:
         """Ask the models.
 
@@ -168,6 +184,7 @@ class Finder:
                 embed=None if geometry else self._stages.embed,
                 on_step=on_step,
                 as_drawn=as_drawn,
+                outlined=outlined,
             )
         tasks = () if geometry else ("segment",)
         grounding = _without_loading(grounding, detector)
@@ -179,7 +196,7 @@ class Finder:
         try:
             yield
         except UnsupportedPrompt as error:
-            what = {PromptKind.TEXT, PromptKind.EXEMPLAR}
+            what = pipeline.SAYS_WHAT
             kinds = {kind for prompt in prompts for kind in prompt.kinds}
             asked = kinds & what if task == "detect" else kinds - what
             others = self._models.able(asked, task) if asked else ""

@@ -316,7 +316,8 @@ class Session:
         source = Source.open(image)
         job = self.job("redact", find, finding=finding, redact=redact, verify=tuple(verify))
         redact, finding = redact or RedactOptions(), finding or Finding()
-        words = [prompt for prompt in find if prompt.text or prompt.exemplar]
+        # An example in the picture itself is hidden with the rest: nothing can be like it then.
+        words = [replace(p, likes=()) for p in find if p.text or p.exemplar]
         looks = bool(words or verify)
         hidden = None
         # What is to be hidden must not lie in a second place, in whatever form.

@@ -94,9 +94,7 @@ def tasks_of(
     verb: str, prompts: Sequence[VisualPrompt], settings: Mapping[str, Any]
 ) -> tuple[str, ...]:
     """The tasks whose models decide the answer: another painter doesn't change an outline."""
-    words = any(
-        prompt.text or prompt.exemplar for prompt in (*prompts, *(settings.get("verify") or ()))
-    )
+    words = any(prompt.says_what for prompt in (*prompts, *(settings.get("verify") or ())))
     paints = verb in ("edit", "remove") or isinstance(settings.get("behind"), Text)
     return (
         *(("detect",) if words or verb == "detect" else ()),

@@ -8,7 +8,7 @@ import pytest
 
 from limner.errors import SuiteError
 from limner.evaluation.suites.assertions import TYPES
-from limner.grammar import Draft
+from limner.grammar import Draft, parse_box
 from limner.options import InpaintOptions
 from limner.prompts import Text
 
@@ -66,6 +66,18 @@ def test_a_key_changes_with_all_that_decides_a_result_and_with_nothing_else(
     assert [a == b for a, b in zip(before, stricter, strict=True)] == [False] * 4 + [True] * 2
     (tmp_path / "mask.png").write_bytes((tmp_path / "small.png").read_bytes())
     assert [a == b for a, b in zip(before, keys(), strict=True)] == [False] * 4 + [True] * 2
+
+
+def test_example_boxes_are_one_or_a_list(tmp_path: Path) -> None:
+    """Of both signs, beside a phrase, as numbers or as typed on the command line."""
+    thing = '{text: mug, like: [1, 2, 9, 8], not_like: [[0, 0, 4, 4], "1,1,50%,7"]}'
+    before = '{text: "a photo of a {{thing}}", not: "{{other}}"}'
+    suite = suite_of(tmp_path, GOOD.replace(before, thing))
+    second = next(c for c in suite.cells if c.ask.column != suite.cells[0].ask.column)
+    (draft,) = second.ask.find
+    assert draft.text == Text("mug")
+    typed = ("1,2,9,8", "0,0,4,4", "1,1,50%,7")
+    assert draft.likes == tuple((parse_box(box), box == typed[0]) for box in typed)
 
 
 def test_settings_reach_only_what_they_can_matter_to(tmp_path: Path) -> None:

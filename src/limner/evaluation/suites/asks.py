@@ -23,7 +23,7 @@ VERB_KEYS = {
 }
 """Key in a suite -> verb; ``find`` says it as an edit's own key does."""
 
-THING_KEYS = ("text", "not", "point", "points", "box", "mask", "exemplar")
+THING_KEYS = ("text", "not", "point", "points", "box", "mask", "exemplar", "like", "not_like")
 EDIT_KEYS = ("find", "paint", "negative_prompt")
 
 
@@ -111,6 +111,10 @@ def _parts(thing: Spot) -> list[tuple[str, str]]:
             parts.append((key, str(value.path.parent / value.text(key))))
         elif key == "points":
             parts += [("point", _numbers(point, "A point")) for point in value.items("points")]
+        elif key in ("like", "not_like"):
+            several = value.is_list and any(item.is_list for item in value.items(key))
+            boxes = value.items(key) if several else [value]
+            parts += [(key, _numbers(box, "An example box")) for box in boxes]
         elif key in ("point", "box"):
             parts.append((key, _numbers(value, f"A {key}")))
         else:

@@ -133,7 +133,7 @@ def read_value(name: str, spot: Spot) -> Any:
 
 def effective(setting: Setting, ask: Ask) -> Setting:
     """The fields that can matter to an ask; the label stays."""
-    words = ask.verb == "detect" or any(draft.text or draft.exemplar for draft in ask.find)
+    words = ask.verb == "detect" or any(draft.says_what for draft in ask.find)
     obeyed: set[type[Any]] = {DetectOptions} if words else set()
     if ask.verb != "detect":
         obeyed.add(SegmentOptions)
