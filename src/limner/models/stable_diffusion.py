@@ -28,14 +28,9 @@ import torch
 from PIL import Image as pil
 
 from limner import options as settings
-from limner.errors import (
-    ImageError,
-    ModelError,
-    OptionError,
-    PromptError,
-    ResultError,
-)
+from limner.errors import ModelError, OptionError, PromptError
 from limner.models.adapters import add_adapters
+from limner.models.diffusing import ADVICE, check_finite, check_picture, nth, watching
 from limner.models.memory import guard_memory
 from limner.models.recent import Recent
 from limner.models.remembering import ANSWERS_KEPT, remember
@@ -65,8 +60,6 @@ UNFIT: Mapping[str, str] = {
     "EDMEulerScheduler": "it is made for EDM models, and tells this one the wrong timesteps",
 }
 """Schedulers that diffusers calls compatible, and why they aren't."""
-
-ADVICE = "paint a smaller picture, or take a smaller model"
 
 
 def load(weights: Weights, runtime: Runtime) -> StableDiffusion:
@@ -151,12 +144,13 @@ class StableDiffusion:
         """
         settled = self.resolve(options)
         words = self._words(paint, settled)
-        self._check_picture(image, mask)
+        # diffusers looks at one pixel in ``grid``, to shrink the mask.
+        check_picture(self.ref.name, image, mask, self.grid, self.grid)
         count, seed = settled.num_images_per_prompt or 1, settled.seed or 0
         white = pil.fromarray(mask).convert("L")  # white is repainted
         pictures = []
         for k in range(count):
-            report = _nth(on_step, k, count)
+            report = nth(on_step, k, count)
             pictures.append(self._paint(image, white, words, settled, seed + k, report))
         return pictures
 
@@ -175,15 +169,6 @@ class StableDiffusion:
         pipe.scheduler = self._scheduler(settled)
         remember(pipe, self._answers)
 
-        def after_step(
-            pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]
-        ) -> dict[str, Any]:
-            self._check_finite(
-                tensors["latents"], f"after step {index + 1} of {pipe.num_timesteps}"
-            )
-            report(index + 1, pipe.num_timesteps)
-            return {}
-
         with guard_memory(ADVICE), self._intact(), own_deprecations_unheard():
             pixels = pipe(
                 prompt=paint.phrase,
@@ -198,9 +183,9 @@ class StableDiffusion:
                 guidance_scale=settled.guidance_scale,
                 generator=torch.Generator("cpu").manual_seed(seed),  # the same on every device
                 output_type="pt",
-                callback_on_step_end=after_step,
+                callback_on_step_end=watching(self.ref.name, report),
             ).images
-        self._check_finite(pixels, "in the autoencoder")
+        check_finite(self.ref.name, pixels, "in the autoencoder")
         array = pipe.image_processor.pt_to_numpy(pixels)
         picture: Image = pipe.image_processor.numpy_to_pil(array)[0]
         return picture
@@ -254,34 +239,6 @@ class StableDiffusion:
                 "noise, counted from 0. Ask for fewer."
             )
 
-    def _check_finite(self, numbers: torch.Tensor, where: str) -> None:
-        if not bool(torch.isfinite(numbers).all()):
-            dtype = str(numbers.dtype).removeprefix("torch.")
-            raise ResultError(
-                f"{self.ref.name} overflowed in {dtype} {where}, and the picture would be black. "
-                "Use bfloat16 or float32."
-            )
-
-    def _check_picture(self, image: Image, mask: BoolMask) -> None:
-        width, height = image.size
-        if image.mode != "RGB":
-            raise ImageError(f"{self.ref.name} repaints RGB images, got mode {image.mode}.")
-        if mask.shape != (height, width):
-            raise PromptError(
-                f"The mask is {mask.shape[1]}x{mask.shape[0]} pixels and the image "
-                f"{width}x{height}: a mask covers the whole image, pixel for pixel."
-            )
-        if width % self.grid or height % self.grid:
-            raise OptionError(
-                f"{self.ref.name} paints sizes that are multiples of {self.grid}, got "
-                f"{width}x{height}: resize the image first."
-            )
-        if not mask[:: self.grid, :: self.grid].any():  # where diffusers looks, to shrink the mask
-            raise PromptError(
-                f"The mask is empty or too thin: {self.ref.name} sees one pixel in {self.grid}, "
-                "and none of those is marked. Grow the mask (dilate)."
-            )
-
     def _check_words(self, paint: Text) -> None:
         for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):
             for tokenizer in filter(None, map(self._part, ("tokenizer", "tokenizer_2"))):
@@ -329,13 +286,3 @@ def _defaults(pipe: Any, checkpoint: Mapping[str, Any]) -> InpaintOptions:
 
 def _least_steps(strength: float) -> int:
     return next(steps for steps in range(1, 1001) if int(steps * strength) >= 1)
-
-
-def _nth(on_step: OnStep | None, k: int, count: int) -> OnStep:
-    """Progress of picture ``k`` of ``count`` as progress of all."""
-
-    def report(done: int, total: int) -> None:
-        if on_step:
-            on_step(k * total + done, count * total)
-
-    return report
