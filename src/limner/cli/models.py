@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from limner.models.catalog import Entry
     from limner.protocols import OnStep
 
-TASKS = ("segment", "detect", "inpaint", "encode", "caption")
+TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

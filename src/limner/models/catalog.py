@@ -20,7 +20,7 @@ from limner.errors import LicenceRefused, ModelError, UnknownModel
 from limner.models import shipped
 from limner.prompts import PromptKind
 
-TASKS = ("segment", "detect", "inpaint", "encode", "caption")
+TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
 COMMERCIAL = ("yes", "no", "restricted")
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
@@ -28,6 +28,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "sam": "limner.models.sam:load",
         "owlvit": "limner.models.owlvit:load",
         "stable_diffusion": "limner.models.stable_diffusion:load",
+        "diffusion_fill": "limner.models.diffusion_fill:load",
         "grabcut": "limner.models.classical:load_grabcut",
         "opencv_inpaint": "limner.models.classical:load_opencv_inpaint",
         "haar": "limner.models.classical:load_haar",
@@ -73,6 +74,7 @@ class Entry:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    accelerates: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -124,7 +126,7 @@ def parse(text: str) -> _Tables:
     families = {name: _family(name, table) for name, table in data["families"].items()}
     models = {name: _model(name, table, families) for name, table in data["models"].items()}
     for name, chosen in data["profiles"].items():
-        _known(f"profile {name}", chosen, set(TASKS))
+        _known(f"profile {name}", chosen, {*TASKS, "remove"})
         _known(f"profile {name}", chosen.values(), set(models))
     return _Tables(
         MappingProxyType(models),

@@ -182,7 +182,8 @@ def weight_bytes(weights: Weights) -> int:
     """Size of a model's weight files: about what it takes in memory at the files' precision."""
     if weights.path is None:
         return 0
-    return sum(path.stat().st_size for path in weights.path.rglob("*.safetensors"))
+    own = sum(path.stat().st_size for path in weights.path.rglob("*.safetensors"))
+    return own + (weight_bytes(weights.refiner) if weights.refiner else 0)
 
 
 class ModelPool:
@@ -217,7 +218,8 @@ class ModelPool:
                 package is missing.
         """
         settings = repr(sorted(weights.defaults.items()))
-        key = (weights.ref, weights.path, weights.adapters, settings, runtime)
+        refiner = weights.refiner and (weights.refiner.ref, weights.refiner.path)
+        key = (weights.ref, weights.path, weights.adapters, refiner, settings, runtime)
         if (model := self._touch(key)) is not None:
             return model
         with self._loading:

@@ -36,6 +36,7 @@ from limner.models.recent import Recent
 from limner.models.remembering import ANSWERS_KEPT, remember
 from limner.models.source import Runtime, Weights
 from limner.models.stable_diffusion_folder import open_pipeline, own_deprecations_unheard
+from limner.models.stable_diffusion_stages import check_fast, check_shares, open_refiner, shares
 from limner.options import InpaintOptions
 from limner.prompts import Text
 from limner.protocols import ModelRef, OnStep
@@ -66,7 +67,9 @@ def load(weights: Weights, runtime: Runtime) -> StableDiffusion:
     """Open a folder in diffusers' format; raises as ``open_pipeline`` and ``add_adapters`` do."""
     pipe = open_pipeline(weights, runtime)
     add_adapters(pipe, weights)
-    return StableDiffusion(weights.ref, pipe, weights.defaults)
+    fast = any(adapter.accelerates for adapter in weights.adapters)
+    refiner = open_refiner(weights, pipe, runtime) if weights.refiner else None
+    return StableDiffusion(weights.ref, pipe, weights.defaults, fast=fast, refiner=refiner)
 
 
 class StableDiffusion:
@@ -74,21 +77,32 @@ class StableDiffusion:
 
     takes_text = True
 
-    def __init__(self, ref: ModelRef, pipe: Any, defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        ref: ModelRef,
+        pipe: Any,
+        defaults: Mapping[str, Any],
+        *,
+        fast: bool = False,
+        refiner: Any = None,
+    ) -> None:
         """
         Args:
             pipe: an inpaint pipeline from ``open_pipeline``.
             defaults: the checkpoint's own settings; what they don't name is as in diffusers.
+            fast: an adapter lets it paint in a few steps, by one scheduler.
+            refiner: a pipeline from ``open_refiner`` that does the last steps.
         """
         self.ref = ref
         self.grid: int = pipe.vae_scale_factor
         """Latent pixels. The U-Net halves them with padding and doubles them with a crop, so
         that any number of them is aligned, not only multiples of its own factor of 8."""
         self.native_size: int | None = pipe.unet.config.sample_size * pipe.vae_scale_factor
-        self._pipe = pipe
+        self._pipe, self._refiner, self._fast = pipe, refiner, fast
         self._schedulers = _schedulers(pipe.scheduler)
-        self._defaults = _defaults(pipe, defaults)
+        self._defaults = _defaults(pipe, ({"denoising_end": 0.8} if refiner else {}) | dict(defaults))
         self._answers: Recent[Any] = Recent(ANSWERS_KEPT)
+        self._refiners_answers: Recent[Any] = Recent(ANSWERS_KEPT)
         self._possible: set[tuple[Any, ...]] = set()
         """Steps, strength and scheduler that go together."""
 
@@ -100,11 +114,15 @@ class StableDiffusion:
         Raises:
             OptionError: a setting with no effect, no such scheduler, or no step to do.
         """
-        settings.check_honoured(
-            options, HONOURED, self.ref.name, "it paints by diffusion, not by a classical fill"
-        )
+        idle = "it paints by diffusion, not by a classical fill"
+        if options.denoising_end is not None and not self._refiner:
+            idle = "no refiner takes over (--refiner)"
+        honoured = HONOURED | ({"denoising_end"} if self._refiner else set())
+        settings.check_honoured(options, honoured, self.ref.name, idle)
         given = settings.changed(options)
         settled = replace(self._defaults, **({"seed": secrets.randbelow(2**32)} | given))
+        if self._fast:
+            check_fast(self.ref.name, settled, str(self._defaults.scheduler))
         self._check_steps(settled)
         return settled
 
@@ -163,50 +181,92 @@ class StableDiffusion:
         seed: int,
         report: OnStep,
     ) -> Image:
-        # A shallow copy, for a call keeps its guidance and its scheduler's state in the pipeline.
-        # Not ``from_pipe``: that casts the shared weights to float32.
+        if self._refiner is None:
+            pixels = self._run(self._own(settled), image, mask, paint, settled, seed, report)
+        else:
+            first, last = shares(self._scheduler(settled), settled)
+            end = settled.denoising_end
+            latents = self._run(
+                self._own(settled),
+                image,
+                mask,
+                paint,
+                settled,
+                seed,
+                lambda done, total: report(done, first + last),
+                output_type="latent",
+                denoising_end=end,
+            )
+            pixels = self._run(
+                self._refining(settled),
+                latents,
+                mask,
+                paint,
+                settled,
+                seed,
+                lambda done, total: report(first + done, first + last),
+                denoising_start=end,
+            )
+        check_finite(self.ref.name, pixels, "in the autoencoder")
+        array = self._pipe.image_processor.pt_to_numpy(pixels)
+        picture: Image = self._pipe.image_processor.numpy_to_pil(array)[0]
+        return picture
+
+    def _own(self, settled: InpaintOptions) -> Any:
+        """The pipeline for one call.
+
+        A shallow copy, for a call keeps its guidance and its scheduler's state in the pipeline.
+        Not ``from_pipe``: that casts the shared weights to float32.
+        """
         pipe = copy.copy(self._pipe)
         pipe.scheduler = self._scheduler(settled)
         remember(pipe, self._answers)
+        return pipe
 
-        with guard_memory(ADVICE), self._intact(), own_deprecations_unheard():
-            pixels = pipe(
+    def _refining(self, settled: InpaintOptions) -> Any:
+        """The refiner's pipeline for one call, with the same scheduler on its own noise levels."""
+        pipe = copy.copy(self._refiner)
+        pipe.scheduler = self._scheduler(settled, pipe.scheduler.config)
+        remember(pipe, self._refiners_answers)
+        return pipe
+
+    def _run(
+        self,
+        pipe: Any,
+        image: Image | torch.Tensor,
+        mask: Image,
+        paint: Text,
+        settled: InpaintOptions,
+        seed: int,
+        report: OnStep,
+        **more: Any,
+    ) -> torch.Tensor:
+        """``image`` may be latents, for a pipeline that goes on from them."""
+        call = {"output_type": "pt", **more}
+        with guard_memory(ADVICE), _intact(pipe), own_deprecations_unheard():
+            made: torch.Tensor = pipe(
                 prompt=paint.phrase,
                 # SDXL tells "no negative" from an empty one.
                 negative_prompt=paint.negative or None,
                 image=image,
                 mask_image=mask,
-                width=image.width,
-                height=image.height,
+                width=mask.width,
+                height=mask.height,
                 strength=settled.strength,
                 num_inference_steps=settled.num_inference_steps,
                 guidance_scale=settled.guidance_scale,
                 generator=torch.Generator("cpu").manual_seed(seed),  # the same on every device
-                output_type="pt",
                 callback_on_step_end=watching(self.ref.name, report),
+                **call,
             ).images
-        check_finite(self.ref.name, pixels, "in the autoencoder")
-        array = pipe.image_processor.pt_to_numpy(pixels)
-        picture: Image = pipe.image_processor.numpy_to_pil(array)[0]
-        return picture
+        return made
 
-    @contextmanager
-    def _intact(self) -> Iterator[None]:
-        """SDXL in float16 upcasts its autoencoder for a while; stopped then, it would stay so."""
-        vae = self._pipe.vae
-        dtype = vae.dtype
-        try:
-            yield
-        finally:
-            if vae.dtype != dtype:
-                vae.to(dtype)
-
-    def _scheduler(self, settled: InpaintOptions) -> Any:
-        """A new scheduler with the checkpoint's own noise schedule."""
+    def _scheduler(self, settled: InpaintOptions, config: Any = None) -> Any:
+        """A new scheduler with the checkpoint's own noise schedule, or another's ``config``."""
         known, name = self._schedulers, str(settled.scheduler)
         if name in known:
             with own_deprecations_unheard():
-                return known[name].from_config(self._pipe.scheduler.config)
+                return known[name].from_config(config or self._pipe.scheduler.config)
         if name in UNFIT:
             raise OptionError(f"{name} can't paint with {self.ref.name}: {UNFIT[name]}.")
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
@@ -214,7 +274,12 @@ class StableDiffusion:
 
     def _check_steps(self, settled: InpaintOptions) -> None:
         """Making a scheduler takes a few milliseconds, and the same is asked many times."""
-        asked = (settled.num_inference_steps, settled.strength, settled.scheduler)
+        asked = (
+            settled.num_inference_steps,
+            settled.strength,
+            settled.scheduler,
+            settled.denoising_end,
+        )
         if asked not in self._possible:
             self._check_schedule(settled)
             self._possible.add(asked)
@@ -238,6 +303,8 @@ class StableDiffusion:
                 f"{settled.scheduler} can't do {steps} steps: the model knows {trained} levels of "
                 "noise, counted from 0. Ask for fewer."
             )
+        if self._refiner:
+            check_shares(*shares(scheduler, settled), settled)
 
     def _check_words(self, paint: Text) -> None:
         for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):
@@ -268,6 +335,17 @@ class StableDiffusion:
 
     def _part(self, name: str) -> Any:
         return getattr(self._pipe, name, None)
+
+
+@contextmanager
+def _intact(pipe: Any) -> Iterator[None]:
+    """SDXL in float16 upcasts its autoencoder for a while; stopped then, it would stay so."""
+    vae, dtype = pipe.vae, pipe.vae.dtype
+    try:
+        yield
+    finally:
+        if vae.dtype != dtype:
+            vae.to(dtype)
 
 
 def _schedulers(own: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ PIPELINES: Mapping[str, str] = {
     "StableDiffusionPipeline": "StableDiffusionInpaintPipeline",
     "StableDiffusionXLInpaintPipeline": "StableDiffusionXLInpaintPipeline",
     "StableDiffusionXLPipeline": "StableDiffusionXLInpaintPipeline",
+    "StableDiffusionXLImg2ImgPipeline": "StableDiffusionXLInpaintPipeline",  # the refiner's
 }
 """``_class_name`` of a folder's ``model_index.json``, and what inpaints with its parts."""
 

@@ -1,6 +1,7 @@
 """The verbs as functions: detect -> segment -> edit. Models come in as arguments."""
 
 from limner.pipeline.editing import Edit, composite_background, cut_out, repaint
+from limner.pipeline.extending import Extension, extended
 from limner.pipeline.grounding import (
     Grounding,
     Stopwatch,
@@ -14,12 +15,14 @@ from limner.pipeline.redacting import BoxRegions, Redaction, redact
 __all__ = [
     "BoxRegions",
     "Edit",
+    "Extension",
     "Grounding",
     "Redaction",
     "Stopwatch",
     "composite_background",
     "cut_out",
     "detect",
+    "extended",
     "ground",
     "needs_detector",
     "redact",
