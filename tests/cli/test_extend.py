@@ -37,14 +37,15 @@ def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_canvas_grows_and_the_photo_stays(
     photo: Path, capsys: pytest.CaptureFixture[str], words: list[str], model: str
 ) -> None:
-    assert main(["extend", "photo.png", *words, "-o", "wide.png", "--json"]) == 0
+    kept = ["--store", "kept"]
+    assert main(["extend", "photo.png", *words, "-o", "wide.png", "--json", *kept]) == 0
     said = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in said["models"]] == [model]
     assert said["result"]["edits"][0]["outside_changed_pixels"] == 0
     wide = np.asarray(Image.open("wide.png"))
     assert wide.shape == (60, 80, 3)
     assert np.array_equal(wide[12:, 16:], np.asarray(Image.open(photo)))
-    assert main(["runs", "replay", "last"]) == 0
+    assert main(["runs", "replay", "latest", *kept]) == 0
     assert "0 pixels" in capsys.readouterr().out
 
 

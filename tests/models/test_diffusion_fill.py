@@ -99,7 +99,9 @@ def test_equals_diffusers_exactly(models, folders, name):
     np.testing.assert_array_equal(ours, direct(folders[name], **call))
 
 
-@pytest.mark.parametrize("name", ["QwenImageInpaintPipeline", "KandinskyV22InpaintCombinedPipeline"])
+@pytest.mark.parametrize(
+    "name", ["QwenImageInpaintPipeline", "KandinskyV22InpaintCombinedPipeline"]
+)
 def test_without_a_negative_phrase_guidance_still_guides(models, folders, name):
     """Qwen-Image's own code would ignore it; its card says to give a space."""
     (ours,) = paint(models[name])

@@ -279,7 +279,13 @@ def _t5(*, width: int = WIDTH) -> Any:
 
     return T5EncoderModel(
         T5Config(
-            vocab_size=256, d_model=width, d_kv=8, d_ff=32, num_layers=1, num_heads=2, is_gated_act=1
+            vocab_size=256,
+            d_model=width,
+            d_kv=8,
+            d_ff=32,
+            num_layers=1,
+            num_heads=2,
+            is_gated_act=1,
         )
     )
 

@@ -106,9 +106,7 @@ def _autoencoder() -> Any:
     )
 
 
-def _unet(
-    *, channels: int, xl: bool, sizes: int = 6, text_width: int = 2 * TEXT_WIDTH
-) -> Any:
+def _unet(*, channels: int, xl: bool, sizes: int = 6, text_width: int = 2 * TEXT_WIDTH) -> Any:
     from diffusers import UNet2DConditionModel
 
     extra: dict[str, Any] = {}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     type=float,
     default=0.5,
     show_default=True,
-    help="How much of the picture the model sees beside the new part, in parts of that part's size.",
+    help="How much of the picture the model sees beside the new part, in parts of its size.",
 )
 @click.option(
     "--overlap",

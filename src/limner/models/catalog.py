@@ -29,6 +29,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "owlvit": "limner.models.owlvit:load",
         "stable_diffusion": "limner.models.stable_diffusion:load",
         "diffusion_fill": "limner.models.diffusion_fill:load",
+        "lama": "limner.models.lama:load",
         "grabcut": "limner.models.classical:load_grabcut",
         "opencv_inpaint": "limner.models.classical:load_opencv_inpaint",
         "haar": "limner.models.classical:load_haar",
@@ -47,7 +48,8 @@ class Family:
     name: str
     accepts: frozenset[PromptKind]
     types: tuple[str, ...] = ()
-    """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family."""
+    """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family; where
+    weights come without either, the name of their file."""
     allow: tuple[str, ...] = ()
     """Patterns of the files that a checkpoint needs."""
 

@@ -57,7 +57,12 @@ class FourierConvolution(nn.Module):
     """Between two groups of channels each; a way exists where both ends have channels."""
 
     def __init__(
-        self, inputs: tuple[int, int], outputs: tuple[int, int], side: int, stride: int, padding: int
+        self,
+        inputs: tuple[int, int],
+        outputs: tuple[int, int],
+        side: int,
+        stride: int,
+        padding: int,
     ) -> None:
         super().__init__()
 
@@ -93,7 +98,12 @@ class Layer(nn.Module):
     """A Fourier convolution, each group normalised and rectified."""
 
     def __init__(
-        self, inputs: tuple[int, int], outputs: tuple[int, int], side: int, stride: int, padding: int
+        self,
+        inputs: tuple[int, int],
+        outputs: tuple[int, int],
+        side: int,
+        stride: int,
+        padding: int,
     ) -> None:
         super().__init__()
         self.ffc = FourierConvolution(inputs, outputs, side, stride, padding)

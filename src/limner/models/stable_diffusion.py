@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import diffusers
 import torch
 from PIL import Image as pil
 
@@ -100,7 +101,11 @@ class StableDiffusion:
         self.native_size: int | None = pipe.unet.config.sample_size * pipe.vae_scale_factor
         self._pipe, self._refiner, self._fast = pipe, refiner, fast
         self._schedulers = _schedulers(pipe.scheduler)
-        self._defaults = _defaults(pipe, ({"denoising_end": 0.8} if refiner else {}) | dict(defaults))
+        if fast:  # it steps along any model's noise levels, where an adapter taught it to
+            self._schedulers["LCMScheduler"] = diffusers.LCMScheduler
+        self._defaults = _defaults(
+            pipe, ({"denoising_end": 0.8} if refiner else {}) | dict(defaults)
+        )
         self._answers: Recent[Any] = Recent(ANSWERS_KEPT)
         self._refiners_answers: Recent[Any] = Recent(ANSWERS_KEPT)
         self._possible: set[tuple[Any, ...]] = set()

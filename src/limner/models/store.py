@@ -267,6 +267,9 @@ def family_of(folder: Path) -> str:
     Raises:
         UnknownModel: with the types that are known.
     """
+    for family in catalog.families().values():  # weights that come without a config
+        if any((folder / kind).is_file() for kind in family.types if kind.endswith(".safetensors")):
+            return family.name
     pipeline = lock.read_json(folder / "model_index.json")
     config = lock.read_json(folder / "config.json")
     if pipeline is None and config is None:

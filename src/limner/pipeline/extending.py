@@ -60,8 +60,7 @@ class Extension:
         width, height = size_wh
         lengths = (self.left, self.top, self.right, self.bottom)
         left, top, right, bottom = (
-            round(length.resolve(size_wh[k % 2]))
-            for k, length in enumerate(lengths)
+            round(length.resolve(size_wh[k % 2])) for k, length in enumerate(lengths)
         )
         whole = (width + left + right) * (height + top + bottom)
         if not any((left, top, right, bottom)):

@@ -258,9 +258,7 @@ class Session:
         inpainter.check(paint, settled)
         canvas, new = pipeline.extended(source.image, extension)
         prompts = [VisualPrompt(mask=Mask(new))]
-        grounding = pipeline.ground(
-            canvas, prompts, segmenter=pipeline.BoxRegions(), as_drawn=True
-        )
+        grounding = pipeline.ground(canvas, prompts, segmenter=pipeline.BoxRegions(), as_drawn=True)
         edits = pipeline.repaint(canvas, new, inpainter, paint, settled, edit, on_step)
         run = self._run(
             job,
