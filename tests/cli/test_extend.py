@@ -27,8 +27,7 @@ def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--extend", "left=16,top=25%"], "opencv-inpaint"),
         (["--extend", "left=16,top=25%", "--profile", "mini"], "opencv-inpaint"),
         (
-            ["--extend", "left=16,top=25%", "--paint", "grass", "--profile", "mini"]
-            + ["--num-inference-steps", "2", "--seed", "1"],
+            "--extend left=16,top=25% --paint grass --profile mini --num-inference-steps 2".split(),
             "mini-sd-inpaint",
         ),
     ],

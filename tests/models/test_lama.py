@@ -1,8 +1,9 @@
 """LaMa in limner's own network.
 
-That it computes what the authors' code does was seen once, with their file at commit 786f593 run beside
-it on the same random weights: the largest difference is 0.0 at 64 x 48 (width 8, 2 blocks), 72 x 104 (8,
-3 blocks) and 128 x 128 (big-lama itself: 64, 18 blocks). ``AUTHORS`` are numbers of that code's answer.
+That it computes what the authors' code does was seen once, with their file at commit 786f593 run
+beside it on the same random weights: the largest difference is 0.0 at 64 x 48 (width 8, 2 blocks),
+72 x 104 (8, 3 blocks) and 128 x 128 (big-lama itself: 64, 18 blocks). ``AUTHORS`` are numbers of
+that code's answer.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from limner.protocols import Inpainter, ModelRef
 from tests.models.tiny_lama import save_tiny_lama, tiny_generator
 
 AUTHORS = (
-    [0.508831, 0.509118, 0.509117, 0.506669, 0.516956]
-    + [0.516958, 0.515920, 0.500035, 0.499903, 0.501173]
-)  # fmt: skip
+    *(0.508831, 0.509118, 0.509117, 0.506669, 0.516956),
+    *(0.516958, 0.515920, 0.500035, 0.499903, 0.501173),
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_its_modules_have_the_names_of_the_published_weights() -> None:
 
 
 def test_a_global_channel_reaches_across_the_picture() -> None:
-    """What LaMa is for: one layer sees the other end, where a convolution of 3 x 3 sees one pixel."""
+    """What LaMa is for: one layer sees the other end; a convolution of 3 x 3 sees one pixel."""
     torch.manual_seed(0)
     layer = GlobalToGlobal(8).eval()
     dark = torch.rand(1, 8, 32, 32)
@@ -125,7 +126,7 @@ def test_names_with_the_prefix_of_training_load_too(tmp_path: Path, model: Any) 
 
 
 def test_half_precision_is_asked_for_and_float32_is_computed(folder: Path, model: Any) -> None:
-    """torch has no Fourier transform of bfloat16, and a session chooses one format for all models."""
+    """torch has no Fourier transform of bfloat16, and a session has one format for all models."""
     half = lama.load(store.from_folder(folder), Runtime(dtype="bfloat16"))
     asked = (*scene(), None, InpaintOptions())
     assert half.inpaint(*asked)[0].tobytes() == model.inpaint(*asked)[0].tobytes()

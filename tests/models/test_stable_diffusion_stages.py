@@ -1,4 +1,4 @@
-"""Fewer steps and shared steps: latent consistency and SDXL's refiner, held against diffusers' own."""
+"""Latent consistency and SDXL's refiner, held against diffusers' own."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_share_of_no_steps_is_refused(folders):
 
 def test_without_a_refiner_nobody_takes_over(folders):
     model = stable_diffusion.load(weights(folders["sdxl-inpaint"]), Runtime())
-    with pytest.raises(OptionError, match="denoising_end has no effect .* no refiner"):
+    with pytest.raises(OptionError, match=r"denoising_end has no effect .* no refiner"):
         model.resolve(InpaintOptions(denoising_end=0.5))
 
 

@@ -48,8 +48,8 @@ class Family:
     name: str
     accepts: frozenset[PromptKind]
     types: tuple[str, ...] = ()
-    """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family; where
-    weights come without either, the name of their file."""
+    """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family;
+    the name of the weights' file where they come without either."""
     allow: tuple[str, ...] = ()
     """Patterns of the files that a checkpoint needs."""
 

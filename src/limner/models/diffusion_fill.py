@@ -1,7 +1,7 @@
-"""FLUX, Kandinsky, Qwen-Image, Z-Image and Stable Diffusion 3 repaint what a mask covers, from words.
+"""FLUX, Kandinsky, Qwen-Image, Z-Image and Stable Diffusion 3 repaint what a mask covers.
 
-One adapter for what diffusers' ``AutoPipelineForInpainting`` opens and ``stable_diffusion`` doesn't;
-what differs is a row of ``diffusion_kinds.KINDS``. For the same numbers a picture is that of
+One adapter for what diffusers' ``AutoPipelineForInpainting`` opens and ``stable_diffusion``
+doesn't; what differs is a row of ``diffusion_kinds.KINDS``. For the same numbers a picture is that of
 diffusers' own pipeline, bit for bit. As there, pictures are painted one at a time, each with its
 own generator.
 

@@ -1,8 +1,8 @@
 """LaMa's generator: a residual network of fast Fourier convolutions (Chi et al. 2020), in torch.
 
 Channels come in two groups: local ones, seen by convolutions of 3 x 3, and global ones, seen by
-convolutions of the picture's spectrum, which reach across the whole of it in one layer. Modules have
-the names that the published weights have (``saicinpainting/training/modules/ffc.py``,
+convolutions of the picture's spectrum, which reach across the whole of it in one layer. Modules
+have the names that the published weights have (``saicinpainting/training/modules/ffc.py``,
 configuration ``big-lama``), so that these load without a table.
 """
 

@@ -39,8 +39,8 @@ class Weights:
 
     ``path`` is a folder in the format of ``from_pretrained`` (None for families without weights);
     ``defaults`` are the checkpoint's own settings from the catalog, such as ``{"threshold": 0.1}``;
-    ``adapters`` are the subjects it is to know and what lets it paint in fewer steps; ``refiner`` is
-    the model that does its last steps.
+    ``adapters`` are the subjects it is to know and what lets it paint in fewer steps;
+    ``refiner`` is the model that does its last steps.
     """
 
     ref: ModelRef

@@ -1,7 +1,8 @@
 """Fewer steps, or steps shared by two models: latent consistency, and SDXL's refiner.
 
-The refiner is a second model for the last, least noisy steps (Podell et al. 2023, arXiv:2307.01952,
-section 2.5): the first one stops at ``denoising_end`` of the noise levels and hands over its latents.
+The refiner is a second model for the last, least noisy steps (Podell et al. 2023,
+arXiv:2307.01952, section 2.5): the first one stops at ``denoising_end`` of the noise levels and
+hands over its latents.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SIDES = ("left", "top", "right", "bottom")
 SYNTAX = "left=256,top=10% (any of left, top, right, bottom; pixels or percentages of that side)"
+NONE = Length(0.0)
 MOST = 1e9
 """Numbers beyond it lose digits on the way; no canvas bears them anyway."""
 _LENGTH = re.compile(r"(\d+\.?\d*|\.\d+)(%?)")
@@ -39,10 +40,10 @@ class Extension:
         OptionError: nothing is added, or a length that can't be meant.
     """
 
-    left: Length = Length(0)
-    top: Length = Length(0)
-    right: Length = Length(0)
-    bottom: Length = Length(0)
+    left: Length = NONE
+    top: Length = NONE
+    right: Length = NONE
+    bottom: Length = NONE
 
     def __post_init__(self) -> None:
         lengths = [getattr(self, side) for side in SIDES]

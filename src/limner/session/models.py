@@ -26,8 +26,8 @@ ModelT = TypeVar("ModelT", bound=Model)
 Files = tuple[tuple[str, str], ...]
 
 TASKS = ("detect", "segment", "inpaint", "remove", "refine", "encode", "caption")
-"""Slots of a session. ``remove`` is a second one for the task to inpaint: what removes where no words
-say what is to be painted. ``refine`` does the last steps of what inpaints."""
+"""Slots of a session. ``remove`` is a second one for the task to inpaint: what removes where no
+words say what is to be painted. ``refine`` does the last steps of what inpaints."""
 
 MINI_ANSWERS = (
     "{name} is a mini: the models that ship with limner are tiny and were trained on composed "

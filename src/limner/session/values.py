@@ -75,7 +75,8 @@ class Finding:
 class Run:
     """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
 
-    ``source`` is the input as opened (of an extension its canvas), ``grounding`` what was found in it; ``id`` names the run in
+    ``source`` is the input as opened (of an extension its canvas), ``grounding`` what was found in
+    it; ``id`` names the run in
     the session's store, and is None where it wasn't recorded. ``peak_bytes`` is the most memory
     that was resident meanwhile; None where it wasn't recorded or the system doesn't tell.
     """
