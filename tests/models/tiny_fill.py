@@ -285,7 +285,6 @@ def _t5(*, width: int = WIDTH) -> Any:
             d_ff=32,
             num_layers=1,
             num_heads=2,
-            is_gated_act=1,
         )
     )
 

@@ -1,8 +1,8 @@
 """FLUX, Kandinsky, Qwen-Image, Z-Image and Stable Diffusion 3 repaint what a mask covers.
 
 One adapter for what diffusers' ``AutoPipelineForInpainting`` opens and ``stable_diffusion``
-doesn't; what differs is a row of ``diffusion_kinds.KINDS``. For the same numbers a picture is that of
-diffusers' own pipeline, bit for bit. As there, pictures are painted one at a time, each with its
+doesn't; what differs is a row of ``diffusion_kinds.KINDS``. For the same numbers a picture is that
+of diffusers' own pipeline, bit for bit. As there, pictures are painted one at a time, each with its
 own generator.
 
 These pipelines set their own noise levels by the size of the picture, in a way that only their own
