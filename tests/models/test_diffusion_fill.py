@@ -17,18 +17,18 @@ from PIL import Image
 from limner.errors import ModelError, OptionError, PromptError, ResultError
 from limner.models import diffusion_fill, store
 from limner.models.diffusion_fill import DiffusionFill
-from limner.models.diffusion_kinds import KINDS
+from limner.models.diffusion_kinds import KINDS, STABLE_DIFFUSION_3
 from limner.models.runtime import ModelPool
 from limner.models.source import Runtime, Weights
 from limner.options import InpaintOptions
 from limner.prompts import Text
 from limner.protocols import Inpainter, ModelRef
-from tests.models.tiny_fill import PIPELINES, save_tiny_fill
+from tests.models.tiny_fill import PIPELINES, RELATIVES, save_tiny_fill
 
 NAMES = tuple(PIPELINES)
 BY_NAME = {kind.pipeline: kind for kind in KINDS}
+BY_NAME[STABLE_DIFFUSION_3.pipeline] = STABLE_DIFFUSION_3
 GUIDED = [name for name in NAMES if name != "FluxInpaintPipeline"]
-KEEPING = [name for name in NAMES if BY_NAME[name].strength]
 DOG = Text("a dog")
 
 
@@ -109,6 +109,21 @@ def test_without_a_negative_phrase_guidance_still_guides(models, folders, name):
     assert (ours != stronger).any()
     blank = {"negative_prompt": " "} if "Qwen" in name else {}
     np.testing.assert_array_equal(ours, direct(folders[name], **blank))
+
+
+@pytest.mark.parametrize("title", RELATIVES)
+def test_kinds_that_share_a_pipeline_are_told_apart(tmp_path, title):
+    """By their parts: what a checkpoint hears and reads is not in its pipeline's name."""
+    (kind,) = (kind for kind in KINDS if kind.title == title)
+    folder = save_tiny_fill(tmp_path / kind.pipeline, pipeline=title)
+    model = ModelPool().get(store.from_folder(folder), Runtime())
+    assert model.kind == kind
+    call = {"guidance_scale": 3.0, "strength": 0.8}
+    text = Text("a dog", negative="a cat") if kind.negative else DOG
+    more = {"negative_prompt": "a cat"} if kind.negative else {}
+    np.testing.assert_array_equal(paint(model, text, **call)[0], direct(folder, **call, **more))
+    with pytest.raises(PromptError, match=rf"reads {kind.tokens}:"):
+        model.check(Text("a" * 600), InpaintOptions())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,7 +22,7 @@ def save_tiny_fill(folder: Path, *, pipeline: str = "FluxFillPipeline", seed: in
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
-        PIPELINES[pipeline]().save_pretrained(folder)
+        {**PIPELINES, **RELATIVES}[pipeline]().save_pretrained(folder)
     return folder
 
 
@@ -33,10 +33,17 @@ def _flux_fill() -> Any:
     return diffusers.FluxFillPipeline(**_flux_parts(in_channels=16 + 16 + 256, guided=True))
 
 
-def _flux() -> Any:
+def _flux(*, guided: bool = False) -> Any:
     import diffusers
 
-    return diffusers.FluxPipeline(**_flux_parts(in_channels=16, guided=False))
+    return diffusers.FluxPipeline(**_flux_parts(in_channels=16, guided=guided))
+
+
+def _stable_diffusion_3_without_t5() -> Any:
+    import diffusers
+
+    parts = _stable_diffusion_3().components | {"text_encoder_3": None, "tokenizer_3": None}
+    return diffusers.StableDiffusion3Pipeline(**parts)
 
 
 def _flux_parts(*, in_channels: int, guided: bool) -> dict[str, Any]:
@@ -255,6 +262,12 @@ PIPELINES: Mapping[str, Callable[[], Any]] = {
     "ZImageInpaintPipeline": _z_image,
     "StableDiffusion3InpaintPipeline": _stable_diffusion_3,
 }
+
+RELATIVES: Mapping[str, Callable[[], Any]] = {
+    "FLUX.1 dev": lambda: _flux(guided=True),
+    "Stable Diffusion 3 without T5": _stable_diffusion_3_without_t5,
+}
+"""Other kinds of the same pipelines, by their titles."""
 
 
 def _autoencoder(*, latents: int) -> Any:

@@ -67,14 +67,9 @@ class DiffusionFill:
         self.kind = kind_of(pipe)
         self.grid = self.kind.grid
         self.native_size: int | None = self.kind.native_size
-        self.guided = self.kind.guidance is not None
-        transformer = getattr(pipe, "transformer", None)
-        if self.kind.negative is False and transformer is not None:
-            # FLUX: whether the model was taught to hear a number for its guidance.
-            self.guided = bool(transformer.config.guidance_embeds)
         self.honoured = frozenset(
             {"num_inference_steps", "num_images_per_prompt", "seed"}
-            | ({"guidance_scale"} if self.guided else set())
+            | ({"guidance_scale"} if self.kind.guidance else set())
             | ({"strength"} if self.kind.strength else set())
         )
         self._pipe = pipe
@@ -84,8 +79,8 @@ class DiffusionFill:
     def _own_defaults(self, checkpoint: Mapping[str, Any]) -> InpaintOptions:
         call = inspect.signature(type(self._pipe).__call__).parameters
         own = {name: call[name].default for name in self.honoured - {"seed", "guidance_scale"}}
-        if self.guided:
-            own["guidance_scale"] = call[str(self.kind.guidance)].default
+        if self.kind.guidance:
+            own["guidance_scale"] = call[self.kind.guidance].default
         own |= {name: value for name, value in checkpoint.items() if name in self.honoured}
         return settings.from_dict(InpaintOptions, own)
 
@@ -190,8 +185,8 @@ class DiffusionFill:
         report: OnStep,
     ) -> Image:
         call: dict[str, Any] = {}
-        if self.guided:
-            call[str(self.kind.guidance)] = settled.guidance_scale
+        if self.kind.guidance:
+            call[self.kind.guidance] = settled.guidance_scale
         if self.kind.strength:
             call["strength"] = settled.strength
         if self.kind.negative:

@@ -6,7 +6,7 @@ The table is read by the adapter and by the documentation (``docs/painting.md``)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -42,6 +42,8 @@ class Kind:
     """Whether it can keep something of what was there."""
     shrinks_mask: bool = True
     """Whether the mask is seen by latent pixels only."""
+    fits: Callable[[Any], bool] = lambda pipe: True
+    """Whether an opened pipeline of that class is of this kind."""
 
 
 def _by(tokenizer: str) -> Callable[[Any, str], int]:
@@ -50,14 +52,6 @@ def _by(tokenizer: str) -> Callable[[Any, str], int]:
         return len(reader.tokenize(words)) + int(reader.num_special_tokens_to_add())
 
     return count
-
-
-def _by_t5_or_clip(pipe: Any, words: str) -> int:
-    """Stable Diffusion 3 may come without T5; then CLIP reads alone, and only 77 tokens."""
-    if pipe.text_encoder_3 is not None:
-        return _by("tokenizer_3")(pipe, words)
-    tokens = _by("tokenizer")(pipe, words)
-    return tokens if tokens <= 77 else tokens + STABLE_DIFFUSION_3.tokens
 
 
 def _in_qwens_template(pipe: Any, words: str) -> int:
@@ -91,18 +85,21 @@ FLUX_FILL = Kind(
     negative=False,
     shrinks_mask=False,
 )
-FLUX_SCHNELL = Kind(
-    title="FLUX.1 schnell",
+FLUX_DEV = Kind(
+    title="FLUX.1 dev",
     pipeline="FluxInpaintPipeline",
     opens=("FluxPipeline", "FluxInpaintPipeline"),
     parts=_TWO_ENCODERS,
     native_size=1024,
     grid=16,
-    tokens=256,
+    tokens=512,
     count=_by("tokenizer_2"),
-    guidance=None,
     guided_above=None,
     negative=False,
+    fits=lambda pipe: bool(pipe.transformer.config.guidance_embeds),
+)
+FLUX_SCHNELL = replace(
+    FLUX_DEV, title="FLUX.1 schnell", tokens=256, guidance=None, fits=lambda pipe: True
 )
 KANDINSKY_22 = Kind(
     title="Kandinsky 2.2",
@@ -147,10 +144,28 @@ STABLE_DIFFUSION_3 = Kind(
     native_size=1024,
     grid=16,
     tokens=256,
-    count=_by_t5_or_clip,
+    count=_by("tokenizer_3"),
+    fits=lambda pipe: pipe.text_encoder_3 is not None,
+)
+STABLE_DIFFUSION_3_CLIP = replace(
+    STABLE_DIFFUSION_3,
+    title="Stable Diffusion 3 without T5",
+    tokens=77,
+    count=_by("tokenizer"),
+    fits=lambda pipe: True,
 )
 
-KINDS = (FLUX_FILL, FLUX_SCHNELL, KANDINSKY_22, QWEN_IMAGE, Z_IMAGE, STABLE_DIFFUSION_3)
+KINDS = (
+    FLUX_FILL,
+    FLUX_DEV,
+    FLUX_SCHNELL,
+    KANDINSKY_22,
+    QWEN_IMAGE,
+    Z_IMAGE,
+    STABLE_DIFFUSION_3,
+    STABLE_DIFFUSION_3_CLIP,
+)
+"""Of several with one pipeline the first that fits."""
 
 PIPELINES: Mapping[str, str] = {name: kind.pipeline for kind in KINDS for name in kind.opens}
 """``_class_name`` of a folder's ``model_index.json``, and what inpaints with its parts."""
@@ -158,4 +173,5 @@ PIPELINES: Mapping[str, str] = {name: kind.pipeline for kind in KINDS for name i
 
 def kind_of(pipe: Any) -> Kind:
     """The row of the table for a pipeline that was opened."""
-    return next(kind for kind in KINDS if kind.pipeline == type(pipe).__name__)
+    mine = type(pipe).__name__
+    return next(kind for kind in KINDS if kind.pipeline == mine and kind.fits(pipe))
