@@ -32,7 +32,9 @@ class Spectrum(nn.Module):
         parts = torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3)
         parts = self.bn(self.conv_layer(parts.reshape(n, 2 * channels, height, -1))).relu()
         parts = parts.reshape(n, channels, 2, height, -1).permute(0, 1, 3, 4, 2).contiguous()
-        return torch.fft.irfft2(torch.view_as_complex(parts), s=(height, width), norm="ortho")
+        changed = torch.view_as_complex(parts)
+        back: Tensor = torch.fft.irfft2(changed, s=(height, width), norm="ortho")
+        return back
 
 
 class GlobalToGlobal(nn.Module):
