@@ -199,6 +199,9 @@ def _kandinsky() -> Any:
         embedding_dim=WIDTH,
         num_embeddings=77,
     )
+    torch.nn.init.ones_(
+        prior.clip_std
+    )  # a spread of 0, as the class begins, is a picture of nothing
     vision = transformers.CLIPVisionConfig(
         hidden_size=WIDTH,
         intermediate_size=32,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -82,13 +83,17 @@ def read_pipeline(
     advice = "take a smaller model, or half precision (bfloat16)"
     with guard_memory(advice), errors_only(diffusers):
         try:
-            pipe = _pipeline_class(kind).from_pretrained(
+            opens = _pipeline_class(kind)
+            # Stable Diffusion 3 must be told of the text encoder that a folder leaves out.
+            expected = inspect.signature(opens.__init__).parameters
+            absent = {part: None for part in expected if index.get(part) == [None, None]}
+            pipe = opens.from_pretrained(
                 str(path),
                 dtype=getattr(torch, runtime.dtype),
                 variant=variant,
                 use_safetensors=True,
                 local_files_only=True,
-                **without.get(kind, {}),
+                **{**absent, **without.get(kind, {})},
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{name} can't be read from {path}: {error}") from error

@@ -164,6 +164,7 @@ class Session:
         on_step: OnStep | None = None,
     ) -> Run:
         """Replace what is found by what ``paint`` says."""
+        self._following(paint)  # refused before an image is opened
         return self._repaint("edit", image, find, paint, finding, inpaint, edit, on_step)
 
     @recorded
