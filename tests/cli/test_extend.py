@@ -64,6 +64,15 @@ def test_the_same_again_is_done_already(photo: Path, capsys: pytest.CaptureFixtu
         (["--extend", "left=5", "--paint", "grass"], "can't follow words"),
         (["--extend", "left=99999999"], "million pixels"),
         (["--extend", "left=5", "--guidance-scale", "3"], "guidance_scale has no effect"),
+        (["--extend", "left=5", "--fast"], "--fast has no effect without --paint"),
+        (
+            ["--extend", "left=5", "--paint", "grass", "--profile", "mini", "--fast"],
+            "--fast has no effect on mini-sd-inpaint: limner knows no adapter",
+        ),
+        (
+            "--extend left=5 --paint grass --profile mini --refiner mini-sd".split(),
+            "one to refine is needed: sdxl-refiner",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(

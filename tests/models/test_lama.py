@@ -112,7 +112,17 @@ def test_the_pipeline_fits_crops_to_its_grid(model: Any) -> None:
     image, mask = scene(101, 77)
     (edit,) = pipeline.repaint(image, mask, model)
     assert edit.outside_changed_pixels == 0
-    assert all(side % 8 == 0 for crop in edit.crops for side in crop.working_wh)
+    assert all(side % 16 == 0 for crop in edit.crops for side in crop.working_wh)
+
+
+@pytest.mark.parametrize("size_wh", [(16, 16), (16, 208), (1024, 16)])
+def test_the_narrowest_pictures(model: Any, size_wh: tuple[int, int]) -> None:
+    width, height = size_wh
+    image = Image.fromarray(np.full((height, width, 3), 90, np.uint8))
+    mask = np.zeros((height, width), dtype=bool)
+    mask[2:6, 2:9] = True
+    (filled,) = model.inpaint(image, mask, None, InpaintOptions())
+    assert filled.size == size_wh
 
 
 def test_names_with_the_prefix_of_training_load_too(tmp_path: Path, model: Any) -> None:
@@ -151,7 +161,7 @@ def test_masks_and_sizes_that_do_not_fit(model: Any) -> None:
         model.inpaint(image, np.ones_like(mask), None, InpaintOptions())
     with pytest.raises(PromptError, match="empty"):
         model.inpaint(image, np.zeros_like(mask), None, InpaintOptions())
-    with pytest.raises(OptionError, match="multiples of 8, got 60x48"):
+    with pytest.raises(OptionError, match="multiples of 16, got 60x48"):
         model.inpaint(*scene(60, 48), None, InpaintOptions())
 
 

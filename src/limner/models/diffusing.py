@@ -41,6 +41,8 @@ def check_picture(name: str, image: Image, mask: BoolMask, grid: int, seen: int)
             f"{name} paints sizes that are multiples of {grid}, got {width}x{height}: "
             "resize the image first."
         )
+    if seen == 1 and not mask.any():
+        raise PromptError("The mask is empty: no pixel of it is marked.")
     if not mask[::seen, ::seen].any():
         raise PromptError(
             f"The mask is empty or too thin: {name} sees one pixel in {seen}, "

@@ -63,7 +63,9 @@ class Lama:
     """Continues a hole's surroundings; can't paint anything new."""
 
     takes_text = False
-    grid = 8
+    grid = 16
+    """px: the deepest layers see a picture 8 times smaller, mirrored at its border, and one pixel has
+    no mirror."""
     native_size = 512
     """px: it was trained with crops of 256 and holds up to about twice that; beyond, large holes
     fill with repeated texture (the paper's figure 5)."""

@@ -139,7 +139,7 @@ class Joined(nn.Module):
 class Generator(nn.Module):
     """(N, 4, H, W), the picture in 0..1 with the hole black and the hole as 1, to (N, 3, H, W).
 
-    Height and width are multiples of 8, at least 16.
+    Height and width are multiples of 8, at least 16 (one deep pixel can't be mirrored).
 
     Args:
         width: channels of the first layer (big-lama: 64).
