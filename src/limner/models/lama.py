@@ -64,8 +64,8 @@ class Lama:
 
     takes_text = False
     grid = 16
-    """px: the deepest layers see a picture 8 times smaller, mirrored at its border, and one pixel has
-    no mirror."""
+    """px: the deepest layers see a picture 8 times smaller and mirror its border, which one pixel
+    can't."""
     native_size = 512
     """px: it was trained with crops of 256 and holds up to about twice that; beyond, large holes
     fill with repeated texture (the paper's figure 5)."""

@@ -102,8 +102,8 @@ class Session:
             str(Path(name).expanduser().absolute()) if is_path(name) else name: weight
             for name, weight in self.models.subjects.items()
         }
-        made |= {"subjects": subjects} if subjects else {}
-        return made | ({"fast": True} if self.models.fast else {})
+        fast = {"fast": True} if self.models.fast else {}
+        return made | ({"subjects": subjects} if subjects else {}) | fast
 
     # --- finding ----------------------------------------------------------------------------------
 
