@@ -61,7 +61,7 @@ def test_the_same_again_is_done_already(photo: Path, capsys: pytest.CaptureFixtu
         (["--extend", "sideways=5"], "--extend takes left=256,top=10%"),
         (["--extend", "left=5", "--overlap", "-1"], "dilate must be at least 0"),
         (["--extend", "left=5", "--negative-prompt", "cats"], "no effect without --paint"),
-        (["--extend", "left=5", "--paint", "grass"], "can't follow words"),
+        (["--extend", "left=5", "--paint", "grass"], "or leave the words out."),
         (["--extend", "left=99999999"], "million pixels"),
         (["--extend", "left=5", "--guidance-scale", "3"], "guidance_scale has no effect"),
         (["--extend", "left=5", "--fast"], "--fast has no effect without --paint"),

@@ -213,8 +213,13 @@ class Session:
             result={"settings": asdict(settled)},
         )
 
-    def _following(self, paint: Text | None) -> tuple[str, Inpainter]:
+    def _following(
+        self, paint: Text | None, instead: str = "use remove to take the object away"
+    ) -> tuple[str, Inpainter]:
         """What paints these words, or removes where there are none, and its slot.
+
+        Args:
+            instead: what else to do where words can't be followed.
 
         Raises:
             UnsupportedPrompt: there are words, and it only removes.
@@ -224,8 +229,7 @@ class Session:
         if paint is not None and not inpainter.takes_text:
             raise UnsupportedPrompt(
                 f"{inpainter.ref.name} continues what surrounds a hole and can't follow words: "
-                f"to paint something new take {self.models.painters()}, or use remove to take the "
-                "object away."
+                f"to paint something new take {self.models.painters()}, or {instead}."
             )
         return slot, inpainter
 
@@ -254,7 +258,7 @@ class Session:
             )
         source = Source.open(image)
         job = self.job("extend", (), extension=extension, paint=paint, inpaint=inpaint, edit=edit)
-        slot, inpainter = self._following(paint)
+        slot, inpainter = self._following(paint, "leave the words out")
         settled = inpainter.resolve(inpaint or InpaintOptions())
         inpainter.check(paint, settled)
         canvas, new = pipeline.extended(source.image, extension)
