@@ -383,7 +383,7 @@ def test_a_record_keeps_what_was_said_of_the_input(tmp_path: Path, doubles: dict
         (
             lambda: Session(models={"paint": "x"}),
             OptionError,
-            "segment, inpaint, encode, caption; got paint",
+            "segment, inpaint, remove, refine, encode, caption; got paint",
         ),
         (lambda: Session(profile="tiny"), UnknownModel, "no profile 'tiny'.*classical"),
         (lambda: Session(models={"segment": "grabcat"}), UnknownModel, "grabcut"),

@@ -210,6 +210,12 @@ class InpaintOptions(_Checked):
     strength: float | None = setting(
         None, "1 repaints from noise, less keeps more of what was there.", low=0.01, high=1.0
     )
+    denoising_end: float | None = setting(
+        None,
+        "Part of the noise after whose removal a refiner takes over (default 0.8).",
+        low=0.01,
+        high=0.99,
+    )
     scheduler: str | None = setting(None, "A diffusers scheduler class, by name.")
     num_images_per_prompt: int | None = setting(None, "How many pictures to paint.", low=1, high=64)
     seed: int | None = setting(

@@ -85,8 +85,10 @@ def test_list_shows_every_model_uncut() -> None:
         (("--takes", "exemplar"), lambda entry: entry.name in catalog.able(PromptKind.EXEMPLAR)),
         (
             ("--takes", "box", "--takes", "point", "--task", "segment"),
-            lambda entry: "segment" in entry.tasks
-            and {PromptKind.BOX, PromptKind.POINT} <= catalog.families()[entry.family].accepts,
+            lambda entry: (
+                "segment" in entry.tasks
+                and {PromptKind.BOX, PromptKind.POINT} <= catalog.families()[entry.family].accepts
+            ),
         ),
     ],
 )

@@ -15,6 +15,8 @@ from limner.models.runtime import ModelPool
 from limner.models.source import Runtime
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
 from tests.models.tiny_fastsam import save_tiny_fastsam
+from tests.models.tiny_fill import save_tiny_fill
+from tests.models.tiny_lama import save_tiny_lama
 from tests.models.tiny_owlvit import save_tiny_owlvit
 from tests.models.tiny_sam import save_tiny_sam
 from tests.models.tiny_sam2 import save_tiny_sam2, save_tiny_sam_hq
@@ -46,6 +48,8 @@ FAMILIES = (
     Family("sam3", "detect", save=save_tiny_sam3),
     Family("owlvit", "detect", save=save_tiny_owlvit),
     Family("stable_diffusion", "inpaint", save=save_tiny_sd),
+    Family("diffusion_fill", "inpaint", save=save_tiny_fill),
+    Family("lama", "inpaint", save=save_tiny_lama),
     Family("clip", "encode", save=save_tiny_clip),
     Family("dino", "encode", save=save_tiny_dino),
     Family("blip", "caption", save=save_tiny_blip),

@@ -90,6 +90,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
         pytest.param(SCORES, 9, id="scores"),
         pytest.param(TEACH, 7, id="teach"),
         pytest.param(MODELS, 2, id="models"),
+        pytest.param(ROOT / "docs" / "painting.md", 3, id="painting"),
     ],
 )
 def test_every_command_of_a_page_runs(
@@ -286,3 +287,35 @@ def test_the_page_about_sweeps_names_every_key_objective_and_method() -> None:
     table = SWEEPS.read_text().split("## Searching")[1].split("\n\n")[1]
     said = set(re.findall(r"`(\w+)`", table))
     assert {*OBJECTIVES, *METHODS, *KEYS} <= said
+
+
+PAINTING = ROOT / "docs" / "painting.md"
+
+
+def test_the_table_of_painters_says_what_the_code_says() -> None:
+    """One row a kind, every cell of it."""
+    from limner.models.diffusion_kinds import KINDS
+
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in PAINTING.read_text().splitlines()
+        if line.startswith("| ")
+    ]
+    by_title = {row[0]: row[1:] for row in rows}
+    for kind in KINDS:
+        guidance = "none" if kind.guidance is None else kind.guidance
+        if kind.guidance and kind.guided_above is None:
+            guidance += ", distilled"
+        elif kind.guidance:
+            guidance += f", above {kind.guided_above:g}"
+        without = "–" if not kind.negative else "a space" if kind.no_negative else "nothing"
+        yes = {True: "yes", False: "no"}
+        assert by_title[kind.title] == [
+            guidance,
+            without,
+            yes[kind.negative],
+            yes[kind.strength],
+            str(kind.tokens),
+            str(kind.native_size),
+            f"× {kind.grid}",
+        ]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-Kind = Literal["inpaint", "text2img", "sdxl-inpaint"]
+Kind = Literal["inpaint", "text2img", "sdxl-inpaint", "sdxl-refiner"]
 
 NATIVE_SIZE = 64  # pixels: 8 latents times the autoencoder's factor of 8
 TEXT_WIDTH = 16
@@ -23,7 +23,8 @@ def save_tiny_sd(folder: Path, *, kind: Kind = "inpaint", seed: int = 0) -> Path
 
     Args:
         kind: ``inpaint`` has a U-Net of 9 input channels, ``text2img`` one of 4,
-            ``sdxl-inpaint`` 9 channels and two text encoders.
+            ``sdxl-inpaint`` 9 channels and two text encoders, ``sdxl-refiner`` 4 and the second
+            text encoder alone.
     """
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -32,21 +33,55 @@ def save_tiny_sd(folder: Path, *, kind: Kind = "inpaint", seed: int = 0) -> Path
     return folder
 
 
+def save_tiny_lora(folder: Path, painter: Path, *, seed: int = 0) -> Path:
+    """Write a LoRA for a painter's U-Net, made by peft and strong enough to be seen; returns the
+    file."""
+    import diffusers
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    unet = diffusers.UNet2DConditionModel.from_pretrained(painter, subfolder="unet")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet.add_adapter(
+            LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_k", "to_v", "to_out.0"])
+        )
+        for name, weight in unet.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight)
+    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
+    diffusers.StableDiffusionInpaintPipeline.save_lora_weights(folder, unet_lora_layers=layers)
+    return folder / "pytorch_lora_weights.safetensors"
+
+
 def _pipeline(kind: Kind) -> Any:
     import diffusers
 
+    if kind == "sdxl-refiner":
+        return diffusers.StableDiffusionXLImg2ImgPipeline(
+            vae=_autoencoder(),
+            tokenizer=None,
+            text_encoder=None,
+            tokenizer_2=clip_tokenizer(),
+            text_encoder_2=clip_text_encoder("CLIPTextModelWithProjection"),
+            unet=_unet(channels=4, xl=True, sizes=5, text_width=TEXT_WIDTH),
+            scheduler=_scheduler(),
+            requires_aesthetics_score=True,
+            add_watermarker=False,
+        )
     parts = {
         "vae": _autoencoder(),
-        "tokenizer": _tokenizer(),
-        "text_encoder": _text_encoder("CLIPTextModel"),
+        "tokenizer": clip_tokenizer(),
+        "text_encoder": clip_text_encoder("CLIPTextModel"),
         "unet": _unet(channels=4 if kind == "text2img" else 9, xl=kind == "sdxl-inpaint"),
         "scheduler": _scheduler(),
     }
     if kind == "sdxl-inpaint":
         return diffusers.StableDiffusionXLInpaintPipeline(
             **parts,
-            tokenizer_2=_tokenizer(),
-            text_encoder_2=_text_encoder("CLIPTextModelWithProjection"),
+            tokenizer_2=clip_tokenizer(),
+            text_encoder_2=clip_text_encoder("CLIPTextModelWithProjection"),
             add_watermarker=False,
         )
     classes = {
@@ -71,16 +106,17 @@ def _autoencoder() -> Any:
     )
 
 
-def _unet(*, channels: int, xl: bool) -> Any:
+def _unet(*, channels: int, xl: bool, sizes: int = 6, text_width: int = 2 * TEXT_WIDTH) -> Any:
     from diffusers import UNet2DConditionModel
 
     extra: dict[str, Any] = {}
     if xl:
-        # As in SDXL: the pooled text (TEXT_WIDTH) and six sizes of 8 numbers each go in as well.
+        # As in SDXL: the pooled text (TEXT_WIDTH) and six sizes of 8 numbers each go in as well;
+        # in its refiner five.
         extra = {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": 8,
-            "projection_class_embeddings_input_dim": TEXT_WIDTH + 6 * 8,
+            "projection_class_embeddings_input_dim": TEXT_WIDTH + sizes * 8,
             "transformer_layers_per_block": 1,
             "use_linear_projection": True,
         }
@@ -92,14 +128,14 @@ def _unet(*, channels: int, xl: bool) -> Any:
         layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=2 * TEXT_WIDTH if xl else TEXT_WIDTH,
+        cross_attention_dim=text_width if xl else TEXT_WIDTH,
         attention_head_dim=8,
         norm_num_groups=8,
         **extra,
     )
 
 
-def _text_encoder(name: str) -> Any:
+def clip_text_encoder(name: str) -> Any:
     import transformers
 
     size = len(_vocabulary())
@@ -118,7 +154,7 @@ def _text_encoder(name: str) -> Any:
     return getattr(transformers, name)(config)
 
 
-def _tokenizer() -> Any:
+def clip_tokenizer() -> Any:
     from transformers import CLIPTokenizer
 
     return CLIPTokenizer(vocab=_vocabulary(), merges=[], model_max_length=77)

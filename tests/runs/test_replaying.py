@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from limner.errors import StoreError
+from limner.grammar import Length
 from limner.options import (
     DetectOptions,
     EditOptions,
@@ -19,7 +20,7 @@ from limner.options import (
     RedactOptions,
     SegmentOptions,
 )
-from limner.pipeline import backdrop
+from limner.pipeline import Extension, backdrop
 from limner.prompts import Box, Exemplar, Mask, Point, Text, VisualPrompt
 from limner.runs.entries import INPUT
 from limner.runs.store import Store
@@ -54,6 +55,12 @@ MORE: dict[str, Callable[[Session, Any], Run]] = {
     ),
     "a classical fill": lambda session, image: session.remove(
         image, [BOXED], inpaint=InpaintOptions(method="telea", radius=3)
+    ),
+    "a larger canvas": lambda session, image: session.extend(
+        image,
+        Extension(left=Length(24), top=Length(25, percent=True)),
+        inpaint=InpaintOptions(method="telea"),
+        edit=EditOptions(dilate=4, feather=4),
     ),
     "an outline hidden": lambda session, image: session.redact(
         image, [CLICKED], redact=RedactOptions(region="outline", style="solid")

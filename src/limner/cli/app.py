@@ -23,6 +23,7 @@ COMMANDS = {
     ),
     "edit": ("limner.cli.change", "Replace what is found by what --paint says."),
     "remove": ("limner.cli.change", "Take an object away and continue its surroundings."),
+    "extend": ("limner.cli.extend", "Grow the canvas, and paint what is on the new part."),
     "cutout": ("limner.cli.change", "An object alone on transparency."),
     "background": ("limner.cli.change", "Keep an object and change everything behind it."),
     "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from limner.prompts import Text
     from limner.protocols import OnStep
     from limner.runs.record import Job
-    from limner.session import Run, Source
+    from limner.session import Run, Session, Source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,6 +37,25 @@ subject_option = click.option(
     metavar="NAME[=WEIGHT]",
     help="A taught subject that the painter is to know (limner teach); repeatable.",
 )
+
+
+def painting_options(command: Command) -> Command:
+    """Adds what changes how a diffusion model paints, besides its numbers."""
+    for option in (
+        subject_option,
+        click.option(
+            "--refiner", help="Model that does the last steps (sdxl-refiner): a name, or a folder."
+        ),
+        click.option(
+            "--fast", is_flag=True, help="Paint in 4 to 8 steps, by an adapter made for the model."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+PAINTING = ("negative_prompt", "subjects", "refiner", "fast")
+"""Options that matter only where words are painted."""
 LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 
 
@@ -45,7 +64,7 @@ LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 @flags(EditOptions)
 @flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
 @inpainter_option
-@subject_option
+@painting_options
 @click.option("--negative-prompt", default="", help="What must not be painted.")
 @click.option("--paint", required=True, help="What to paint there.")
 @finding_options
@@ -103,7 +122,7 @@ def cutout(ctx: click.Context, /, **given: Any) -> None:
 @flags(EditOptions, leave_out=frozenset({"dilate"}))
 @flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
 @inpainter_option
-@subject_option
+@painting_options
 @click.option("--negative-prompt", default="", help="What must not be painted.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Put this picture behind it.")
 @click.option("--colour", "--color", help="One colour: a CSS name or #rrggbb.")
@@ -121,7 +140,7 @@ def background(ctx: click.Context, /, **given: Any) -> None:
     """
     inpaint = typed(InpaintOptions, given)
     behind = _behind(given)
-    painting = inpaint != InpaintOptions() or given["negative_prompt"] or given["subjects"]
+    painting = inpaint != InpaintOptions() or any(given[each] for each in PAINTING)
     if given["paint"] is None and painting:
         raise OptionError("The settings of a diffusion model have no effect without --paint.")
     _change(
@@ -191,7 +210,7 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
             settings,
             session,
             objects,
-            tasks=_tasks(verb, objects, asked),
+            tasks=_tasks(verb, objects, asked, session),
             prompts=len(objects),
             steps=inpaint.num_inference_steps,
             pictures=inpaint.num_images_per_prompt or 1,
@@ -216,7 +235,9 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
     run_batch(settings, session, ask, write)
 
 
-def _tasks(verb: str, objects: Sequence[Draft], asked: dict[str, Any]) -> tuple[str, ...]:
+def _tasks(
+    verb: str, objects: Sequence[Draft], asked: dict[str, Any], session: Session
+) -> tuple[str, ...]:
     """The tasks whose models take part in a changing verb."""
     from limner.prompts import Text
 
@@ -227,7 +248,7 @@ def _tasks(verb: str, objects: Sequence[Draft], asked: dict[str, Any]) -> tuple[
             tasks = tuple(task for task in tasks if task == "detect")
         return tasks if "detect" in tasks or not asked["verify"] else (*tasks, "detect")
     paints = verb in ("edit", "remove") or isinstance(asked.get("behind"), Text)
-    return (*tasks, "inpaint") if paints else tasks
+    return (*tasks, session.models.painting_slot(words=verb != "remove")) if paints else tasks
 
 
 def _check_format(settings: Settings, verb: str) -> None:

@@ -77,10 +77,7 @@ SCENE = (
     Step(
         "Take it away",
         "The hole is filled with what surrounds it.",
-        (
-            "limner remove scene.png --find apple --profile mini "
-            "--inpainter opencv-inpaint -o removed.png",
-        ),
+        ("limner remove scene.png --find apple --profile mini -o removed.png",),
         minis=(FINDER, OUTLINER),
     ),
     Step(

@@ -198,7 +198,7 @@ def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPromp
         return session.segment(source, prompts, finding=finding)
     asked: dict[str, Any] = {
         "finding": finding,
-        "inpaint": seeded(options[InpaintOptions], session, cell.repeat),
+        "inpaint": seeded(options[InpaintOptions], session, cell),
         "edit": options[EditOptions],
     }
     if verb == "edit" and cell.ask.paint is not None:
@@ -206,13 +206,14 @@ def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPromp
     return session.remove(source, prompts, **asked)
 
 
-def seeded(options: InpaintOptions, session: Session, repeat: int) -> InpaintOptions:
+def seeded(options: InpaintOptions, session: Session, cell: Cell) -> InpaintOptions:
     """Repeat k is painted with seed + k, from 0 where the suite says none.
 
     A test that draws another seed each time would fail now and then for nobody's fault, and a
     repeat with the same seed would try the same picture again.
     """
-    painter = session.models.inpainter
+    models, repeat = session.models, cell.repeat
+    painter = models.painter(models.painting_slot(words=cell.ask.paint is not None))
     if not painter.takes_text:
         return options
     return replace(options, seed=(options.seed or 0) + repeat)

@@ -115,6 +115,7 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
         "detect": given.get("detector"),
         "segment": given.get("segmenter"),
         "inpaint": given.get("inpainter"),
+        "refine": given.get("refiner"),
         "encode": given.get("encoder"),
     }
     session = Session(
@@ -125,6 +126,7 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
         dtype=given["dtype"],
         say=saying_once(),
         subjects=subjects_of(given.get("subjects", ())),
+        fast=given.get("fast", False),
         **recording,
     )
     for task, name in named.items():

@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     from limner.models.catalog import Entry
     from limner.protocols import OnStep
 
-TASKS = ("segment", "detect", "inpaint", "encode", "caption")
-KINDS = ("text", "exemplar", "point", "background point", "box", "mask")
+TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
+KINDS = (
+    "text",
+    "exemplar",
+    "example box",
+    "negative example box",
+    "point",
+    "background point",
+    "box",
+    "mask",
+)
 """Those of ``prompts.PromptKind``, which would load numpy."""
 
 

@@ -29,7 +29,7 @@ def print_plan(
     """Say what the command would do.
 
     Args:
-        tasks: "detect", "segment", "inpaint": those whose models would answer.
+        tasks: "detect", "segment", "inpaint", "remove": those whose models would answer.
         prompts: asked of the segmenter for each image.
         steps: denoising steps, if given.
         pictures: painted for each image.
@@ -37,6 +37,8 @@ def print_plan(
     from limner.cli.places import places
     from limner.models.costs import COSTS, machine_speed
 
+    if "inpaint" in tasks and "refine" in session.models.names:
+        tasks = (*tasks, "refine")
     inputs = places(settings)
     speed = machine_speed()
     rows: list[dict[str, Any]] = []
@@ -46,9 +48,10 @@ def print_plan(
         cost = COSTS.get(row["model"])
         if cost:
             count = prompts if task == "segment" else max(len(objects), 1)
-            denoising = (steps or _default_steps(session)) if task == "inpaint" else 0
+            paints = task in ("inpaint", "remove")
+            denoising = (steps or _default_steps(session, task)) if paints else 0
             seconds = cost.seconds(count, denoising)
-            if task == "inpaint":
+            if paints:
                 seconds *= pictures
             row |= {
                 "memory_gb": cost.memory_gb,
@@ -83,8 +86,10 @@ def _row(session: Session, task: str, name: str) -> dict[str, Any]:
     }
 
 
-def _default_steps(session: Session) -> int:
-    entry = session.models.entry("inpaint")
+def _default_steps(session: Session, slot: str) -> int:
+    models = session.models
+    fast = slot == "inpaint" and models.fast
+    entry = models.accelerator() if fast else models.entry(slot)
     return int(entry.defaults.get("num_inference_steps", STEPS)) if entry else STEPS
 
 

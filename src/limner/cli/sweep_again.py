@@ -38,9 +38,9 @@ def command_of(cell: Cell) -> str:
 
 def _takes_a_seed(cell: Cell) -> bool:
     """Whether the painter draws lots; a folder's does, as far as anyone can tell."""
-    name = (
-        dict(cell.models.models).get("inpaint") or catalog.profile(cell.models.profile)["inpaint"]
-    )
+    profile = catalog.profile(cell.models.profile)
+    usual = profile["inpaint"] if cell.ask.paint else profile.get("remove", profile["inpaint"])
+    name = dict(cell.models.models).get("inpaint") or usual
     known = catalog.catalog().get(name)
     return known is None or not known.weightless
 

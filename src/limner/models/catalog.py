@@ -20,7 +20,7 @@ from limner.errors import LicenceRefused, ModelError, UnknownModel
 from limner.models import shipped
 from limner.prompts import PromptKind
 
-TASKS = ("segment", "detect", "inpaint", "encode", "caption")
+TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
 COMMERCIAL = ("yes", "no", "restricted")
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
@@ -31,6 +31,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "sam3": "limner.models.sam3:load",
         "owlvit": "limner.models.owlvit:load",
         "stable_diffusion": "limner.models.stable_diffusion:load",
+        "diffusion_fill": "limner.models.diffusion_fill:load",
+        "lama": "limner.models.lama:load",
         "grabcut": "limner.models.classical:load_grabcut",
         "opencv_inpaint": "limner.models.classical:load_opencv_inpaint",
         "haar": "limner.models.classical:load_haar",
@@ -51,7 +53,8 @@ class Family:
     accepts: frozenset[PromptKind]
     types: tuple[str, ...] = ()
     """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family;
-    "onnx " and the task that an ONNX file names."""
+    "onnx " and the task that an ONNX file names; the name of the weights' file where they come
+    without any of these."""
     allow: tuple[str, ...] = ()
     """Patterns of the files that a checkpoint needs."""
     weights: str = ".safetensors"
@@ -87,6 +90,7 @@ class Entry:
     allow: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     how: str = ""
+    accelerates: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -138,7 +142,7 @@ def parse(text: str) -> _Tables:
     families = {name: _family(name, table) for name, table in data["families"].items()}
     models = {name: _model(name, table, families) for name, table in data["models"].items()}
     for name, chosen in data["profiles"].items():
-        _known(f"profile {name}", chosen, set(TASKS))
+        _known(f"profile {name}", chosen, {*TASKS, "remove"})
         _known(f"profile {name}", chosen.values(), set(models))
     return _Tables(
         MappingProxyType(models),

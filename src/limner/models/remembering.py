@@ -16,7 +16,12 @@ import torch
 
 from limner.models.recent import Recent
 
-READ = {"text_encoder": "forward", "text_encoder_2": "forward", "vae": "encode"}
+READ = {
+    "text_encoder": "forward",
+    "text_encoder_2": "forward",
+    "text_encoder_3": "forward",
+    "vae": "encode",
+}
 """Parts of a pipeline, and which of their methods reads what was asked."""
 ANSWERS_KEPT = 12
 """The words and their negative, the crop and the crop without its hole, of a few objects. One is

@@ -184,7 +184,8 @@ def weight_bytes(weights: Weights) -> int:
         return 0
     family = families().get(weights.ref.family)
     ending = family.weights if family else ".safetensors"
-    return sum(path.stat().st_size for path in weights.path.rglob(f"*{ending}"))
+    own = sum(path.stat().st_size for path in weights.path.rglob(f"*{ending}"))
+    return own + (weight_bytes(weights.refiner) if weights.refiner else 0)
 
 
 class ModelPool:
@@ -219,7 +220,8 @@ class ModelPool:
                 package is missing.
         """
         settings = repr(sorted(weights.defaults.items()))
-        key = (weights.ref, weights.path, weights.adapters, settings, runtime)
+        refiner = weights.refiner and (weights.refiner.ref, weights.refiner.path)
+        key = (weights.ref, weights.path, weights.adapters, refiner, settings, runtime)
         if (model := self._touch(key)) is not None:
             return model
         with self._loading:

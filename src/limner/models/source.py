@@ -25,6 +25,8 @@ class Adapter:
     sha256: str
     base: str = ""
     """The model it was taught on; empty: not known."""
+    accelerates: bool = False
+    """It lets the model paint in a few steps, and is no subject."""
 
     @property
     def identity(self) -> str:
@@ -37,13 +39,15 @@ class Weights:
 
     ``path`` is a folder in the format of ``from_pretrained`` (None for families without weights);
     ``defaults`` are the checkpoint's own settings from the catalog, such as ``{"threshold": 0.1}``;
-    ``adapters`` are the subjects it is to know.
+    ``adapters`` are the subjects it is to know and what lets it paint in fewer steps;
+    ``refiner`` is the model that does its last steps.
     """
 
     ref: ModelRef
     path: Path | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     adapters: tuple[Adapter, ...] = ()
+    refiner: Weights | None = None
 
 
 @dataclass(frozen=True)

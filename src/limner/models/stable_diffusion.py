@@ -24,23 +24,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import diffusers
 import torch
 from PIL import Image as pil
 
 from limner import options as settings
-from limner.errors import (
-    ImageError,
-    ModelError,
-    OptionError,
-    PromptError,
-    ResultError,
-)
+from limner.errors import ModelError, OptionError, PromptError
 from limner.models.adapters import add_adapters
+from limner.models.diffusing import ADVICE, check_finite, check_picture, nth, watching
 from limner.models.memory import guard_memory
 from limner.models.recent import Recent
 from limner.models.remembering import ANSWERS_KEPT, remember
 from limner.models.source import Runtime, Weights
 from limner.models.stable_diffusion_folder import open_pipeline, own_deprecations_unheard
+from limner.models.stable_diffusion_stages import check_fast, check_shares, open_refiner, shares
 from limner.options import InpaintOptions
 from limner.prompts import Text
 from limner.protocols import ModelRef, OnStep
@@ -66,14 +63,14 @@ UNFIT: Mapping[str, str] = {
 }
 """Schedulers that diffusers calls compatible, and why they aren't."""
 
-ADVICE = "paint a smaller picture, or take a smaller model"
-
 
 def load(weights: Weights, runtime: Runtime) -> StableDiffusion:
     """Open a folder in diffusers' format; raises as ``open_pipeline`` and ``add_adapters`` do."""
     pipe = open_pipeline(weights, runtime)
     add_adapters(pipe, weights)
-    return StableDiffusion(weights.ref, pipe, weights.defaults)
+    fast = any(adapter.accelerates for adapter in weights.adapters)
+    refiner = open_refiner(weights, pipe, runtime) if weights.refiner else None
+    return StableDiffusion(weights.ref, pipe, weights.defaults, fast=fast, refiner=refiner)
 
 
 class StableDiffusion:
@@ -81,21 +78,36 @@ class StableDiffusion:
 
     takes_text = True
 
-    def __init__(self, ref: ModelRef, pipe: Any, defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        ref: ModelRef,
+        pipe: Any,
+        defaults: Mapping[str, Any],
+        *,
+        fast: bool = False,
+        refiner: Any = None,
+    ) -> None:
         """
         Args:
             pipe: an inpaint pipeline from ``open_pipeline``.
             defaults: the checkpoint's own settings; what they don't name is as in diffusers.
+            fast: an adapter lets it paint in a few steps, by one scheduler.
+            refiner: a pipeline from ``open_refiner`` that does the last steps.
         """
         self.ref = ref
         self.grid: int = pipe.vae_scale_factor
         """Latent pixels. The U-Net halves them with padding and doubles them with a crop, so
         that any number of them is aligned, not only multiples of its own factor of 8."""
         self.native_size: int | None = pipe.unet.config.sample_size * pipe.vae_scale_factor
-        self._pipe = pipe
+        self._pipe, self._refiner, self._fast = pipe, refiner, fast
         self._schedulers = _schedulers(pipe.scheduler)
-        self._defaults = _defaults(pipe, defaults)
+        if fast:  # it steps along any model's noise levels, where an adapter taught it to
+            self._schedulers["LCMScheduler"] = diffusers.LCMScheduler
+        self._defaults = _defaults(
+            pipe, ({"denoising_end": 0.8} if refiner else {}) | dict(defaults)
+        )
         self._answers: Recent[Any] = Recent(ANSWERS_KEPT)
+        self._refiners_answers: Recent[Any] = Recent(ANSWERS_KEPT)
         self._possible: set[tuple[Any, ...]] = set()
         """Steps, strength and scheduler that go together."""
 
@@ -107,11 +119,15 @@ class StableDiffusion:
         Raises:
             OptionError: a setting with no effect, no such scheduler, or no step to do.
         """
-        settings.check_honoured(
-            options, HONOURED, self.ref.name, "it paints by diffusion, not by a classical fill"
-        )
+        idle = "it paints by diffusion, not by a classical fill"
+        if options.denoising_end is not None and not self._refiner:
+            idle = "no refiner takes over (--refiner)"
+        honoured = HONOURED | ({"denoising_end"} if self._refiner else set())
+        settings.check_honoured(options, honoured, self.ref.name, idle)
         given = settings.changed(options)
         settled = replace(self._defaults, **({"seed": secrets.randbelow(2**32)} | given))
+        if self._fast:
+            check_fast(self.ref.name, settled, str(self._defaults.scheduler))
         self._check_steps(settled)
         return settled
 
@@ -151,12 +167,13 @@ class StableDiffusion:
         """
         settled = self.resolve(options)
         words = self._words(paint, settled)
-        self._check_picture(image, mask)
+        # diffusers looks at one pixel in ``grid``, to shrink the mask.
+        check_picture(self.ref.name, image, mask, self.grid, self.grid)
         count, seed = settled.num_images_per_prompt or 1, settled.seed or 0
         white = pil.fromarray(mask).convert("L")  # white is repainted
         pictures = []
         for k in range(count):
-            report = _nth(on_step, k, count)
+            report = nth(on_step, k, count)
             pictures.append(self._paint(image, white, words, settled, seed + k, report))
         return pictures
 
@@ -169,59 +186,92 @@ class StableDiffusion:
         seed: int,
         report: OnStep,
     ) -> Image:
-        # A shallow copy, for a call keeps its guidance and its scheduler's state in the pipeline.
-        # Not ``from_pipe``: that casts the shared weights to float32.
+        if self._refiner is None:
+            pixels = self._run(self._own(settled), image, mask, paint, settled, seed, report)
+        else:
+            first, last = shares(self._scheduler(settled), settled)
+            end = settled.denoising_end
+            latents = self._run(
+                self._own(settled),
+                image,
+                mask,
+                paint,
+                settled,
+                seed,
+                lambda done, total: report(done, first + last),
+                output_type="latent",
+                denoising_end=end,
+            )
+            pixels = self._run(
+                self._refining(settled),
+                latents,
+                mask,
+                paint,
+                settled,
+                seed,
+                lambda done, total: report(first + done, first + last),
+                denoising_start=end,
+            )
+        check_finite(self.ref.name, pixels, "in the autoencoder")
+        array = self._pipe.image_processor.pt_to_numpy(pixels)
+        picture: Image = self._pipe.image_processor.numpy_to_pil(array)[0]
+        return picture
+
+    def _own(self, settled: InpaintOptions) -> Any:
+        """The pipeline for one call.
+
+        A shallow copy, for a call keeps its guidance and its scheduler's state in the pipeline.
+        Not ``from_pipe``: that casts the shared weights to float32.
+        """
         pipe = copy.copy(self._pipe)
         pipe.scheduler = self._scheduler(settled)
         remember(pipe, self._answers)
+        return pipe
 
-        def after_step(
-            pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]
-        ) -> dict[str, Any]:
-            self._check_finite(
-                tensors["latents"], f"after step {index + 1} of {pipe.num_timesteps}"
-            )
-            report(index + 1, pipe.num_timesteps)
-            return {}
+    def _refining(self, settled: InpaintOptions) -> Any:
+        """The refiner's pipeline for one call, with the same scheduler on its own noise levels."""
+        pipe = copy.copy(self._refiner)
+        pipe.scheduler = self._scheduler(settled, pipe.scheduler.config)
+        remember(pipe, self._refiners_answers)
+        return pipe
 
-        with guard_memory(ADVICE), self._intact(), own_deprecations_unheard():
-            pixels = pipe(
+    def _run(
+        self,
+        pipe: Any,
+        image: Image | torch.Tensor,
+        mask: Image,
+        paint: Text,
+        settled: InpaintOptions,
+        seed: int,
+        report: OnStep,
+        **more: Any,
+    ) -> torch.Tensor:
+        """``image`` may be latents, for a pipeline that goes on from them."""
+        call = {"output_type": "pt", **more}
+        with guard_memory(ADVICE), _intact(pipe), own_deprecations_unheard():
+            made: torch.Tensor = pipe(
                 prompt=paint.phrase,
                 # SDXL tells "no negative" from an empty one.
                 negative_prompt=paint.negative or None,
                 image=image,
                 mask_image=mask,
-                width=image.width,
-                height=image.height,
+                width=mask.width,
+                height=mask.height,
                 strength=settled.strength,
                 num_inference_steps=settled.num_inference_steps,
                 guidance_scale=settled.guidance_scale,
                 generator=torch.Generator("cpu").manual_seed(seed),  # the same on every device
-                output_type="pt",
-                callback_on_step_end=after_step,
+                callback_on_step_end=watching(self.ref.name, report),
+                **call,
             ).images
-        self._check_finite(pixels, "in the autoencoder")
-        array = pipe.image_processor.pt_to_numpy(pixels)
-        picture: Image = pipe.image_processor.numpy_to_pil(array)[0]
-        return picture
+        return made
 
-    @contextmanager
-    def _intact(self) -> Iterator[None]:
-        """SDXL in float16 upcasts its autoencoder for a while; stopped then, it would stay so."""
-        vae = self._pipe.vae
-        dtype = vae.dtype
-        try:
-            yield
-        finally:
-            if vae.dtype != dtype:
-                vae.to(dtype)
-
-    def _scheduler(self, settled: InpaintOptions) -> Any:
-        """A new scheduler with the checkpoint's own noise schedule."""
+    def _scheduler(self, settled: InpaintOptions, config: Any = None) -> Any:
+        """A new scheduler with the checkpoint's own noise schedule, or another's ``config``."""
         known, name = self._schedulers, str(settled.scheduler)
         if name in known:
             with own_deprecations_unheard():
-                return known[name].from_config(self._pipe.scheduler.config)
+                return known[name].from_config(config or self._pipe.scheduler.config)
         if name in UNFIT:
             raise OptionError(f"{name} can't paint with {self.ref.name}: {UNFIT[name]}.")
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
@@ -229,7 +279,12 @@ class StableDiffusion:
 
     def _check_steps(self, settled: InpaintOptions) -> None:
         """Making a scheduler takes a few milliseconds, and the same is asked many times."""
-        asked = (settled.num_inference_steps, settled.strength, settled.scheduler)
+        asked = (
+            settled.num_inference_steps,
+            settled.strength,
+            settled.scheduler,
+            settled.denoising_end,
+        )
         if asked not in self._possible:
             self._check_schedule(settled)
             self._possible.add(asked)
@@ -253,34 +308,8 @@ class StableDiffusion:
                 f"{settled.scheduler} can't do {steps} steps: the model knows {trained} levels of "
                 "noise, counted from 0. Ask for fewer."
             )
-
-    def _check_finite(self, numbers: torch.Tensor, where: str) -> None:
-        if not bool(torch.isfinite(numbers).all()):
-            dtype = str(numbers.dtype).removeprefix("torch.")
-            raise ResultError(
-                f"{self.ref.name} overflowed in {dtype} {where}, and the picture would be black. "
-                "Use bfloat16 or float32."
-            )
-
-    def _check_picture(self, image: Image, mask: BoolMask) -> None:
-        width, height = image.size
-        if image.mode != "RGB":
-            raise ImageError(f"{self.ref.name} repaints RGB images, got mode {image.mode}.")
-        if mask.shape != (height, width):
-            raise PromptError(
-                f"The mask is {mask.shape[1]}x{mask.shape[0]} pixels and the image "
-                f"{width}x{height}: a mask covers the whole image, pixel for pixel."
-            )
-        if width % self.grid or height % self.grid:
-            raise OptionError(
-                f"{self.ref.name} paints sizes that are multiples of {self.grid}, got "
-                f"{width}x{height}: resize the image first."
-            )
-        if not mask[:: self.grid, :: self.grid].any():  # where diffusers looks, to shrink the mask
-            raise PromptError(
-                f"The mask is empty or too thin: {self.ref.name} sees one pixel in {self.grid}, "
-                "and none of those is marked. Grow the mask (dilate)."
-            )
+        if self._refiner:
+            check_shares(*shares(scheduler, settled), settled)
 
     def _check_words(self, paint: Text) -> None:
         for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):
@@ -313,6 +342,17 @@ class StableDiffusion:
         return getattr(self._pipe, name, None)
 
 
+@contextmanager
+def _intact(pipe: Any) -> Iterator[None]:
+    """SDXL in float16 upcasts its autoencoder for a while; stopped then, it would stay so."""
+    vae, dtype = pipe.vae, pipe.vae.dtype
+    try:
+        yield
+    finally:
+        if vae.dtype != dtype:
+            vae.to(dtype)
+
+
 def _schedulers(own: Any) -> dict[str, Any]:
     """The scheduler classes that can stand in for a checkpoint's own, and its own, by name."""
     compatible = {one.__name__: one for one in own.compatibles if one.__name__ not in UNFIT}
@@ -329,13 +369,3 @@ def _defaults(pipe: Any, checkpoint: Mapping[str, Any]) -> InpaintOptions:
 
 def _least_steps(strength: float) -> int:
     return next(steps for steps in range(1, 1001) if int(steps * strength) >= 1)
-
-
-def _nth(on_step: OnStep | None, k: int, count: int) -> OnStep:
-    """Progress of picture ``k`` of ``count`` as progress of all."""
-
-    def report(done: int, total: int) -> None:
-        if on_step:
-            on_step(k * total + done, count * total)
-
-    return report

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ PIPELINES: Mapping[str, str] = {
     "StableDiffusionPipeline": "StableDiffusionInpaintPipeline",
     "StableDiffusionXLInpaintPipeline": "StableDiffusionXLInpaintPipeline",
     "StableDiffusionXLPipeline": "StableDiffusionXLInpaintPipeline",
+    "StableDiffusionXLImg2ImgPipeline": "StableDiffusionXLInpaintPipeline",  # the refiner's
 }
 """``_class_name`` of a folder's ``model_index.json``, and what inpaints with its parts."""
 
@@ -51,28 +53,53 @@ def open_pipeline(weights: Weights, runtime: Runtime) -> Any:
         UnsafeWeights: a part's only weights are pickles.
         ModelError: another kind of pipeline or U-Net, or files that can't be read.
     """
+    pipe = read_pipeline(weights, runtime, PIPELINES, PARTS, WITHOUT)
+    _tell_role(weights.ref.name, pipe)
+    return _prepared(pipe, runtime)
+
+
+def read_pipeline(
+    weights: Weights,
+    runtime: Runtime,
+    pipelines: Mapping[str, str],
+    parts: Iterable[str],
+    without: Mapping[str, Mapping[str, Any]],
+) -> Any:
+    """The pipeline in a folder, on its device, as diffusers makes it, with its progress bar off.
+
+    Args:
+        pipelines: ``_class_name`` of a folder's ``model_index.json`` -> the class that opens it.
+        parts: the folders that hold weights.
+        without: what is left out, by the class that opens the folder.
+
+    Raises: as ``open_pipeline``.
+    """
     name, path = weights.ref.name, weights.path
     if path is None:
         raise WeightsMissing(f"{name} needs a folder of weights, and none was given.")
     index = _read_index(name, path)
-    kind = _pipeline_kind(name, index)
-    variant = _variant(name, path, index)
+    kind = _pipeline_kind(name, index, pipelines)
+    variant = _variant(name, path, index, parts)
     advice = "take a smaller model, or half precision (bfloat16)"
     with guard_memory(advice), errors_only(diffusers):
         try:
-            pipe = _pipeline_class(kind).from_pretrained(
+            opens = _pipeline_class(kind)
+            # Stable Diffusion 3 must be told of the text encoder that a folder leaves out.
+            expected = inspect.signature(opens.__init__).parameters
+            absent = {part: None for part in expected if index.get(part) == [None, None]}
+            pipe = opens.from_pretrained(
                 str(path),
                 dtype=getattr(torch, runtime.dtype),
                 variant=variant,
                 use_safetensors=True,
                 local_files_only=True,
-                **WITHOUT[kind],
+                **{**absent, **without.get(kind, {})},
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{name} can't be read from {path}: {error}") from error
         pipe.to(runtime.device)
-    _tell_role(name, pipe)
-    return _prepared(pipe, runtime)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 class Channels(int):
@@ -122,17 +149,17 @@ def _read_index(name: str, path: Path) -> dict[str, Any]:
         raise ModelError(f"{path / 'model_index.json'} is not JSON: {error}.") from error
 
 
-def _pipeline_kind(name: str, index: Mapping[str, Any]) -> str:
+def _pipeline_kind(name: str, index: Mapping[str, Any], pipelines: Mapping[str, str]) -> str:
     kind = index.get("_class_name")
-    if not isinstance(kind, str) or kind not in PIPELINES:
-        raise ModelError(f"{name} is a {kind}; this family opens {', '.join(PIPELINES)}.")
-    return PIPELINES[kind]
+    if not isinstance(kind, str) or kind not in pipelines:
+        raise ModelError(f"{name} is a {kind}; this family opens {', '.join(pipelines)}.")
+    return pipelines[kind]
 
 
-def _variant(name: str, path: Path, index: Mapping[str, Any]) -> str | None:
+def _variant(name: str, path: Path, index: Mapping[str, Any], parts: Iterable[str]) -> str | None:
     """``fp16`` where a part was fetched only in half precision, after a look at each part."""
     variant = None
-    for part in PARTS:
+    for part in parts:
         if index.get(part, [None, None])[1] is None:
             continue
         files = [file.name for file in sorted((path / part).glob("*")) if file.is_file()]
@@ -150,7 +177,6 @@ def _variant(name: str, path: Path, index: Mapping[str, Any]) -> str | None:
 
 
 def _prepared(pipe: Any, runtime: Runtime) -> Any:
-    pipe.set_progress_bar_config(disable=True)
     if runtime.dtype != "float16" and pipe.vae.config.force_upcast:
         # SDXL's autoencoder overflows in float16 only. Upcasting it in each call rewrites the
         # weights of a model that others may be using, and costs bfloat16 its speed.

@@ -96,7 +96,7 @@ def identity_of_folder(path: str | os.PathLike[str]) -> str:
     """The path of a user's own model, and a digest of its files' names, sizes and times."""
     folder = absolute(path)
     named = any((folder / name).is_file() for name in ("model_index.json", "config.json"))
-    is_model = named or any(folder.glob("*.onnx"))
+    is_model = named or any(any(folder.glob(f"*{end}")) for end in (".onnx", ".safetensors"))
     return f"{folder}@{lock.fingerprint(folder)}" if is_model else str(folder)
 
 
@@ -277,6 +277,9 @@ def family_of(folder: Path) -> str:
         UnknownModel: with the types that are known.
         ModelError: several ONNX files, or one that can't be read.
     """
+    for family in catalog.families().values():  # weights that come without a config
+        if any((folder / kind).is_file() for kind in family.types if kind.endswith(".safetensors")):
+            return family.name
     pipeline = lock.read_json(folder / "model_index.json")
     config = lock.read_json(folder / "config.json")
     if pipeline is None and config is None:

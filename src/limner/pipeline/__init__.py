@@ -2,6 +2,7 @@
 
 from limner.pipeline.consensus import Consensus
 from limner.pipeline.editing import Edit, composite_background, cut_out, repaint
+from limner.pipeline.extending import Extension, extended
 from limner.pipeline.grounding import (
     SAYS_WHAT,
     Grounding,
@@ -18,12 +19,14 @@ __all__ = [
     "BoxRegions",
     "Consensus",
     "Edit",
+    "Extension",
     "Grounding",
     "Redaction",
     "Stopwatch",
     "composite_background",
     "cut_out",
     "detect",
+    "extended",
     "ground",
     "needs_detector",
     "redact",

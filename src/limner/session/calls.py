@@ -22,6 +22,7 @@ from limner.options import (
     from_dict,
 )
 from limner.pipeline import backdrop
+from limner.pipeline.extending import Extension
 from limner.prompts import Text, VisualPrompt
 from limner.runs.entries import BACKDROP, EXEMPLAR
 from limner.selection import Selection
@@ -92,6 +93,9 @@ def words_of(call: Call) -> str:
     said = [prompt.text.phrase if prompt.text else prompt.manner for prompt in call.prompts]
     if "everything" in call.settings:
         said.append("everything")
+    if "extension" in call.settings:
+        sides = call.settings["extension"].to_dict()
+        said.append(" ".join(f"{side}+{length}" for side, length in sides.items()))
     short = ", ".join(dict.fromkeys(said))
     paint = call.settings.get("paint") or call.settings.get("behind")
     if isinstance(paint, Text):
@@ -129,6 +133,8 @@ def _setting_to_dict(name: str, value: Any, keep: Keep) -> Any:
 def _setting_from_dict(name: str, value: Any, load: Callable[[str], bytes]) -> Any:
     if name in OPTIONS:
         return from_dict(OPTIONS[name], value)
+    if name == "extension":
+        return Extension.from_dict(value)
     if name == "verify":
         return tuple(_prompt_from_dict(prompt, load) for prompt in value)
     if "text" in value:

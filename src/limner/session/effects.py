@@ -8,6 +8,8 @@ from limner.options import EditOptions, InpaintOptions, check_honoured
 from limner.pipeline import backdrop
 from limner.prompts import Text
 
+REMOVING = ("remove", "extend")
+"""Verbs that need no words: then what is around is continued."""
 CUTOUT_OBEYS = frozenset({"dilate", "feather"})
 _BACKDROP_OBEYS = frozenset({"feather"})
 _PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context"})

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, UnknownModel
 from limner.models import catalog, runtime, store
-from limner.models.source import Runtime, Weights, is_path
+from limner.models.source import Adapter, Runtime, Weights, is_path
 from limner.models.subjects import TEACHABLE, adapter_of
 from limner.prompts import PromptKind
 from limner.protocols import (
@@ -25,8 +25,11 @@ from limner.protocols import (
 
 Say = Callable[[str], None]
 ModelT = TypeVar("ModelT", bound=Model)
+Files = tuple[tuple[str, str], ...]
 
-TASKS = ("detect", "segment", "inpaint", "encode", "caption")
+TASKS = ("detect", "segment", "inpaint", "remove", "refine", "encode", "caption")
+"""Slots of a session. ``remove`` is a second one for the task to inpaint: what removes where no
+words say what is to be painted. ``refine`` does the last steps of what inpaints."""
 
 MINI_ANSWERS = (
     "{name} is a mini: the models that ship with limner are tiny and were trained on composed "
@@ -61,13 +64,17 @@ class Models:
         memory_budget: int | None,
         say: Say,
         subjects: Mapping[str, float] | None = None,
+        fast: bool = False,
     ) -> None:
         unknown = sorted(set(overrides) - set(TASKS))
         if unknown:
             raise OptionError(f"models has the keys {', '.join(TASKS)}; got {', '.join(unknown)}.")
         runtime.check_names(device, dtype)
         self.profile = profile
-        self.names: dict[str, str] = {**catalog.profile(profile), **overrides}
+        chosen = dict(catalog.profile(profile))
+        if "inpaint" in overrides:  # who names a painter means it for all that is painted
+            chosen.pop("remove", None)
+        self.names: dict[str, str] = {**chosen, **overrides}
         self.answered: dict[str, ModelRef] = {}
         """Models used so far, by task; those of a consensus by task and name."""
         self._commercial_safe = commercial_safe
@@ -75,6 +82,8 @@ class Models:
         self._say = say
         self.subjects = dict(subjects or {})
         """Taught subjects that the painter is to know, and how much."""
+        self.fast = fast
+        """Whether the painter paints in a few steps, by an adapter made for it."""
         self._adapters = tuple(adapter_of(name, much) for name, much in self.subjects.items())
         self._pool = runtime.ModelPool(memory_budget)
         self._runtime: Runtime | None = None
@@ -129,6 +138,7 @@ class Models:
                 self.entry(task, member)
             return None
         name = name or names[0]
+        task = "inpaint" if task == "remove" else task
         if is_path(name):
             if self._commercial_safe:
                 raise LicenceRefused(
@@ -161,7 +171,11 @@ class Models:
             if entry and entry.shipped:
                 self._minis.add(name)
         found = self._weights[name]
-        return self._with_subjects(found) if task == "inpaint" and self._adapters else found
+        if task != "inpaint":
+            return found
+        found = self._with_subjects(found) if self._adapters else found
+        found = self._with_refiner(found) if "refine" in self.names else found
+        return self._accelerated(found) if self.fast else found
 
     def _with_subjects(self, painter: Weights) -> Weights:
         """The painter's files and those of the subjects it is to know.
@@ -177,9 +191,61 @@ class Models:
         for one in self._adapters:
             if one.base and one.base != painter.ref.name:
                 self._say(f"{one.name} was taught to {one.base}, and {painter.ref.name} paints it.")
-        files = tuple((f"subjects/{one.name}", one.sha256) for one in self._adapters)
-        ref = replace(painter.ref, files=(*painter.ref.files, *files))
+        files = tuple((one.name, one.sha256) for one in self._adapters)
+        ref = _and_files(painter.ref, (("subjects", files),))
         return replace(painter, ref=ref, adapters=self._adapters)
+
+    def _with_refiner(self, painter: Weights) -> Weights:
+        """The painter's files and those of the refiner that does its last steps.
+
+        Raises:
+            ModelError: a painter that hands nothing over.
+        """
+        refiner = self.weights("refine")
+        if painter.ref.family != refiner.ref.family:
+            raise ModelError(
+                f"{refiner.ref.name} refines what Stable Diffusion XL paints, and "
+                f"{painter.ref.name} is another kind of model: leave the refiner out."
+            )
+        ref = _and_files(painter.ref, (("refiner", refiner.ref.files),))
+        return replace(painter, ref=ref, refiner=refiner)
+
+    def accelerator(self) -> catalog.Entry:
+        """The adapter that lets the painter paint in a few steps.
+
+        Raises:
+            OptionError: there is none for this painter.
+            LicenceRefused: the session is commercial-safe, and the licence isn't.
+        """
+        painter = self.entry("inpaint")
+        found = [
+            entry
+            for entry in catalog.catalog().values()
+            if painter and painter.name in entry.accelerates
+        ]
+        if not found:
+            able = [name for entry in catalog.catalog().values() for name in entry.accelerates]
+            raise OptionError(
+                f"--fast has no effect on {self.names['inpaint']}: limner knows no adapter that "
+                f"lets it paint in a few steps. There are adapters for {', '.join(able)}."
+            )
+        if self._commercial_safe:
+            catalog.require_commercial(found[0])
+        return found[0]
+
+    def _accelerated(self, painter: Weights) -> Weights:
+        """The painter with its adapter for few steps, and the settings that go with it."""
+        entry = self.accelerator()
+        files = store.find(entry)
+        assert files.path is not None
+        (name, sha256), *_ = files.ref.files
+        adapter = Adapter(entry.name, files.path / name, 1.0, sha256, accelerates=True)
+        return replace(
+            painter,
+            ref=_and_files(painter.ref, ((entry.name, files.ref.files),)),
+            defaults={**painter.defaults, **entry.defaults},
+            adapters=(*painter.adapters, adapter),
+        )
 
     def identities(self, tasks: Iterable[str] | None = None) -> dict[str, str]:
         """By task, text that changes when another model, other files or numbers would answer.
@@ -197,10 +263,20 @@ class Models:
             for task in wanted
             if task in self.names
         }
-        if self._adapters and "inpaint" in found:
-            known = " ".join(one.identity for one in self._adapters)
-            found["inpaint"] = f"{found['inpaint']} {known}"
+        if "inpaint" in found:
+            known = [one.identity for one in self._adapters]
+            if "refine" in self.names:
+                known.append(f"refined by {self.identity(self.names['refine'])}")
+            if self.fast:
+                known.append(f"fast by {self._fast_identity()}")
+            found["inpaint"] = " ".join([found["inpaint"], *known])
         return found
+
+    def _fast_identity(self) -> str:
+        try:
+            return store.identity(self.accelerator())
+        except (LimnerError, OSError):  # said by what uses the model
+            return ""
 
     def identity(self, name: str) -> str:
         """Text that changes when another model than this, other files or numbers would answer."""
@@ -273,6 +349,14 @@ class Models:
     def inpainter(self) -> Inpainter:
         return self._load("inpaint", Inpainter)  # type: ignore[type-abstract]
 
+    def painting_slot(self, *, words: bool) -> str:
+        """Which slot's model fills a mask, with words or without."""
+        return "remove" if not words and "remove" in self.names else "inpaint"
+
+    def painter(self, slot: str) -> Inpainter:
+        """The model of a painting slot."""
+        return self._load(slot, Inpainter)  # type: ignore[type-abstract]
+
     @property
     def encoder(self) -> Encoder:
         return self._load("encode", Encoder)  # type: ignore[type-abstract]
@@ -319,3 +403,9 @@ def _reader(entry: catalog.Entry | None, name: str) -> str:
         if reader := catalog.families()[family].text_encoder:
             return f" {store.identity(catalog.catalog()[reader])}"
     return ""
+
+
+def _and_files(ref: ModelRef, others: Iterable[tuple[str, Files]]) -> ModelRef:
+    """A reference that also holds the files of others, each under a name."""
+    more = tuple((f"{name}/{path}", digest) for name, files in others for path, digest in files)
+    return replace(ref, files=(*ref.files, *more))

@@ -33,6 +33,9 @@ FAILURES = 3
 """After so many runs in a row that the store wouldn't take, no more are offered to it: each may
 have waited for a lock."""
 
+PROMPTS = ("prompts", "find", "keep")
+"""What a verb calls its prompts; one that looks for nothing has none."""
+
 UNCOPIED = ("redact",)
 """Verbs whose input isn't copied: what is to be hidden must not lie in a second place. Replay reads
 it from where it lay."""
@@ -145,7 +148,8 @@ def recorded(verb: Callable[P, Run]) -> Callable[P, Run]:
     The image is opened before the run begins: what can't be opened makes no run.
     """
     signature = inspect.signature(verb)
-    _, image_name, prompts_name, *_ = signature.parameters
+    _, image_name, *others = signature.parameters
+    prompts_name = next((each for each in others if each in PROMPTS), None)
     name = verb.__name__
 
     @wraps(verb)
@@ -157,7 +161,9 @@ def recorded(verb: Callable[P, Run]) -> Callable[P, Run]:
             return verb(*args, **kwargs)
         source = bound.arguments[image_name] = Source.open(given.pop(image_name))
         # A tuple for both: prompts that can be walked through only once must not be gone then.
-        prompts = bound.arguments[prompts_name] = tuple(given.pop(prompts_name))
+        prompts = tuple(given.pop(prompts_name)) if prompts_name else ()
+        if prompts_name:
+            bound.arguments[prompts_name] = prompts
         asked = arguments_of(given, prompts)
         going = session.recording.begin(session, name, source, asked)
         try:

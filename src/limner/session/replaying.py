@@ -23,7 +23,7 @@ from limner.session.values import Run, Source
 if TYPE_CHECKING:
     from limner.runs.store import Store
 
-VERBS = ("detect", "segment", "edit", "remove", "cutout", "background", "redact")
+VERBS = ("detect", "segment", "edit", "remove", "cutout", "background", "redact", "extend")
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,12 @@ def replay(
     if entry.row.seed is not None:  # the one that was drawn, if none was given
         arguments["inpaint"] = _seeded(arguments.get("inpaint"), entry.row.seed)
     verb: Callable[..., Run] = getattr(session, entry.row.verb)
-    prompts = list(call.prompts)
-    positional = [arguments.pop(each) for each in ("paint", "behind") if each in arguments]
-    run = verb(
-        input_of_entry(store, entry), prompts, *positional, finding=_finding(call), **arguments
-    )
+    source = input_of_entry(store, entry)
+    if entry.row.verb == "extend":  # it looks for nothing
+        run = verb(source, **arguments)
+    else:
+        positional = [arguments.pop(each) for each in ("paint", "behind") if each in arguments]
+        run = verb(source, list(call.prompts), *positional, finding=_finding(call), **arguments)
     differing, same_finds = _differing(store, entry, run)
     return Replay(entry, run, differing, same_finds, tuple(_changed(entry, run)))
 
@@ -98,6 +99,7 @@ def _session_of(entry: Entry, store: Store | None, say: Callable[[str], None] | 
             device=settings["device"],
             dtype=settings["dtype"],
             subjects=settings.get("subjects"),
+            fast=settings.get("fast", False),
             say=say,
             store=store,
             labels=Labels(tags=entry.labels.tags, parent=entry.id),

@@ -18,11 +18,11 @@ from limner.options import (
     check_honoured,
 )
 from limner.pipeline import backdrop
-from limner.prompts import Text, VisualPrompt
+from limner.prompts import Mask, Text, VisualPrompt
 from limner.protocols import Inpainter, OnStep
 from limner.runs.entries import Labels
 from limner.runs.record import Job
-from limner.session.effects import CUTOUT_OBEYS, check_background
+from limner.session.effects import CUTOUT_OBEYS, REMOVING, check_background
 from limner.session.finding import Finder
 from limner.session.models import Models, Say, members_of
 from limner.session.recording import AnyStore, Recording, recorded
@@ -38,6 +38,8 @@ class Session:
         profile: a row of the catalog's profiles, naming a model for each task.
         models: task ("detect", "segment", "inpaint", "encode", "caption") -> model name or local
             folder; overrides the profile. To detect, several with + between them are a consensus.
+            "remove" names what removes where no words say what is to be painted (absent: what
+            inpaints), "refine" what does the last steps of what inpaints.
         commercial_safe: refuse models whose licence bars commercial use.
         device, dtype: see ``models.runtime.choose``; None chooses.
         memory_budget: bytes of live models; None is half of the machine's memory.
@@ -49,6 +51,7 @@ class Session:
         labels: the tags of the runs, and what they are part of.
         subjects: taught subjects (names, or paths of LoRA files) that the painter is to know, and
             how much of each: 1 is as it was taught.
+        fast: paint in a few steps, by the adapter that the catalog has for the painter.
         cache: where answers of detectors and segmenters are kept for other sessions; None: in this
             one's memory only.
 
@@ -70,6 +73,7 @@ class Session:
         labels: Labels | None = None,
         cache: StageCache | None = None,
         subjects: Mapping[str, float] | None = None,
+        fast: bool = False,
     ) -> None:
         say = say or (lambda sentence: None)
         self._choices = {"commercial_safe": commercial_safe, "device": device, "dtype": dtype}
@@ -83,6 +87,7 @@ class Session:
             memory_budget=memory_budget,
             say=say,
             subjects=subjects,
+            fast=fast,
         )
         self.stages = Stages(self.models.identities, cache)
         self._finder = Finder(self.models, self.stages)
@@ -101,7 +106,8 @@ class Session:
             str(Path(name).expanduser().absolute()) if is_path(name) else name: weight
             for name, weight in self.models.subjects.items()
         }
-        return made | ({"subjects": subjects} if subjects else {})
+        fast = {"fast": True} if self.models.fast else {}
+        return made | ({"subjects": subjects} if subjects else {}) | fast
 
     # --- finding ----------------------------------------------------------------------------------
 
@@ -162,13 +168,7 @@ class Session:
         on_step: OnStep | None = None,
     ) -> Run:
         """Replace what is found by what ``paint`` says."""
-        inpainter = self.models.inpainter
-        if not inpainter.takes_text:
-            raise UnsupportedPrompt(
-                f"{inpainter.ref.name} continues what surrounds a hole and can't follow words: "
-                f"to paint something new take {self.models.painters()}, or use remove to take the "
-                "object away."
-            )
+        self._following(paint)  # refused before an image is opened
         return self._repaint("edit", image, find, paint, finding, inpaint, edit, on_step)
 
     @recorded
@@ -198,7 +198,7 @@ class Session:
     ) -> Run:
         source = Source.open(image)
         job = self.job(verb, find, finding=finding, inpaint=inpaint, edit=edit, paint=paint)
-        inpainter = self.models.inpainter
+        slot, inpainter = self._following(paint)
         # First of all: what can't be painted is refused before anything is computed.
         settled = inpainter.resolve(inpaint or InpaintOptions())
         inpainter.check(paint, settled)
@@ -212,10 +212,72 @@ class Session:
             job,
             source,
             grounding,
-            tasks=(*tasks, "inpaint"),
+            tasks=(*tasks, slot),
             edits=tuple(edits),
             result={"settings": asdict(settled)},
         )
+
+    def _following(
+        self, paint: Text | None, instead: str = "use remove to take the object away"
+    ) -> tuple[str, Inpainter]:
+        """What paints these words, or removes where there are none, and its slot.
+
+        Args:
+            instead: what else to do where words can't be followed.
+
+        Raises:
+            UnsupportedPrompt: there are words, and it only removes.
+        """
+        slot = self.models.painting_slot(words=paint is not None)
+        inpainter = self.models.painter(slot)
+        if paint is not None and not inpainter.takes_text:
+            raise UnsupportedPrompt(
+                f"{inpainter.ref.name} continues what surrounds a hole and can't follow words: "
+                f"to paint something new take {self.models.painters()}, or {instead}."
+            )
+        return slot, inpainter
+
+    @recorded
+    def extend(
+        self,
+        image: AnyImage,
+        extension: pipeline.Extension,
+        paint: Text | None = None,
+        *,
+        inpaint: InpaintOptions | None = None,
+        edit: EditOptions | None = None,
+        on_step: OnStep | None = None,
+    ) -> Run:
+        """A larger canvas (outpainting): ``paint`` says what is on the new part, or the
+        surroundings are continued.
+
+        The picture's own pixels stay, but for ``edit.dilate`` of them beside the new part (none by
+        default), in which ``edit.feather`` softens the seam. The run's ``source`` is the canvas.
+        """
+        edit = edit or EditOptions(dilate=0, feather=0)
+        if edit.dilate is None or edit.feather > edit.dilate:
+            raise OptionError(
+                "The feather of an extension lies in its overlap with the picture, so that all "
+                f"that is new is painted: give a dilate of at least {edit.feather}."
+            )
+        source = Source.open(image)
+        job = self.job("extend", (), extension=extension, paint=paint, inpaint=inpaint, edit=edit)
+        slot, inpainter = self._following(paint, "leave the words out")
+        settled = inpainter.resolve(inpaint or InpaintOptions())
+        inpainter.check(paint, settled)
+        canvas, new = pipeline.extended(source.image, extension)
+        prompts = [VisualPrompt(mask=Mask(new))]
+        grounding = pipeline.ground(canvas, prompts, segmenter=pipeline.BoxRegions(), as_drawn=True)
+        edits = pipeline.repaint(canvas, new, inpainter, paint, settled, edit, on_step)
+        run = self._run(
+            job,
+            source,
+            grounding,
+            tasks=(slot,),
+            edits=tuple(edits),
+            result={"settings": asdict(settled), "canvas_wh": list(canvas.size)},
+        )
+        return replace(run, source=replace(source, image=canvas))
 
     @recorded
     def cutout(
@@ -361,6 +423,8 @@ class Session:
         all, don't count.
         """
         needed = tasks_of(verb, prompts, settings)
+        if "inpaint" in needed and verb in REMOVING and settings.get("paint") is None:
+            needed = (*needed[:-1], self.models.painting_slot(words=False))
         models = self.models.identities(needed)
         return make_job(verb, prompts, finding or Finding(), settings, models)
 

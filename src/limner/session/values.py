@@ -75,7 +75,8 @@ class Finding:
 class Run:
     """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
 
-    ``source`` is the input as opened, ``grounding`` what was found in it; ``id`` names the run in
+    ``source`` is the input as opened (of an extension its canvas), ``grounding`` what was found in
+    it; ``id`` names the run in
     the session's store, and is None where it wasn't recorded. ``peak_bytes`` is the most memory
     that was resident meanwhile; None where it wasn't recorded or the system doesn't tell.
     """
@@ -95,10 +96,10 @@ def tasks_of(
 ) -> tuple[str, ...]:
     """The tasks whose models decide the answer: another painter doesn't change an outline."""
     words = any(prompt.says_what for prompt in (*prompts, *(settings.get("verify") or ())))
-    paints = verb in ("edit", "remove") or isinstance(settings.get("behind"), Text)
+    paints = verb in ("edit", "remove", "extend") or isinstance(settings.get("behind"), Text)
     return (
         *(("detect",) if words or verb == "detect" else ()),
-        *(("segment",) if verb != "detect" else ()),
+        *(("segment",) if verb not in ("detect", "extend") else ()),
         *(("inpaint",) if paints else ()),
     )
 
