@@ -110,6 +110,17 @@ class DetectOptions(_Checked):
         False, "Let boxes of different phrases suppress each other too."
     )
     max_detections: int = setting(100, "At most this many boxes, best first.", low=1)
+    text_threshold: float | None = setting(
+        None,
+        "Least score of a phrase's best word, for a box to answer it (Grounding DINO: 0.25).",
+        low=0.0,
+        high=1.0,
+    )
+    phrases: str | None = setting(
+        None,
+        "Ask each phrase alone, or all in one text (Grounding DINO, Florence: parallel).",
+        choices=("parallel", "together"),
+    )
 
     def __post_init__(self) -> None:
         try:
@@ -135,6 +146,18 @@ class DetectOptions(_Checked):
         own = dict(self.phrase_thresholds).get(phrase)
         common = default if self.threshold is None else self.threshold
         return common if own is None else own
+
+
+EVERY_DETECTOR = frozenset(
+    {
+        "threshold",
+        "phrase_thresholds",
+        "nms_threshold",
+        "class_agnostic_nms",
+        "max_detections",
+    }
+)
+"""The fields that all detectors honour."""
 
 
 @dataclass(frozen=True)
