@@ -112,6 +112,7 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
         "segment": given.get("segmenter"),
         "inpaint": given.get("inpainter"),
         "encode": given.get("encoder"),
+        "caption": given.get("captioner"),
     }
     session = Session(
         profile=given["profile"],
