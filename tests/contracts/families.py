@@ -14,6 +14,8 @@ from limner.models import catalog, store
 from limner.models.runtime import ModelPool
 from limner.models.source import Runtime
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
+from tests.models.tiny_florence import save_tiny_florence
+from tests.models.tiny_grounding_dino import save_tiny_grounding_dino
 from tests.models.tiny_owlvit import save_tiny_owlvit
 from tests.models.tiny_sam import save_tiny_sam
 from tests.models.tiny_sd import save_tiny_sd
@@ -26,6 +28,8 @@ class Family:
     name: str
     task: str
     weightless: str = ""
+    also: tuple[str, ...] = ()
+    """Other tasks of the same model."""
     save: Callable[[Path], Any] | None = None
 
     def __str__(self) -> str:
@@ -42,11 +46,13 @@ FAMILIES = (
     Family("clip", "encode", save=save_tiny_clip),
     Family("dino", "encode", save=save_tiny_dino),
     Family("blip", "caption", save=save_tiny_blip),
+    Family("grounding_dino", "detect", save=save_tiny_grounding_dino),
+    Family("florence", "detect", also=("caption", "segment"), save=save_tiny_florence),
 )
 
 
 def of(task: str) -> list[Family]:
-    return [family for family in FAMILIES if family.task == task]
+    return [family for family in FAMILIES if task in (family.task, *family.also)]
 
 
 def load(family: Family, folder: Path) -> Any:
