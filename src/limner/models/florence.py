@@ -238,7 +238,9 @@ class Florence:
     def _outline(self, prompt: VisualPrompt, size_wh: tuple[int, int]) -> str:
         """The question for what a prompt shows or names."""
         if prompt.box is None:
-            return OUTLINE.format(self._phrase(prompt))
+            question = OUTLINE.format(self._phrase(prompt))
+            self._check_length(question)
+            return question
         if prompt.text is not None:
             raise UnsupportedPrompt(
                 f"{self.ref.name} can't join a phrase and a box in one prompt: give one of them."
