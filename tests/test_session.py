@@ -431,7 +431,7 @@ def test_models_that_can_take_a_prompt_are_named() -> None:
     assert "haar" not in said
     assert "haar" in models.able(iter([PromptKind.TEXT]), "detect")
     assert "haar" not in models.able([PromptKind.TEXT, PromptKind.EXEMPLAR], "detect")
-    assert models.able([PromptKind.TEXT], "segment") == ""
+    assert models.able([PromptKind.EXEMPLAR], "segment") == ""
     safe = Session(commercial_safe=True).models.able([PromptKind.TEXT], "inpaint")
     assert "sd15-inpaint" in models.able([PromptKind.TEXT], "inpaint")
     assert "sd15-inpaint" not in safe

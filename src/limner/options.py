@@ -122,6 +122,17 @@ class DetectOptions(_Checked):
     overlap_wh: int | None = setting(
         None, "Pixels that neighbouring tiles share (default 100, at most a quarter tile).", low=1
     )
+    text_threshold: float | None = setting(
+        None,
+        "Least score of a phrase's best word, for a box to answer it (Grounding DINO: 0.25).",
+        low=0.0,
+        high=1.0,
+    )
+    phrases: str | None = setting(
+        None,
+        "Ask each phrase alone, or all in one text (Grounding DINO, Florence: parallel).",
+        choices=("parallel", "together"),
+    )
 
     def __post_init__(self) -> None:
         try:
@@ -160,6 +171,18 @@ class DetectOptions(_Checked):
         own = dict(self.phrase_thresholds).get(phrase)
         common = default if self.threshold is None else self.threshold
         return common if own is None else own
+
+
+EVERY_DETECTOR = frozenset(
+    {
+        "threshold",
+        "phrase_thresholds",
+        "nms_threshold",
+        "class_agnostic_nms",
+        "max_detections",
+    }
+)
+"""The fields that all detectors honour."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny
 from tests.models.tiny_fastsam import save_tiny_fastsam
 from tests.models.tiny_fill import save_tiny_fill
 from tests.models.tiny_lama import save_tiny_lama
+from tests.models.tiny_florence import save_tiny_florence
+from tests.models.tiny_grounding_dino import save_tiny_grounding_dino
 from tests.models.tiny_owlvit import save_tiny_owlvit
 from tests.models.tiny_sam import save_tiny_sam
 from tests.models.tiny_sam2 import save_tiny_sam2, save_tiny_sam_hq
@@ -31,6 +33,8 @@ class Family:
     name: str
     task: str
     weightless: str = ""
+    also: tuple[str, ...] = ()
+    """Other tasks of the same model."""
     save: Callable[[Path], Any] | None = None
 
     def __str__(self) -> str:
@@ -53,11 +57,13 @@ FAMILIES = (
     Family("clip", "encode", save=save_tiny_clip),
     Family("dino", "encode", save=save_tiny_dino),
     Family("blip", "caption", save=save_tiny_blip),
+    Family("grounding_dino", "detect", save=save_tiny_grounding_dino),
+    Family("florence", "detect", also=("caption", "segment"), save=save_tiny_florence),
 )
 
 
 def of(task: str) -> list[Family]:
-    return [family for family in FAMILIES if family.task == task]
+    return [family for family in FAMILIES if task in (family.task, *family.also)]
 
 
 def load(family: Family, folder: Path) -> Any:

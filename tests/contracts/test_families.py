@@ -20,8 +20,14 @@ from tests.models.tiny_encoders import save_tiny_clip
 
 from .families import FAMILIES, Family, load, of
 
-PROMPTED = [*of("segment"), *of("detect")]
+PROMPTED = list(dict.fromkeys([*of("segment"), *of("detect")]))
 PHRASE = {"haar": "face"}  # the only family with a fixed vocabulary
+OBEYED = {
+    ("grounding_dino", "text_threshold"),
+    ("grounding_dino", "phrases"),
+    ("florence", "phrases"),
+}
+"""Settings of detection that not every family has."""
 
 
 @pytest.fixture(scope="session")
@@ -171,6 +177,20 @@ def test_max_detections_is_a_limit(
         DetectOptions(threshold=0.0, nms_threshold=1.0, max_detections=3),
     )
     assert len(found) <= 3
+
+
+@pytest.mark.parametrize("family", of("detect"), ids=str)
+@pytest.mark.parametrize("idle", [{"text_threshold": 0.2}, {"phrases": "together"}], ids=str)
+def test_a_detector_obeys_a_setting_or_refuses_it(
+    family: Family, idle: dict[str, Any], models: dict[str, Any], picture: Image.Image
+) -> None:
+    """Those that read words one by one obey; the others say that it has no effect."""
+    prompts = [VisualPrompt(text=Text(PHRASE.get(family.name, "a cat")))]
+    if (family.name, *idle) in OBEYED:
+        models[str(family)].detect(picture, prompts, DetectOptions(**idle))
+        return
+    with pytest.raises(OptionError, match=f"{next(iter(idle))} has no effect"):
+        models[str(family)].detect(picture, prompts, DetectOptions(**idle))
 
 
 @pytest.mark.parametrize("family", of("inpaint"), ids=str)

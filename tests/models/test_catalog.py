@@ -51,6 +51,7 @@ def test_an_entry_says_what_it_costs_and_allows(entry: catalog.Entry) -> None:
     known = {f.name for f in dataclasses.fields(options)} if options else set()
     known |= {"conf", "iou"} if entry.family == "fastsam" else set()
     known |= {"num_beams", "length_penalty"} if entry.family == "blip" else set()
+    known |= {"num_beams", "caption_task"} if entry.family == "florence" else set()
     assert set(entry.defaults) <= known
     if entry.weightless:
         assert entry.size_mb == 0
@@ -108,6 +109,8 @@ def test_the_table_says_what_the_adapters_say() -> None:
         dino,
         fastsam,
         lama,
+        florence,
+        grounding_dino,
         owlvit,
         sam3,
         sam_segmenter,
@@ -122,6 +125,8 @@ def test_the_table_says_what_the_adapters_say() -> None:
         "sam2": sam_segmenter.SamSegmenter,
         "sam3": sam3.Sam3,
         "owlvit": owlvit.OwlViT,
+        "grounding_dino": grounding_dino.GroundingDino,
+        "florence": florence.Florence,
         "grabcut": classical.GrabCut,
         "haar": classical.Haar,
     }

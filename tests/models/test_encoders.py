@@ -1,4 +1,4 @@
-"""CLIP, DINO and BLIP against transformers' own forward passes, at tiny size."""
+"""CLIP, DINO, BLIP and BLIP-2 against transformers' own forward passes, at tiny size."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     BertTokenizer,
     BitImageProcessorPil,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
     BlipForConditionalGeneration,
     BlipImageProcessorPil,
     BlipProcessor,
@@ -30,12 +32,18 @@ from limner.errors import ModelError, PromptError, WeightsMissing
 from limner.models import blip, clip, dino
 from limner.models.source import Runtime, Weights
 from limner.protocols import ModelRef
-from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
+from tests.models.tiny_encoders import (
+    save_tiny_blip,
+    save_tiny_blip2,
+    save_tiny_clip,
+    save_tiny_dino,
+)
 from tests.models.tiny_owlvit import noise
 
 PICTURES = [noise(50, 40), noise(40, 70, seed=1), noise(32, 32, seed=2)]
 TEXTS = ["a red dog", "cat", "a dog on a cat"]
 LOADERS = {"clip": clip.load, "dinov2": dino.load, "vit": dino.load, "blip": blip.load}
+LOADERS["blip-2"] = blip.load
 
 
 def weights(path: Path | None, family: str) -> Weights:
@@ -50,6 +58,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "dinov2": save_tiny_dino(root / "dinov2", kind="dinov2"),
         "vit": save_tiny_dino(root / "vit", kind="vit"),
         "blip": save_tiny_blip(root / "blip"),
+        "blip-2": save_tiny_blip2(root / "blip-2", seed=5),
     }
 
 
@@ -119,10 +128,26 @@ def test_blips_sentences_are_transformers_own(folders: dict[str, Path]) -> None:
     assert len(set(ours)) > 1
 
 
+def test_blip2s_sentences_are_transformers_own(folders: dict[str, Path]) -> None:
+    folder = folders["blip-2"]
+    model = Blip2ForConditionalGeneration.from_pretrained(folder).eval()
+    processor = Blip2Processor(
+        BlipImageProcessorPil.from_pretrained(folder), BertTokenizer.from_pretrained(folder)
+    )
+    theirs = []
+    for picture in PICTURES:
+        inputs = processor(images=picture, return_tensors="pt")
+        tokens = model.generate(**inputs, max_new_tokens=blip.TOKENS)
+        theirs.append(processor.decode(tokens[0], skip_special_tokens=True).strip())
+    ours = load(folders, "blip-2").caption(PICTURES)
+    assert ours == theirs
+    assert len(set(ours)) > 1
+
+
 @pytest.mark.parametrize("kind", LOADERS)
 def test_bfloat16_stays_near(kind: str, folders: dict[str, Path]) -> None:
     model = load(folders, kind, "bfloat16")
-    if kind == "blip":
+    if kind.startswith("blip"):
         assert all(model.caption(PICTURES))
         return
     exact = load(folders, kind).encode_images(PICTURES)

@@ -1,4 +1,4 @@
-"""CLIP, DINO and BLIP of the real classes with random weights, saved as the hub saves them."""
+"""CLIP, DINO, BLIP and BLIP-2 of the real classes with random weights, as the hub has them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from transformers import (
     BertTokenizer,
     BitImageProcessorPil,
+    Blip2Config,
+    Blip2ForConditionalGeneration,
     BlipConfig,
     BlipForConditionalGeneration,
     BlipImageProcessorPil,
@@ -78,6 +80,37 @@ def save_tiny_blip(folder: Path, *, seed: int = 0) -> Path:
     }
     model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=VISION))
     stirred(model, seed).save_pretrained(folder)
+    BlipImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_tiny_blip2(folder: Path, *, seed: int = 0) -> Path:
+    """A BLIP-2 with an OPT of two layers, whose captions are random words of ``WORDS``."""
+    tokenizer = BertTokenizer(vocab={word: n for n, word in enumerate(WORDS)})
+    tokenizer.add_special_tokens({"bos_token": "[DEC]", "eos_token": "[SEP]"})
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    text = {
+        "model_type": "opt",
+        "hidden_size": 32,
+        "word_embed_proj_dim": 32,
+        "ffn_dim": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 64,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = Blip2Config(
+        vision_config=VISION,
+        qformer_config={**SMALL, "encoder_hidden_size": SMALL["hidden_size"], "vocab_size": 16},
+        text_config=text,
+        num_query_tokens=4,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    stirred(Blip2ForConditionalGeneration(config), seed).save_pretrained(folder)
     BlipImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -27,6 +27,7 @@ COMMANDS = {
     "cutout": ("limner.cli.change", "An object alone on transparency."),
     "background": ("limner.cli.change", "Keep an object and change everything behind it."),
     "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),
+    "caption": ("limner.cli.caption", "Say in a sentence what is in a picture."),
     "teach": ("limner.cli.teach", "Teach a model a subject from a few photographs."),
     "eval": ("limner.cli.eval", "Run a suite of prompt tests, as CI does."),
     "sweep": ("limner.cli.sweep", "Try many settings of one verb, and lay out what comes."),

@@ -117,6 +117,7 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
         "inpaint": given.get("inpainter"),
         "refine": given.get("refiner"),
         "encode": given.get("encoder"),
+        "caption": given.get("captioner"),
     }
     session = Session(
         profile=given["profile"],

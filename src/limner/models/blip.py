@@ -1,5 +1,6 @@
-"""BLIP (Li et al. 2022, arXiv 2201.12086) says in a sentence what is in a picture, through
-transformers' ``BlipForConditionalGeneration``. The same picture always gets the same sentence."""
+"""BLIP (Li et al. 2022, arXiv 2201.12086) and BLIP-2 (2023, arXiv 2301.12597) say in a sentence
+what is in a picture, through transformers' ``BlipForConditionalGeneration`` and
+``Blip2ForConditionalGeneration``. The same picture always gets the same sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +9,12 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil
+from transformers import (
+    AutoTokenizer,
+    Blip2ForConditionalGeneration,
+    BlipForConditionalGeneration,
+    BlipImageProcessorPil,
+)
 
 from limner.models.memory import guard_memory
 from limner.models.pretrained import check_side, folder_of, pixels, read_model, read_part
@@ -17,6 +23,11 @@ from limner.protocols import ModelRef
 
 TOKENS = 40
 """A caption's length at most. Those of COCO, which BLIP learned from, have about a dozen words."""
+ARCHITECTURES: Mapping[str, Any] = {
+    "blip": BlipForConditionalGeneration,
+    "blip-2": Blip2ForConditionalGeneration,
+}
+"""By the ``model_type`` of a checkpoint's config.json."""
 ADVICE = "take a smaller model, such as blip-base, or load it in bfloat16"
 
 
@@ -27,8 +38,8 @@ def load(weights: Weights, runtime: Runtime) -> Blip:
         WeightsMissing: no folder, or a file or tensors of the model are not in it.
         ModelError: the folder holds another kind of model, or files of two.
     """
-    path, _ = folder_of(weights, ("blip",))
-    model = read_model(BlipForConditionalGeneration, weights, path, runtime)
+    path, kind = folder_of(weights, ARCHITECTURES)
+    model = read_model(ARCHITECTURES[kind], weights, path, runtime)
     processor = read_part(BlipImageProcessorPil, weights, path)
     check_side(processor, path, model.config.vision_config.image_size)
     tokenizer = read_part(AutoTokenizer, weights, path)
@@ -58,7 +69,9 @@ class Blip:
         """One sentence a picture, the likeliest that was found."""
         sentences: list[str] = []
         with torch.inference_mode(), guard_memory(ADVICE):
-            for batch in pixels(self._processor, images, self.ref.name, self._model):
+            # BLIP-2 keeps its query tokens in float32, whatever the encoder computes in.
+            like = self._model.vision_model
+            for batch in pixels(self._processor, images, self.ref.name, like):
                 tokens = self._model.generate(
                     pixel_values=batch, max_new_tokens=TOKENS, do_sample=False, **self._beams
                 )

@@ -40,6 +40,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "dino": "limner.models.dino:load",
         "blip": "limner.models.blip:load",
         "fastsam": "limner.models.fastsam:load",
+        "grounding_dino": "limner.models.grounding_dino:load",
+        "florence": "limner.models.florence:load",
     }
 )
 """``module:function`` of each family's ``load(weights, runtime)``; imported only when used."""
@@ -100,7 +102,8 @@ class Entry:
     @property
     def purpose(self) -> str:
         """Its tasks, for people: "detect and caption"."""
-        return " and ".join(self.tasks)
+        *others, last = self.tasks
+        return f"{', '.join(others)} and {last}" if others else last
 
     @property
     def weightless(self) -> bool:

@@ -22,7 +22,13 @@ from limner.models import fill
 from limner.models.grabcut import grabcut_candidates
 from limner.models.haar import KINDS, cascade_detect
 from limner.models.source import Runtime, Weights
-from limner.options import DetectOptions, InpaintOptions, SegmentOptions, check_honoured
+from limner.options import (
+    EVERY_DETECTOR,
+    DetectOptions,
+    InpaintOptions,
+    SegmentOptions,
+    check_honoured,
+)
 from limner.prompts import BoolMask, PromptKind, Text, VisualPrompt
 from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
 
@@ -172,6 +178,7 @@ class Haar:
     def detect(
         self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
     ) -> sv.Detections:
+        check_honoured(options, EVERY_DETECTOR, self.ref.name, "it reads no words")
         check_accepts(self, prompts)
         pixels = np.asarray(image, dtype=np.uint8)
         rows = []

@@ -36,7 +36,7 @@ from limner.models.memory import guard_memory
 from limner.models.pretrained import check_lengths, folder_of, read_model, read_part
 from limner.models.recent import Recent
 from limner.models.source import Runtime, Weights
-from limner.options import DetectOptions
+from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
 from limner.prompts import Exemplar, PromptKind, VisualPrompt
 from limner.protocols import ModelRef, check_accepts
 
@@ -180,12 +180,14 @@ class OwlViT:
         absolute score of both.
 
         Raises:
+            OptionError: a setting without effect.
             UnsupportedPrompt: another kind of prompt, a negative, or several phrases and examples
                 in one.
             PromptError: a phrase longer than the text encoder holds, or an example's box in which
                 the model sees nothing.
             OutOfMemory: with what to lower.
         """
+        check_honoured(options, EVERY_DETECTOR, self.ref.name, "it scores each phrase as a whole")
         check_accepts(self, prompts)
         for prompt in prompts:
             _check_one_way(prompt, self.ref.name)
