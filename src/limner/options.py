@@ -110,6 +110,13 @@ class DetectOptions(_Checked):
         False, "Let boxes of different phrases suppress each other too."
     )
     max_detections: int = setting(100, "At most this many boxes, best first.", low=1)
+    samples: int | None = setting(
+        None,
+        "Ask a vision-language model so many times; a box's score is the part of the answers "
+        "that agree on it.",
+        low=1,
+        high=100,
+    )
 
     def __post_init__(self) -> None:
         try:
@@ -303,6 +310,40 @@ class TeachOptions(_Checked):
     seed: int = setting(0, "Decides every draw, with the number of the step.", low=0, high=2**31)
 
 
+@dataclass(frozen=True)
+class EndpointOptions(_Checked):
+    """A server with a vision-language model: a table of ``endpoints.toml``."""
+
+    url: str = setting("", "Where the server's API begins: http://127.0.0.1:8000/v1.")
+    model: str = setting("", "The model's name there.")
+    convention: str | None = setting(
+        None, "How it writes boxes, a name in limner.conventions (default: by the model's name)."
+    )
+    fit: str | None = setting(
+        None, "How pictures are sized for it, a name in docs/vlm.md (default: by its name)."
+    )
+    max_side: int | None = setting(None, "Longest side of a picture that is sent.", low=28)
+    key_env: str | None = setting(
+        None, "The environment variable, or the keyring's entry, that holds the key."
+    )
+    samples: int = setting(1, "How often each question is asked.", low=1, high=100)
+    temperature: float | None = setting(
+        None, "Default: 0 for one sample, 0.7 for several.", low=0.0, high=2.0
+    )
+    phrases_at_once: int = setting(8, "Phrases in one question.", low=1, high=1000)
+    timeout: float = setting(120.0, "Seconds to wait for an answer.", low=0.01)
+    retries: int = setting(
+        3, "How often a busy or unreachable server is asked again.", low=0, high=20
+    )
+    answer_tokens: int = setting(2048, "Tokens of one answer at most.", low=16)
+    max_calls: int | None = setting(None, "Requests of one command or session at most.", low=1)
+    max_tokens: int | None = setting(None, "Tokens of one command or session at most.", low=1)
+    licence: str | None = setting(None, "The model's licence, or the service's terms.")
+    commercial: str | None = setting(
+        None, "Whether it allows commercial use.", choices=("yes", "no", "restricted")
+    )
+
+
 def from_dict(cls: type[OptionsT], data: Mapping[str, Any]) -> OptionsT:
     """Options from parsed JSON or TOML; an unknown key is an ``OptionError``."""
     known = [spec.name for spec in dataclasses.fields(cls)]  # type: ignore[arg-type]
@@ -324,6 +365,19 @@ def changed(options: Any) -> dict[str, Any]:
         for spec in dataclasses.fields(options)
         if getattr(options, spec.name) != spec.default
     }
+
+
+def check_samples(options: DetectOptions, model: str) -> None:
+    """Refuse ``samples`` for a detector that answers the same however often it is asked.
+
+    Raises:
+        OptionError: it was set.
+    """
+    if options.samples is not None:
+        raise OptionError(
+            f"samples has no effect on {model}: it answers the same however often it is asked; "
+            "a vision-language model (vlm:…, qwen3-vl-4b) may not."
+        )
 
 
 def check_honoured(options: Any, honoured: frozenset[str], model: str, reason: str) -> None:

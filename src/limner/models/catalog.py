@@ -34,6 +34,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "clip": "limner.models.clip:load",
         "dino": "limner.models.dino:load",
         "blip": "limner.models.blip:load",
+        "vlm": "limner.models.vlm_endpoint:load",
+        "qwen_vl": "limner.models.qwen_vl:load",
     }
 )
 """``module:function`` of each family's ``load(weights, runtime)``; imported only when used."""
@@ -49,6 +51,8 @@ class Family:
     """``model_type`` (transformers) or ``_class_name`` (diffusers) of a folder of this family."""
     allow: tuple[str, ...] = ()
     """Patterns of the files that a checkpoint needs."""
+    samples: bool = False
+    """Whether ``DetectOptions.samples`` matters: it may answer differently when asked again."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,8 @@ def _family(name: str, table: dict[str, Any]) -> Family:
     _known("the families", {name}, set(FAMILIES))
     _known(f"family {name}", table, {spec.name for spec in dataclasses.fields(Family)} - {"name"})
     accepts = frozenset(PromptKind(kind) for kind in table["accepts"])
-    return Family(name, accepts, tuple(table.get("types", ())), tuple(table.get("allow", ())))
+    types, allow = tuple(table.get("types", ())), tuple(table.get("allow", ()))
+    return Family(name, accepts, types, allow, table.get("samples", False))
 
 
 def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> Entry:
@@ -203,12 +208,18 @@ def profile(name: str) -> Mapping[str, str]:
 def resolve(name: str) -> tuple[Entry, str | None]:
     """The model meant by a name, a hub id, or an id that has died; and what to tell the user.
 
+    A name that begins with ``vlm:`` is a user's own endpoint (``endpoints.entry``).
+
     Returns:
         ``(entry, said)``: ``said`` is None when the name was the model's own.
 
     Raises:
         UnknownModel: with the nearest names.
     """
+    if name.startswith("vlm:"):
+        from limner.models import endpoints
+
+        return endpoints.entry(name), None
     wanted = name.strip().removeprefix("https://huggingface.co/").strip("/").lower()
     for entry in catalog().values():
         if wanted == entry.name or (entry.repo and wanted == entry.repo.lower()):

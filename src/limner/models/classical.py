@@ -22,7 +22,13 @@ from limner.models import fill
 from limner.models.grabcut import grabcut_candidates
 from limner.models.haar import KINDS, cascade_detect
 from limner.models.source import Runtime, Weights
-from limner.options import DetectOptions, InpaintOptions, SegmentOptions, check_honoured
+from limner.options import (
+    DetectOptions,
+    InpaintOptions,
+    SegmentOptions,
+    check_honoured,
+    check_samples,
+)
 from limner.prompts import BoolMask, PromptKind, Text, VisualPrompt
 from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
 
@@ -173,6 +179,7 @@ class Haar:
         self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
     ) -> sv.Detections:
         check_accepts(self, prompts)
+        check_samples(options, self.ref.name)
         pixels = np.asarray(image, dtype=np.uint8)
         rows = []
         for index, prompt in enumerate(prompts):

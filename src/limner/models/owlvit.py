@@ -36,7 +36,7 @@ from limner.models.memory import guard_memory
 from limner.models.pretrained import check_lengths, folder_of, read_model, read_part
 from limner.models.recent import Recent
 from limner.models.source import Runtime, Weights
-from limner.options import DetectOptions
+from limner.options import DetectOptions, check_samples
 from limner.prompts import Exemplar, PromptKind, VisualPrompt
 from limner.protocols import ModelRef, check_accepts
 
@@ -186,6 +186,7 @@ class OwlViT:
             OutOfMemory: with what to lower.
         """
         check_accepts(self, prompts)
+        check_samples(options, self.ref.name)
         for prompt in prompts:
             _check_one_way(prompt, self.ref.name)
         if not prompts:

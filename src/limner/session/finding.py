@@ -9,7 +9,7 @@ from dataclasses import replace
 from limner import pipeline
 from limner.errors import OptionError, UnsupportedPrompt
 from limner.models import catalog
-from limner.options import EverythingOptions, RedactOptions
+from limner.options import EverythingOptions, RedactOptions, check_samples
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import OnStep, Segmenter
 from limner.session.models import Models
@@ -39,12 +39,19 @@ class Finder:
         accepts = family.accepts if family else self._models.detector.accepts
         return RememberingDetector(self._stages, lambda: self._models.detector, ref, accepts)
 
+    def _detector_for(self, finding: Finding) -> RememberingDetector:
+        detector = self.detector
+        family = catalog.families().get(detector.ref.family)
+        if family and not family.samples:
+            check_samples(finding.detect, detector.ref.name)
+        return detector
+
     def detect(self, source: Source, prompts: Sequence[VisualPrompt], finding: Finding) -> Found:
         """Boxes, without outlines."""
         if not prompts:
             raise OptionError("Nothing was asked for: give a phrase or an example image.")
         watch = pipeline.Stopwatch()
-        detector = self.detector
+        detector = self._detector_for(finding)
         with watch.stage("detect"), self._naming_others(prompts, "detect"):
             found = pipeline.detect(source.image, prompts, detector, finding.detect, finding.select)
         grounding = pipeline.Grounding(source.image.size, tuple(prompts), found, watch.seconds)
@@ -132,7 +139,7 @@ class Finder:
         """
         segmenter = geometry or self._models.segmenter
         by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
-        detector = self.detector if by_words else None
+        detector = self._detector_for(finding) if by_words else None
         with self._naming_others(prompts, "detect" if by_words else "segment"):
             grounding = pipeline.ground(
                 source.image,
