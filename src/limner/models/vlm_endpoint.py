@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import weakref
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
@@ -150,6 +151,7 @@ class Endpoint:
                 event_hooks={"request": [self._budget.called]},
             ),
         )
+        weakref.finalize(self, self._client.close)  # its connections go when the model goes
 
     def show(self, picture: Image.Image) -> dict[str, Any]:
         """A PNG as the part of a message: nothing is lost on the way."""
