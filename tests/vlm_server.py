@@ -83,13 +83,10 @@ class Vendor:
 
 VENDORS = (
     Vendor("gpt-4o-2024-08-06", "xyxy", openai_sees),
-    Vendor("gpt-4.1-mini", "xyxy", openai_sees),
     Vendor("gpt-5.1", "xyxy_norm", openai_sees, decimals=4),
-    Vendor("gpt-5.2", "xyxy", openai_sees),
     Vendor("claude-sonnet-4-5", "xyxy", claude_sees),
     Vendor("gemini-2.5-flash", "yxyx_1000", any_size, "box_2d"),
     Vendor("Qwen/Qwen2.5-VL-7B-Instruct", "xyxy", qwen_sees(28, 1280)),
-    Vendor("qwen2.5vl:7b", "xyxy", qwen_sees(28, 16384)),
     Vendor("Qwen/Qwen2-VL-7B-Instruct", "xyxy_1000", qwen_sees(28, 16384)),
     Vendor("qwen3-vl-8b-instruct", "xyxy_1000", qwen_sees(32, 2560)),
     Vendor("OpenGVLab/InternVL3-8B", "xyxy_1000", any_size),
