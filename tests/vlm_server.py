@@ -1,4 +1,4 @@
-"""A server on this machine that speaks OpenAI's chat protocol and sees: it opens the PNG it was sent,
+"""A server on this machine that speaks OpenAI's chat protocol and sees: it opens the PNG it got,
 finds the coloured things in it by itself, and writes their boxes as the model it plays would.
 
 A real HTTP server on the loopback, so that tests run the real ``openai`` client. What it knows of a

@@ -18,7 +18,7 @@
     │   ├── UnsafeWeights       a pickle, or files that differ from the lock
     │   ├── LicenceRefused      barred by --commercial-safe
     │   ├── MissingExtra        an optional package isn't installed; its name
-    │   ├── NoAnswer            a model or its server gave none that can be used, or a budget is spent
+    │   ├── NoAnswer            a model or its server gave none that can be used
     │   └── OutOfMemory         what to lower
     └── ResultError             the work was done and its result was refused (CLI exit code 1)
         ├── NothingFound        --fail-if-empty and there was nothing
@@ -95,7 +95,7 @@ class MissingExtra(ModelError):
 
 
 class NoAnswer(ModelError):
-    """A model, or the server it runs on, gave no answer that can be used, or a budget is spent."""
+    """A model, or its server, gave no answer that can be used, or may be asked no more."""
 
 
 class OutOfMemory(ModelError):

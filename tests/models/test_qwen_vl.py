@@ -1,4 +1,4 @@
-"""Qwen-VL in this process: what transformers' own path gives on the same weights, and exact boxes."""
+"""Qwen-VL in this process: the answers of transformers' own path, and exact boxes."""
 
 from __future__ import annotations
 
@@ -144,9 +144,7 @@ def test_nonsense_is_no_box(kind: Kind, folders: dict[str, Path], picture: Image
         loaded(folders[kind], answer_tokens=24).detect(picture, [DOG], DetectOptions())
 
 
-def test_a_crop_is_a_picture_like_any_other(
-    folders: dict[str, Path], picture: Image.Image
-) -> None:
+def test_a_crop_is_a_picture_like_any_other(folders: dict[str, Path], picture: Image.Image) -> None:
     """Twelve by nine pixels are enlarged to what the model can see, and mapped back."""
     model = loaded(folders["qwen3_vl says"])
     found = model.detect(picture.crop((5, 5, 17, 14)), [DOG], DetectOptions())

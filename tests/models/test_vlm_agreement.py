@@ -46,14 +46,12 @@ def test_two_things_of_one_answer_are_never_one() -> None:
     assert held.tolist() == [1, 1]
 
 
+corners, sides = st.integers(0, 90), st.integers(1, 60)
+
+
 @given(
     st.lists(
-        st.lists(
-            st.tuples(st.integers(0, 90), st.integers(0, 90), st.integers(1, 60), st.integers(1, 60)),
-            max_size=5,
-        ),
-        min_size=1,
-        max_size=5,
+        st.lists(st.tuples(corners, corners, sides, sides), max_size=5), min_size=1, max_size=5
     )
 )
 def test_every_box_counts_once(drawn: list[list[tuple[int, int, int, int]]]) -> None:

@@ -118,8 +118,10 @@ boxes = st.fixed_dictionaries(
 )
 anything = st.recursive(
     st.none() | st.booleans() | numbers | st.sampled_from([*PHRASES, "bbox_2d"]) | boxes,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["boxes", "bbox_2d", "label", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["boxes", "bbox_2d", "label", "x"]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 WRAPPED = ("{}", "```json\n{}\n```", "Sure! {}", "```\n{}", "<think>hm {} </think>{}", "{} {}")
@@ -148,8 +150,7 @@ def test_a_fuzzed_reply_gives_no_traceback_and_no_invented_box(text: str, manner
     """Every box that comes back stands in the text, four numbers in a row, inside the picture."""
     try:
         reply = read(text, PHRASES, manner, SIZE)
-    except Unreadable as error:
-        assert str(error)
+    except Unreadable:
         return
     written = []
     for row in FOUR.findall(text):
@@ -170,7 +171,7 @@ def test_a_fuzzed_reply_gives_no_traceback_and_no_invented_box(text: str, manner
 
 def test_phrases_are_asked_word_for_word_negations_too() -> None:
     """Quotes in a phrase end nothing, and the schema lets no other label through."""
-    phrases = ['the mug behind the laptop that is not red', 'a sign that says "no"']
+    phrases = ["the mug behind the laptop that is not red", 'a sign that says "no"']
     words = question(phrases, PIXELS, SIZE)
     assert '- "the mug behind the laptop that is not red"' in words
     assert '- "a sign that says \\"no\\""' in words

@@ -69,7 +69,8 @@ def load(weights: Weights, runtime: Runtime) -> VisionLanguageModel:
     processor = read_part(Qwen2VLImageProcessorPil, weights, path)
     tokenizer = read_part(AutoTokenizer, weights, path)
     vision = model.config.vision_config
-    if (processor.patch_size, processor.merge_size) != (vision.patch_size, vision.spatial_merge_size):
+    made = (processor.patch_size, processor.merge_size)
+    if made != (vision.patch_size, vision.spatial_merge_size):
         raise ModelError(
             f"{path} holds a model for patches of {vision.patch_size} pixels and an image "
             f"processor that makes them {processor.patch_size}: get the files of one model."
@@ -164,7 +165,7 @@ class LocalQwen:
             PromptError: it is longer than the model reads.
         """
         if any(special in words for special in self._tokenizer.all_special_tokens):
-            raise PromptError(f"A phrase holds one of {self._name}'s control tokens, such as {PAD}.")
+            raise PromptError(f"A phrase holds a control token of {self._name}, such as {PAD}.")
         count = int(grid.prod()) // self._processor.merge_size**2
         text = f"{self._system}{BEFORE}{PAD * count}{BETWEEN}{words}{AFTER}"
         ids = self._tokenizer(text, return_tensors="pt", verbose=False)["input_ids"]

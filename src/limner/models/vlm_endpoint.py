@@ -1,4 +1,4 @@
-"""A vision-language model on a server that speaks OpenAI's protocol: hosted, vLLM, llama.cpp, Ollama.
+"""A vision-language model on a server with OpenAI's protocol: hosted, vLLM, llama.cpp, Ollama.
 
 Spoken through the ``openai`` client, which asks a busy server again, with back-off and as long as
 the server says. The key is read when it is needed and lies in the client alone; it stands in no

@@ -81,14 +81,16 @@ def _json(text: str, key: str) -> Any:
     found = [value for value in _embedded(text) if _boxes_or_none(value, key)]
     if len(found) == 1 and not fenced:
         return found[0]
-    raise Unreadable("it holds several answers" if len(found) > 1 else "it isn't the JSON asked for")
+    if len(found) > 1:
+        raise Unreadable("it holds several answers")
+    raise Unreadable("it isn't the JSON asked for")
 
 
 def _spoken(text: str) -> str:
     """Without what a reasoning model thought aloud first."""
     text = text.strip()
     if text.startswith("<think>"):
-        thought, end, text = text.rpartition("</think>")
+        _, end, text = text.rpartition("</think>")
         if not end:
             raise Unreadable("it ends inside the model's thoughts")
     return text.strip()
@@ -131,7 +133,7 @@ def _embedded(text: str) -> Iterator[Any]:
 
 def _boxes_or_none(value: Any, key: str) -> list[dict[str, Any]] | None:
     if isinstance(value, dict):
-        value = value["boxes"] if "boxes" in value else [value]
+        value = value.get("boxes", [value])
     if not isinstance(value, list):
         return None
     right = all(isinstance(item, dict) and key in item for item in value)
@@ -176,9 +178,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
 
 
-def _pixels(
-    rows: list[list[float]], convention: BoxConvention, size_wh: tuple[int, int]
-) -> Floats:
+def _pixels(rows: list[list[float]], convention: BoxConvention, size_wh: tuple[int, int]) -> Floats:
     """(N, 4) values -> (N, 4) XYXY pixels inside the picture."""
     try:
         xyxy = convention.decode(rows, size_wh)

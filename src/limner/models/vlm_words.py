@@ -28,7 +28,8 @@ def question(phrases: Sequence[str], manner: Manner, size_wh: tuple[int, int]) -
         "A phrase holds as a whole: what it says of colour, number, place or what a thing is not "
         "must be true of everything you box. One tight box for each thing; no box for what isn't "
         "there.\n"
-        f"Answer with JSON and nothing else, in the form {form}. {_scale(manner.convention, size_wh)}"
+        f"Answer with JSON and nothing else, in the form {form}. "
+        f"{_scale(manner.convention, size_wh)}"
         ' "label" repeats the phrase exactly. If nothing fits, answer {"boxes": []}.'
     )
 
