@@ -73,7 +73,7 @@ def test_list_shows_every_model_uncut() -> None:
 
 @pytest.mark.parametrize(
     ("argv", "count"),
-    [((), 29), (("--task", "inpaint"), 6), (("--task", "inpaint", "--commercial-safe"), 3)],
+    [((), 34), (("--task", "inpaint"), 6), (("--task", "inpaint", "--commercial-safe"), 3)],
 )
 def test_list_narrows(argv: tuple[str, ...], count: int) -> None:
     listed = json.loads(run("list", "--json", *argv).stdout)

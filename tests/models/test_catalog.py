@@ -240,8 +240,9 @@ def test_commercial_safe_refuses_and_names_what_may_be_used() -> None:
         with pytest.raises(LicenceRefused) as caught:
             catalog.require_commercial(entry)
         assert entry.licence in str(caught.value)
-        assert "opencv-inpaint" in str(caught.value)
-    assert refused == 3
+        allowed = {"inpaint": "opencv-inpaint", "detect": "qwen25-vl-7b"}[entry.task]
+        assert allowed in str(caught.value)
+    assert refused == 4
 
 
 TINY = """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from limner.cli import main
 from limner.errors import LicenceRefused, LimnerError, OptionError, UnknownModel
 from limner.models import catalog, endpoints, store
 from limner.models.lock import home as home_folder
-from limner.options import DetectOptions
+from limner.models.vlm_table import FITS, TABLE
+from limner.options import DetectOptions, EndpointOptions
 from limner.prompts import Text, VisualPrompt
 from limner.session import Session
 from limner.session.stage_cache import StageCache
@@ -115,6 +118,23 @@ def test_what_decides_an_answer_is_in_its_identity() -> None:
     for line in ("convention = 'xyxy'", "max_side = 500", "samples = 3", "fit = 'asis'"):
         write(base + line)
         assert endpoints.identity("vlm:here") != known
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "vlm.md").read_text()
+
+
+def test_the_page_names_every_key_row_and_fit() -> None:
+    """And its example of endpoints.toml can be meant, line by line."""
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    write(example)
+    names = re.findall(r"^\[(\w+)\]", example, re.MULTILINE)
+    assert len(names) == 5
+    for name in names:
+        assert endpoints.identity(f"vlm:{name}")
+    keys = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.*?)\|", PAGE, re.MULTILINE)))
+    assert {spec.name for spec in fields(EndpointOptions)} | set(FITS) == set(keys)
+    rows = re.findall(r"^\| ([^|]*) \|[^|]*\| `(\w+)` \| `(\w+)` \|$", PAGE, re.MULTILINE)
+    assert sorted(rows[1:]) == sorted((row.models, row.convention, row.fit) for row in TABLE)
 
 
 def test_commercial_safe_wants_the_licence_named() -> None:

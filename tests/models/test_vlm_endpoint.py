@@ -273,6 +273,7 @@ def refusal(model: Any) -> str:
     return message
 
 
+JSON = {"Content-Type": "application/json"}
 HTML = b"<!DOCTYPE html><html><body>Welcome!</body></html>"
 
 
@@ -287,9 +288,15 @@ HTML = b"<!DOCTYPE html><html><body>Welcome!</body></html>"
         (Trouble(401, b"{}"), "wants a key.*key_env"),
         (Trouble(302, b"", {"Location": "http://example.com/"}), "sends elsewhere"),
         (Trouble(200, HTML, {"Content-Type": "text/html"}), "no chat completion but a web page"),
-        (Trouble(200, HTML, {"Content-Type": "application/json"}), "isn't JSON"),
-        (Trouble(200, b"{}", {"Content-Type": "application/json"}), "no chat completion"),
-        (Trouble(400, b'{"error": {"message": "image too large"}}'), "question .*image too large"),
+        (Trouble(200, HTML, JSON), "isn't JSON"),
+        (Trouble(200, b"{}", JSON), "no chat completion"),
+        (Trouble(200, b"[null]", JSON), "no chat completion"),
+        (Trouble(200, b'{"choices": [{"message": "hm"}]}', JSON), "no chat completion"),
+        (
+            Trouble(200, b'{"choices": [{"message": {"content": null, "refusal": "No."}}]}', JSON),
+            "declines: No",
+        ),
+        (Trouble(400, b'{"error": {"message": "image too large"}}', JSON), "image too large"),
     ],
     ids=lambda value: "" if isinstance(value, Trouble) else value.split("(")[0][:20],
 )
@@ -297,8 +304,6 @@ def test_each_trouble_is_one_clear_sentence(
     load: Load, server: VlmServer, trouble: Trouble, why: str
 ) -> None:
     server.troubles = [trouble]
-    if b"error" in trouble.body:
-        trouble.headers["Content-Type"] = "application/json"
     assert re.search(why, refusal(load(server, model="gpt-4o", timeout=0.3)))
     assert len(server.requests) == 1
 

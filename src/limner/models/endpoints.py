@@ -82,7 +82,7 @@ def entry(name: str) -> Entry:
         else f"nobody said that it may; if it may, set licence and commercial for it in {file()}",
         size_mb=0,
         size_from="nothing to download",
-        defaults=asdict(options),
+        defaults={name: value for name, value in asdict(options).items() if value is not None},
     )
 
 

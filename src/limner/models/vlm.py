@@ -33,8 +33,6 @@ THRESHOLD = 0.5
 """Part of the answers that must hold a box, unless the user says otherwise."""
 SAME_THING = 0.8
 """IoU over which two boxes in one answer are one thing said twice."""
-TRIES = 2
-"""How often a question is asked until the answer can be read."""
 
 
 class Speaker(Protocol):
@@ -149,17 +147,16 @@ class VisionLanguageModel:
     def _reply(
         self, shown: Any, phrases: Sequence[str], size_wh: frames.Size, draw: int | None
     ) -> Reply:
+        """One sample; an answer that can't be read is asked for once more, with the reason."""
         words = question(phrases, self._manner, size_wh)
         form = schema(phrases, self._manner)
-        for left in reversed(range(TRIES)):
-            try:
-                text = self._speaker.ask(shown, words, form, draw)
-                return vlm_replies.read(text, phrases, self._manner, size_wh)
-            except Unreadable as error:
-                if not left:
-                    raise
-                words += f"\nYour last answer could not be used: {error}."
-        raise AssertionError("unreachable")
+        try:
+            text = self._speaker.ask(shown, words, form, draw)
+            return vlm_replies.read(text, phrases, self._manner, size_wh)
+        except Unreadable as error:
+            words += f"\nYour last answer could not be used: {error}."
+        text = self._speaker.ask(shown, words, form, draw)
+        return vlm_replies.read(text, phrases, self._manner, size_wh)
 
 
 def _answers(

@@ -110,7 +110,7 @@ class Budget:
             self._spent["max_calls"] += 1
 
     def used(self, tokens: int | None) -> None:
-        if tokens is None:
+        if not isinstance(tokens, int):
             if self._most["max_tokens"] is not None:
                 raise NoAnswer(
                     f"{self._name} doesn't say how many tokens an answer took, so max_tokens "
@@ -168,21 +168,23 @@ class Endpoint:
         draw: int | None,
     ) -> str:
         """See ``Speaker``."""
-        message = {"role": "user", "content": [shown, {"type": "text", "text": words}]}
-        answer = self._send([message], form, draw)
+        content = [shown, {"type": "text", "text": words}]
+        answer = self._send([{"role": "user", "content": content}], form, draw)
         choices = getattr(answer, "choices", None)
-        if not choices or getattr(choices[0], "message", None) is None:
+        message = getattr(choices[0], "message", None) if choices else None
+        if not hasattr(message, "content"):
             raise NoAnswer(
                 f"{self._place} answered with something that is no chat completion"
                 f"{_like(answer)}: check that url is where the API begins, mostly …/v1."
             )
-        usage = getattr(answer, "usage", None)
-        self._budget.used(getattr(usage, "total_tokens", None))
-        if choices[0].finish_reason == "length":
+        self._budget.used(getattr(getattr(answer, "usage", None), "total_tokens", None))
+        if refusal := getattr(message, "refusal", None):
+            raise NoAnswer(f"{self._place} declines: {self._scrubbed(str(refusal))}.")
+        if getattr(choices[0], "finish_reason", None) == "length":
             raise Unreadable(
                 f"it was cut off after {self._options.answer_tokens} tokens (answer_tokens)"
             )
-        return str(choices[0].message.content or "")
+        return str(message.content or "")
 
     @property
     def _place(self) -> str:
