@@ -280,10 +280,10 @@ HTML = b"<!DOCTYPE html><html><body>Welcome!</body></html>"
 @pytest.mark.parametrize(
     ("trouble", "why"),
     [
-        (Trouble(wait=1.0), r"didn't answer within 0\.3 s, asked 1 times"),
+        (Trouble(wait=1.0), r"didn't answer within 0\.3 s, asked once"),
         (Trouble(cut=True), "closed the connection before its answer was whole"),
         (Trouble(429, b"{}", {"Retry-After": "77"}), r"asked too often.*wait 77 s \(HTTP 429\)"),
-        (Trouble(503), r"fails \(HTTP 503\), asked 1 times"),
+        (Trouble(503), r"fails \(HTTP 503\), asked once"),
         (Trouble(404, b"{}"), r"has no model gpt-4o.*or its API doesn't begin at .*/v1"),
         (Trouble(401, b"{}"), "wants a key.*key_env"),
         (Trouble(302, b"", {"Location": "http://example.com/"}), "sends elsewhere"),

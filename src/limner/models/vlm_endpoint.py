@@ -190,6 +190,11 @@ class Endpoint:
     def _place(self) -> str:
         return f"{self._name} ({urlsplit(self._options.url).netloc})"
 
+    @property
+    def _times(self) -> str:
+        tries = int(self._client.max_retries) + 1
+        return "once" if tries == 1 else f"{tries} times"
+
     def _send(self, messages: list[Any], form: Mapping[str, Any], draw: int | None) -> Any:
         """The server's answer; what it refuses to be told is left out, and said."""
         while True:
@@ -245,7 +250,7 @@ class Endpoint:
         openai, options = self._openai, self._options
         if isinstance(error, openai.APITimeoutError):
             why = (
-                f"didn't answer within {options.timeout:g} s, asked {options.retries + 1} times: "
+                f"didn't answer within {options.timeout:g} s, asked {self._times}: "
                 "raise timeout, or take a smaller max_side"
             )
         elif isinstance(error, openai.APIConnectionError):
@@ -283,7 +288,7 @@ class Endpoint:
             asked = f" and asks to wait {self._scrubbed(wait)} s" if wait else ""
             return f"is asked too often, or its quota is spent{asked} (HTTP 429)"
         if status >= 500:
-            return f"fails (HTTP {status}), asked {options.retries + 1} times"
+            return f"fails (HTTP {status}), asked {self._times}"
         if 300 <= status < 400:
             return f"sends elsewhere (HTTP {status}), where no picture is sent: correct url"
         return f"refuses the question (HTTP {status}): {self._scrubbed(_message(error))}"
