@@ -212,6 +212,8 @@ def test_the_command_line_asks_an_endpoint(
     assert (tmp_path / "out.png").exists()
     assert main(["models", "info", "vlm:gpt-4o"]) == 0
     assert "gpt-4o on 127.0.0.1" in capsys.readouterr().out
+    assert main(["models", "pull", "vlm:gpt-4o"]) == 0
+    assert "needs no download" in capsys.readouterr().err
     server.replies = ["No idea."] * 2
     assert main([*words, "-o", str(tmp_path / "two.png")]) == 2
     said = capsys.readouterr()
