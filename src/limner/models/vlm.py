@@ -130,7 +130,7 @@ class VisionLanguageModel:
         self, shown: Any, phrases: Sequence[str], size_wh: frames.Size, samples: int
     ) -> list[Reply]:
         """All samples of one question; an unreadable one holds nothing."""
-        draws = [None] if samples == 1 else list(range(samples))
+        draws: list[int | None] = [None] if samples == 1 else list(range(samples))
         replies, why = [], ""
         for draw in draws:
             try:
@@ -168,17 +168,18 @@ def _answers(
     """Answers to phrases as answers to prompts, of which two may say the same."""
     boxes: Floats = found.xyxy.astype(np.float64)
     scores = np.zeros(0) if found.confidence is None else found.confidence
+    asked = np.asarray(found.data["prompt_index"], dtype=np.int64)
     kept = suppress(
         boxes,
         scores,
-        found.data["prompt_index"],
+        asked,
         threshold=options.most_overlap(SAME_THING),
         class_agnostic=options.class_agnostic_nms,
     )
     kept = kept[(boxes[kept, 2:] > boxes[kept, :2]).all(axis=1)]
     best = dets.take(found, kept)
     said = [phrases.index(prompt.text.phrase) if prompt.text else -1 for prompt in prompts]
-    row, prompt = np.nonzero(best.data["prompt_index"][:, None] == np.array(said)[None, :])
+    row, prompt = np.nonzero(asked[kept, None] == np.array(said)[None, :])
     row, prompt = row[: options.max_detections], prompt[: options.max_detections]
     chosen = dets.take(best, row)
     names = [phrases[said[n]] for n in prompt]

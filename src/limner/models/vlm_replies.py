@@ -42,7 +42,7 @@ class Reply:
 
     def of(self, phrase: int) -> Floats:
         """(n, 4) boxes that answer one phrase."""
-        return self.xyxy[self.asked == phrase]
+        return np.asarray(self.xyxy[self.asked == phrase], dtype=np.float64)
 
 
 NOTHING = Reply(np.zeros(0, np.int64), np.zeros((0, 4)))
