@@ -170,8 +170,8 @@ class Endpoint:
         """See ``Speaker``."""
         content = [shown, {"type": "text", "text": words}]
         answer = self._send([{"role": "user", "content": content}], form, draw)
-        choices = getattr(answer, "choices", None)
-        message = getattr(choices[0], "message", None) if choices else None
+        choices: Any = getattr(answer, "choices", None)
+        message: Any = getattr(choices[0], "message", None) if choices else None
         if not hasattr(message, "content"):
             raise NoAnswer(
                 f"{self._place} answered with something that is no chat completion"
