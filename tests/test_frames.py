@@ -657,3 +657,17 @@ def test_tiles_cover_every_pixel_and_map_back_exactly(case: tuple[Any, Any, Any]
         back = tile.inverse_points(points)
         assert (back == points + tile.shown_xyxy[:2]).all()
         assert (tile.forward_points(back) == points).all()
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000))
+def test_a_picture_within_claudes_limits_is_one_that_it_leaves_alone(w: int, h: int) -> None:
+    """Within both budgets, near the larger of them, never enlarged; and by the vendor's own count
+    no more than 1568 patches of 28 pixels."""
+    frame = frames.fit_pixels((w, h), 1568, 1_150_000)
+    wide, high = frame.target_wh
+    assert max(wide, high) <= min(1568, max(w, h))
+    assert wide * high <= 1_150_000
+    assert math.ceil(wide / 28) * math.ceil(high / 28) <= 1568
+    if (wide, high) != (w, h):
+        assert max(wide, high) >= 1567 or (wide + 1) * (high + 1) >= 1_150_000
+    assert frames.fit_pixels((wide, high), 1568, 1_150_000).target_wh == (wide, high)

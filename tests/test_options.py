@@ -17,6 +17,7 @@ from limner.errors import OptionError
 from limner.options import (
     DetectOptions,
     EditOptions,
+    EndpointOptions,
     EverythingOptions,
     InpaintOptions,
     RedactOptions,
@@ -33,6 +34,7 @@ CLASSES: list[type[Any]] = [
     EditOptions,
     RedactOptions,
     TeachOptions,
+    EndpointOptions,
 ]
 
 FIELDS = [

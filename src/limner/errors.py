@@ -18,6 +18,7 @@
     │   ├── UnsafeWeights       a pickle, or files that differ from the lock
     │   ├── LicenceRefused      barred by --commercial-safe
     │   ├── MissingExtra        an optional package isn't installed; its name
+    │   ├── NoAnswer            a model or its server gave none that can be used
     │   └── OutOfMemory         what to lower
     └── ResultError             the work was done and its result was refused (CLI exit code 1)
         ├── NothingFound        --fail-if-empty and there was nothing
@@ -91,6 +92,10 @@ class LicenceRefused(ModelError):
 
 class MissingExtra(ModelError):
     """An optional package isn't installed."""
+
+
+class NoAnswer(ModelError):
+    """A model, or its server, gave no answer that can be used, or may be asked no more."""
 
 
 class OutOfMemory(ModelError):

@@ -349,6 +349,23 @@ def fit_within(source_wh: Size, box_wh: Size) -> Placement:
     return _resize("fit_within", (w, h), _scaled((w, h), scale))
 
 
+def fit_pixels(source_wh: Size, longest: int, pixels: int) -> Placement:
+    """Scaled down until the longer side is at most ``longest`` and the area at most ``pixels``;
+    the shape kept, never enlarged.
+
+    Rounded down, so that the budget holds exactly. For services with both limits: Claude shrinks
+    what is over 1568 pixels long or over 1568 patches of 28 x 28 (Anthropic, "Coordinates and
+    bounding boxes"), and no picture within 1568 and 1,150,000 pixels has more patches than that.
+    """
+    w, h = _size("source_wh", source_wh)
+    longest, pixels = _size("(longest, pixels)", (longest, pixels))
+    scale = min(1.0, longest / max(w, h), math.sqrt(pixels / (w * h)))
+    if scale == 1.0:
+        return _resize("fit_pixels", (w, h), (w, h))
+    target_wh = (max(1, math.floor(w * scale)), max(1, math.floor(h * scale)))
+    return _resize("fit_pixels", (w, h), target_wh)
+
+
 def gpt4o_high_detail(source_wh: Size) -> Placement:
     """Within 2048 x 2048, then the shorter side down to 768; never enlarged (OpenAI, "Images and
     vision", ``detail: high`` of GPT-4o and 4.1).

@@ -67,6 +67,15 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class Talkative(Model, Protocol):
+    """A model that has something to tell while it answers: what its server refused, say."""
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Who hears it from now on."""
+        ...
+
+
+@runtime_checkable
 class Detector(Model, Protocol):
     accepts: frozenset[PromptKind]
 

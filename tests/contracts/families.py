@@ -5,10 +5,14 @@ A new family adds a row here and gets every contract test.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from limner.models import catalog, store
 from limner.models.runtime import ModelPool
@@ -16,14 +20,19 @@ from limner.models.source import Runtime
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
 from tests.models.tiny_fastsam import save_tiny_fastsam
 from tests.models.tiny_fill import save_tiny_fill
-from tests.models.tiny_lama import save_tiny_lama
 from tests.models.tiny_florence import save_tiny_florence
 from tests.models.tiny_grounding_dino import save_tiny_grounding_dino
+from tests.models.tiny_lama import save_tiny_lama
 from tests.models.tiny_owlvit import save_tiny_owlvit
+from tests.models.tiny_qwen import save_tiny_qwen
 from tests.models.tiny_sam import save_tiny_sam
 from tests.models.tiny_sam2 import save_tiny_sam2, save_tiny_sam_hq
 from tests.models.tiny_sam3 import save_tiny_sam3
 from tests.models.tiny_sd import save_tiny_sd
+from tests.vlm_server import VlmServer, asked_for
+
+CAT = {"bbox_2d": [45, 29, 115, 99], "label": "a cat"}
+"""What the vision-language models say, whatever they see."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ FAMILIES = (
     Family("blip", "caption", save=save_tiny_blip),
     Family("grounding_dino", "detect", save=save_tiny_grounding_dino),
     Family("florence", "detect", also=("caption", "segment"), save=save_tiny_florence),
+    Family("vlm", "detect", weightless="vlm:gpt-4o"),
+    Family("qwen_vl", "detect", save=partial(save_tiny_qwen, says=json.dumps([CAT]))),
 )
 
 
@@ -66,11 +77,23 @@ def of(task: str) -> list[Family]:
     return [family for family in FAMILIES if task in (family.task, *family.also)]
 
 
+@cache
+def endpoint() -> VlmServer:
+    """The server behind ``vlm:gpt-4o``; it ends with the process."""
+    server = VlmServer()
+    server.answer = lambda _, words: json.dumps([{**CAT, "label": p} for p in asked_for(words)])
+    return server.__enter__()
+
+
 def load(family: Family, folder: Path) -> Any:
     """The model, through the store and the pool as a session would have it."""
-    if family.save is None:
-        weights = store.find(catalog.resolve(family.weightless)[0].name)
-    else:
-        family.save(folder)
-        weights = store.from_folder(folder)
-    return ModelPool().get(weights, Runtime())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        if family.name == "vlm":
+            patch.setenv("LIMNER_VLM_URL", endpoint().url)
+        if family.save is None:
+            weights = store.find(catalog.resolve(family.weightless)[0].name)
+        else:
+            family.save(folder)
+            weights = store.from_folder(folder)
+        return ModelPool().get(weights, Runtime())

@@ -87,7 +87,8 @@ def test_no_dead_or_doubled_id_is_fetched() -> None:
 
 def test_every_family_has_code_and_facts() -> None:
     assert set(catalog.families()) == set(catalog.FAMILIES)
-    assert {entry.family for entry in ENTRIES} == set(catalog.FAMILIES)
+    endpoints = {"vlm"}  # whose models are the user's own
+    assert {entry.family for entry in ENTRIES} | endpoints == set(catalog.FAMILIES)
     for place in catalog.FAMILIES.values():
         assert re.fullmatch(r"limner\.models\.\w+:load\w*", place)
     types = [kind for family in catalog.families().values() for kind in family.types]
@@ -108,14 +109,16 @@ def test_the_table_says_what_the_adapters_say() -> None:
         diffusion_kinds,
         dino,
         fastsam,
-        lama,
         florence,
         grounding_dino,
+        lama,
         owlvit,
+        qwen_vl,
         sam3,
         sam_segmenter,
         stable_diffusion,
         stable_diffusion_folder,
+        vlm,
     )
 
     adapters = {
@@ -129,6 +132,8 @@ def test_the_table_says_what_the_adapters_say() -> None:
         "florence": florence.Florence,
         "grabcut": classical.GrabCut,
         "haar": classical.Haar,
+        "vlm": vlm.VisionLanguageModel,
+        "qwen_vl": vlm.VisionLanguageModel,
     }
     families = catalog.families()
     assert {name: families[name].accepts for name in adapters} == {
@@ -145,6 +150,7 @@ def test_the_table_says_what_the_adapters_say() -> None:
         assert (PromptKind.TEXT in families[name].accepts) is reader.takes_text
     captioners = {"blip": blip.Blip}
     assert set(adapters) | set(painters) | set(encoders) | set(captioners) == set(families)
+    assert set(families["qwen_vl"].types) == set(qwen_vl.ARCHITECTURES)
     assert set(families["dino"].types) == set(dino.ARCHITECTURES)
     assert set(families["stable_diffusion"].types) == set(stable_diffusion_folder.PIPELINES)
     assert set(families["diffusion_fill"].types) == set(diffusion_kinds.PIPELINES)

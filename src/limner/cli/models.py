@@ -90,8 +90,7 @@ def pull(names: tuple[str, ...], revision: str | None, commercial_safe: bool, ye
     """Fetch models from the hub. Prints the folder of each."""
     from limner.models import catalog, store
 
-    entries = list(dict.fromkeys(_resolved(name).name for name in names))
-    chosen = [catalog.catalog()[name] for name in entries]
+    chosen = list({entry.name: entry for entry in map(_resolved, names)}.values())
     for entry in chosen:
         if commercial_safe:
             catalog.require_commercial(entry)

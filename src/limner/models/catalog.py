@@ -42,6 +42,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "fastsam": "limner.models.fastsam:load",
         "grounding_dino": "limner.models.grounding_dino:load",
         "florence": "limner.models.florence:load",
+        "vlm": "limner.models.vlm_endpoint:load",
+        "qwen_vl": "limner.models.qwen_vl:load",
     }
 )
 """``module:function`` of each family's ``load(weights, runtime)``; imported only when used."""
@@ -229,12 +231,18 @@ def profile(name: str) -> Mapping[str, str]:
 def resolve(name: str) -> tuple[Entry, str | None]:
     """The model meant by a name, a hub id, or an id that has died; and what to tell the user.
 
+    A name that begins with ``vlm:`` is a user's own endpoint (``endpoints.entry``).
+
     Returns:
         ``(entry, said)``: ``said`` is None when the name was the model's own.
 
     Raises:
         UnknownModel: with the nearest names.
     """
+    if name.startswith("vlm:"):
+        from limner.models import endpoints
+
+        return endpoints.entry(name), None
     wanted = name.strip().removeprefix("https://huggingface.co/").strip("/").lower()
     for entry in catalog().values():
         if wanted == entry.name or (entry.repo and wanted == entry.repo.lower()):

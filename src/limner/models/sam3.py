@@ -36,7 +36,7 @@ from limner.models.recent import Recent
 from limner.models.roi_align import roi_align
 from limner.models.source import Runtime, Weights
 from limner.models.squashing import Squash, read_squash
-from limner.options import DetectOptions
+from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import ModelRef, check_accepts
 from limner.rle import BoolMask
@@ -124,11 +124,13 @@ class Sam3:
         only where ``nms_threshold`` is set, for the model was taught to answer each thing once.
 
         Raises:
+            OptionError: a setting without effect.
             UnsupportedPrompt: another kind of prompt.
             PromptError: a phrase longer than the text encoder holds, a negative phrase, or a box
                 that leaves the image.
             OutOfMemory: with what to lower.
         """
+        check_honoured(options, EVERY_DETECTOR, self.ref.name, "it asks each phrase alone, once")
         check_accepts(self, prompts)
         phrases = []
         for prompt in prompts:

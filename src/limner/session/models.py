@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, UnknownModel
-from limner.models import catalog, runtime, store
+from limner.models import catalog, endpoints, runtime, store
 from limner.models.source import Adapter, Runtime, Weights, is_path
 from limner.models.subjects import TEACHABLE, adapter_of
 from limner.prompts import PromptKind
@@ -21,6 +21,7 @@ from limner.protocols import (
     Model,
     ModelRef,
     Segmenter,
+    Talkative,
 )
 
 Say = Callable[[str], None]
@@ -282,6 +283,8 @@ class Models:
         """Text that changes when another model than this, other files or numbers would answer."""
         try:
             entry = None if is_path(name) else catalog.resolve(name)[0]
+            if entry and entry.family == endpoints.FAMILY:
+                return endpoints.identity(entry.name)
             if entry and entry.weightless:  # without torch there is no device to choose
                 return entry.name
             known = store.identity(entry) if entry else store.identity_of_folder(name)
@@ -370,6 +373,8 @@ class Models:
         model = self._pool.get(weights, self._runtime_for(weights))
         if not isinstance(model, kind):
             raise ModelError(f"{weights.ref.name} ({weights.ref.family}) can't {task}.")
+        if isinstance(model, Talkative):
+            model.tell(self._say)
         self.answering(task, name)
         return model
 
