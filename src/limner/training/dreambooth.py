@@ -30,6 +30,7 @@ from limner.training import (
     class_images,
     identifiers,
     lessons,
+    mapped,
     photographs,
     resuming,
     sampling,
@@ -134,6 +135,8 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     weights = find_base(order.model)
     accelerator = _accelerator(options, order.device)
     base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))
+    if options.method == "lora":
+        mapped.leave_in_file(base.pipe.unet, base.pipe.vae, base.pipe.text_encoder)
     side = resolution_of(base, options.resolution)
     warnings = [*naming.notes, *identifiers.check(naming.identifier, base.pipe.tokenizer)]
     shown = photographs.read(order.photographs, side, watch.outline)
