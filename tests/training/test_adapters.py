@@ -25,7 +25,7 @@ from limner.prompts import Box, Text, VisualPrompt
 from limner.runs.store import Store
 from limner.session import Run, Session
 from limner.session.replaying import replay
-from limner.training import merging
+from limner.training import merging, pupil
 from limner.training.dreambooth import teach
 from tests.training.teaching import order
 
@@ -126,6 +126,67 @@ def test_kohyas_names_and_alpha(taught: dict[str, Path]) -> None:
         assert found[f"{name}.lora_down.weight"].shape[0] == 2
         assert found[f"{name}.lora_up.weight"].shape[1] == 2
         assert found[f"{name}.alpha"].item() == 2
+
+
+def test_sdxl_in_kohyas_layout(bases: dict[str, Path], tmp_path: Path) -> None:
+    """All three networks, by the names of sd-scripts, read back by diffusers to the same matrices:
+    each in its place, or another picture would be painted."""
+    from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
+    from peft.utils import get_peft_model_state_dict
+    from safetensors.torch import load
+
+    kind = diffusers.StableDiffusionXLInpaintPipeline
+
+    def opened() -> Any:
+        return kind.from_pretrained(bases["sdxl-inpaint"], add_watermarker=False)
+
+    def painted_by(pipe: Any) -> npt.NDArray[np.uint8]:
+        pipe.set_progress_bar_config(disable=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = pipe(
+                prompt=WORDS,
+                image=Image.new("RGB", (SIDE, SIDE), (90, 120, 200)),
+                mask_image=Image.new("L", (SIDE, SIDE), 255),
+                width=SIDE,
+                height=SIDE,
+                strength=1.0,
+                num_inference_steps=2,
+                generator=torch.Generator().manual_seed(7),
+            )
+        return np.asarray(made.images[0])
+
+    pipe = opened()
+    base = painted_by(pipe)
+    torch.manual_seed(0)
+    layers = {}
+    for name in ("unet", "text_encoder", "text_encoder_2"):
+        part = getattr(pipe, name)
+        chosen = list(pupil.TARGETS["unet" if name == "unet" else "text_encoder"])
+        part.add_adapter(
+            LoraConfig(r=3, lora_alpha=3, init_lora_weights=False, target_modules=chosen)
+        )
+        matrices = convert_state_dict_to_diffusers(get_peft_model_state_dict(part))
+        layers[f"{name}_lora_layers"] = matrices
+    kind.save_lora_weights(tmp_path, **layers)
+    plain = tmp_path / "pytorch_lora_weights.safetensors"
+    exported = tmp_path / "kohya.safetensors"
+    exported.write_bytes(merging.kohya(plain, xl=True))
+    names = {key.partition(".")[0] for key in load(exported.read_bytes())}
+    assert "lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_k" in names
+    assert "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_out_0" in names
+    assert "lora_unet_output_blocks_1_1_transformer_blocks_0_attn1_to_q" in names
+    for encoder in ("te1", "te2"):
+        assert f"lora_{encoder}_text_model_encoder_layers_1_self_attn_q_proj" in names
+    pictures = []
+    for path in (plain, exported):
+        again = opened()
+        again.load_lora_weights(path.parent, weight_name=path.name)
+        pictures.append(painted_by(again))
+    np.testing.assert_array_equal(*pictures)
+    assert (pictures[0] != base).mean() > 0.1
+    with pytest.raises(ModelError, match="expected a LoRA for Stable Diffusion 1 or 2"):
+        merging.kohya(plain)
 
 
 def test_an_adapter_made_by_diffusers_is_taken(bases: dict[str, Path], tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def _explained(entry: Entry) -> Iterator[tuple[str, str]]:
         device = entry.device_peak_bytes
         more = f", {device / 1e6:.0f} MB on the device" if device else ""
         yield "memory", f"at most {entry.peak_bytes / 1e6:.0f} MB{more}"
-    if "result" in record:
+    if "objects" in record.get("result", {}):
         count = record["result"]["objects"]
         yield "found", f"{count} object{'' if count == 1 else 's'}"
     for file in entry.files:

@@ -91,7 +91,7 @@ def export(name: str, layout: str, out: Path, overwrite: bool) -> None:
     if layout == "kohya":
         from limner.training.merging import kohya
 
-        data = kohya(adapter.path)
+        data = kohya(adapter.path, xl=bool(subject.card.get("xl")))
     else:
         data = adapter.path.read_bytes()
     write_atomic(out, data, overwrite=overwrite)

@@ -14,9 +14,11 @@ import click
 
 from limner.cli import taught, teach_score
 from limner.cli.flags import flags, typed
+from limner.cli.keeping import keeping_options, recording_store
 from limner.cli.places import check_writable
 from limner.cli.say import say, saying_once
 from limner.cli.teach_photos import caption, check_looking, looking_options, outline_of
+from limner.cli.tracking import tracking, tracking_options
 from limner.options import TeachOptions
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ def teach() -> None:
 @looking_options
 @click.option("--device", help="cpu or cuda (default: the first GPU, else the CPU).")
 @click.option("--i-have-consent", "consent", is_flag=True, help="A person shown has agreed.")
+@keeping_options
+@tracking_options
 @click.option("--dry-run", is_flag=True, help="Do three steps and say what all would take.")
 @click.option("--overwrite", is_flag=True, help="Begin anew where a subject of this name is.")
 @click.option("--json", "as_json", is_flag=True, help="The card, or the plan, as JSON on stdout.")
@@ -80,10 +84,14 @@ def run(**given: Any) -> None:
     named = identifiers.naming(options.instance_prompt, options.class_prompt)
     check_consent(named.noun, given["consent"])
     check_looking(given)
+    store = recording_store(given)
     place = subjects.folder_of(given["name"])
     check_writable(place)
     runtime.check_names(given["device"], None)
     runtime.tune_allocator()
+    from limner.runs.entries import Labels
+    from limner.session.recording import Recording
+    from limner.session.teaching import Teaching
     from limner.training.dreambooth import Order, Watch, teach
 
     order = Order(
@@ -103,12 +111,27 @@ def run(**given: Any) -> None:
             _say_plan(plan(order, Watch(say=say_once, outline=outline)), given["as_json"])
             return
         caption(given, named)
-        with _watched() as (on_class_image, on_step):
-            watch = Watch(say_once, on_class_image, on_step, outline)
-            done = teach(order, watch)
-        if not done.is_main:
-            return
-        subject = finish(given["name"], place, order, done, consent=given["consent"])
+        with tracking(given["track"], given["track_to"]) as recorders:
+            recording = Recording(store, Labels(tuple(given["tags"])), say_once)
+            kept = Teaching(given["name"], order, recorders, recording)
+            try:
+                with _watched() as (on_class_image, on_step):
+
+                    def stepped(report: Report) -> None:
+                        on_step(report)
+                        kept.step(report)
+
+                    watch = Watch(
+                        say_once, kept.begin, on_class_image, stepped, kept.painted, outline
+                    )
+                    done = teach(order, watch)
+                if not done.is_main:
+                    return
+                subject = finish(given["name"], place, order, done, consent=given["consent"])
+            except BaseException as error:
+                kept.failed(error)
+                raise
+            kept.done(subject.card, place)
     if given["as_json"]:
         say(json.dumps(subject.card, ensure_ascii=False))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -16,7 +16,7 @@ from limner.errors import LimnerError
 from limner.runs import memory
 from limner.runs.entries import INPUT, Beginning, Ending, KeptFile, Labels
 from limner.session.calls import Call, arguments_of, words_of
-from limner.session.outputs import input_of, outputs_of
+from limner.session.outputs import Output, input_of, outputs_of
 from limner.session.values import Run, Source
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Recording:
     def __init__(self, store: AnyStore | None, labels: Labels, say: Callable[[str], None]) -> None:
         self._named = store
         self._open: Store | None = None
-        self._labels = labels
+        self.labels = labels
         self._say = say
         self._said = False
         self._failures = 0
@@ -81,27 +81,42 @@ class Recording:
             self._named = named
 
     def begin(self, session: Session, verb: str, source: Source, call: Call) -> Going | None:
+        """A verb's run starts; None where it can't be recorded."""
+        return self.start(lambda store: _beginning(store, session, verb, source, call, self.labels))
+
+    def start(self, beginning: Callable[[Store], Beginning]) -> Going | None:
         """A run starts; None where it can't be recorded."""
-        run_id = self._tried(
-            lambda store: store.begin(_beginning(store, session, verb, source, call, self._labels))
-        )
+        run_id = self._tried(lambda store: store.begin(beginning(store)))
         memory.forget_peak()  # the store isn't the run's
         return Going(run_id, time.perf_counter()) if run_id else None
 
     def finish(self, going: Going, run: Run) -> None:
-        """A run is done: its files are kept, then its row says so."""
+        """A verb's run is done: its files are kept, then its row says so."""
+        seed = run.edits[0].seed if run.edits else None
+        self.end(going, run.record.to_dict(), lambda: outputs_of(run), seed, run.peak_bytes)
+
+    def end(
+        self,
+        going: Going,
+        record: Mapping[str, Any],
+        outputs: Callable[[], Iterable[Output]],
+        seed: int | None,
+        most: int | None,
+    ) -> None:
+        """A run is done.
+
+        Args:
+            most: resident bytes while it went on; None: those of the whole process.
+        """
         seconds = time.perf_counter() - going.started
-        most, device = run.peak_bytes, memory.device_peak_bytes()
+        device = memory.device_peak_bytes()
         if most is None:
             most = memory.lifetime_peak_bytes()
 
         def write(store: Store) -> bool:
             files = [
-                store.keep(each.role, each.data, each.suffix, each.position)
-                for each in outputs_of(run)
+                store.keep(each.role, each.data, each.suffix, each.position) for each in outputs()
             ]
-            seed = run.edits[0].seed if run.edits else None
-            record = run.record.to_dict()
             ending = Ending(record, seconds, most, device, seed, tuple(files))
             return store.finish(going.id, ending)
 

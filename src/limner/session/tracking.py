@@ -70,7 +70,7 @@ def parameters(run: Run) -> dict[str, str | float | bool]:
     told |= {"options": record["options"], "models": dict(run.record.job.models)}
     told |= {"prompts": [_brief(prompt) for prompt in record["prompts"]]}
     told |= {"settings": record["result"].get("settings", {}), "input": record["input"]}
-    return dict(_flat(told))
+    return dict(flat(told))
 
 
 def numbers(run: Run) -> dict[str, float]:
@@ -130,17 +130,17 @@ def _brief(prompt: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in prompt.items() if key != "mask"}
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str | float | bool]]:
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str | float | bool]]:
     """Leaves of nested JSON by their dotted names; None and what is empty are left out."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+            yield from flat(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple) and all(isinstance(x, int | float) for x in value):
         if value:
             yield name, ", ".join(map(str, value))
     elif isinstance(value, list | tuple):
         for k, inner in enumerate(value):
-            yield from _flat(inner, f"{name}.{k}")
+            yield from flat(inner, f"{name}.{k}")
     elif value is not None:
         yield name, value
 

@@ -20,7 +20,9 @@ import torch
 
 from limner.errors import MissingExtra, OptionError
 from limner.models.memory import guard_memory
+from limner.models.runtime import devices
 from limner.models.source import Runtime
+from limner.models.stable_diffusion_folder import PARTS
 from limner.options import TeachOptions
 from limner.protocols import OnStep
 from limner.saving import save_image, write_atomic
@@ -30,6 +32,7 @@ from limner.training import (
     class_images,
     identifiers,
     lessons,
+    mapped,
     photographs,
     resuming,
     sampling,
@@ -43,6 +46,7 @@ from limner.training.stepping import Stepper, base_dtype, weight_dtype
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from PIL.Image import Image
 
 ADVICE = (
     "lower train_batch_size or resolution, or take --gradient-checkpointing or "
@@ -92,8 +96,12 @@ class Watch:
     """Who hears of a run; by default nobody."""
 
     say: Callable[[str], None] = _unheard
+    on_begin: Callable[[Mapping[str, Any], Mapping[str, Any]], None] = _unheard
+    """Once nothing speaks against the run: what decides what is learned, and the base."""
     on_class_image: OnStep = _unheard
     on_step: Callable[[Report], None] = _unheard
+    on_picture: Callable[[str, int, Image], None] = _unheard
+    """A validation picture: ``with-0`` or ``without-0``, and the step."""
     outline: Outline | None = None
     """Finds the subject in a photograph, to crop around it."""
 
@@ -134,6 +142,9 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     weights = find_base(order.model)
     accelerator = _accelerator(options, order.device)
     base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))
+    if options.method == "lora":
+        parts = (getattr(base.pipe, name, None) for name in PARTS)
+        mapped.leave_in_file(*(part for part in parts if part is not None))
     side = resolution_of(base, options.resolution)
     warnings = [*naming.notes, *identifiers.check(naming.identifier, base.pipe.tokenizer)]
     shown = photographs.read(order.photographs, side, watch.outline)
@@ -146,8 +157,10 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     elif accelerator.is_main_process:
         shutil.rmtree(order.folder, ignore_errors=True)
     accelerator.wait_for_everyone()
-    for sentence in (*shown.notes, *warnings) if accelerator.is_main_process else ():
-        watch.say(sentence)
+    if accelerator.is_main_process:
+        for sentence in (*shown.notes, *warnings):
+            watch.say(sentence)
+        watch.on_begin(job, base.ref.to_dict())
 
     # What the model is shown, computed once.
     with accelerator.main_process_first():
@@ -174,7 +187,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     pupil = enrol(base, options)
     kept_at_once = options.checkpoints_total_limit or _checkpoints(options)
     checkpoints.check_room(order.folder / "checkpoints", pupil, kept_at_once)
-    parts = {name: accelerator.prepare(part) for name, part in pupil.parts.items()}
+    learning = {name: accelerator.prepare(part) for name, part in pupil.parts.items()}
     optimizer = accelerator.prepare(
         optimizer_kind(
             pupil.parameters, lr=_learning_rate(options), weight_decay=options.adam_weight_decay
@@ -189,7 +202,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         resuming.cut_log(order.folder / resuming.LOG, begin)
 
     # The steps.
-    step = Stepper(base, parts, words, of_subject, of_class, options, accelerator)
+    step = Stepper(base, learning, words, of_subject, of_class, options, accelerator)
     checkpoint = order.folder / "checkpoints" / f"{begin:06}"
     for number in range(begin, options.max_train_steps):
         started = time.monotonic()
@@ -213,7 +226,8 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
                 facts={"loss": report.loss},
             )
         if options.validation_steps and report.step % options.validation_steps == 0:
-            _validate(order.folder, base, words, different, options, side, report.step)
+            with accelerator.autocast():  # the U-Net answers in float32, whatever the rest is in
+                _validate(order, base, words, different, side, report.step, watch)
     return Taught(
         base,
         naming,
@@ -233,7 +247,12 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
 
 def _accelerator(options: TeachOptions, device: str | None) -> Accelerator:
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
+    if options.mixed_precision == "fp16" and (device == "cpu" or devices() == ("cpu",)):
+        raise OptionError("mixed_precision fp16 is for GPUs: on the CPU take bf16, or no.")
+    # Kept for the whole process otherwise, and another precision then is an error.
+    AcceleratorState._reset_state()
     return Accelerator(
         gradient_accumulation_steps=options.gradient_accumulation_steps,
         mixed_precision=options.mixed_precision,
@@ -262,7 +281,7 @@ def _optimizer_kind(options: TeachOptions) -> Any:
         import bitsandbytes
     except ImportError:
         raise MissingExtra(
-            "use_8bit_adam needs the package bitsandbytes: pip install bitsandbytes."
+            'use_8bit_adam needs the package bitsandbytes: pip install "limner[bitsandbytes]".'
         ) from None
     return bitsandbytes.optim.AdamW8bit
 
@@ -301,35 +320,44 @@ def _report(
 
 
 def _validate(
-    folder: Path,
+    order: Order,
     base: Base,
     words: Words,
     different: list[str],
-    options: TeachOptions,
     side: int,
     step: int,
+    watch: Watch,
 ) -> None:
     """Pictures of the same seeds with the identifier and without, which should stay as it was."""
+    options = order.options
     for prompt, name in ((options.instance_prompt, "with"), (options.class_prompt, "without")):
         for k in range(options.num_validation_images):
-            if options.train_text_encoder or words.pooled is not None:
-                said: Any = [str(prompt)]
-            else:
-                row, empty = different.index(str(prompt)), different.index("")
-                dtype = weight_dtype(options)
-                said = {
-                    "prompt_embeds": words.states[row : row + 1].to(base.pipe.unet.device, dtype),
-                    "negative_prompt_embeds": words.states[empty : empty + 1].to(
-                        base.pipe.unet.device, dtype
-                    ),
-                }
+            said: Any = [str(prompt)]
+            if not options.train_text_encoder:
+                said = _embedded(base, words, different, str(prompt), weight_dtype(options))
             seed = options.seed + k
             (picture,) = sampling.paint(
                 base.pipe, said, [seed], side, base.guidance, steps=sampling.STEPS
             )
             record = {"prompt": prompt, "step": step, "seed": seed, "base": base.ref.to_dict()}
-            path = folder / "validation" / f"{step:06}-{name}-{k}.png"
+            path = order.folder / "validation" / f"{step:06}-{name}-{k}.png"
             save_image(picture, path, record=record, overwrite=True)
+            watch.on_picture(f"{name}-{k}", step, picture)
+
+
+def _embedded(
+    base: Base, words: Words, different: list[str], prompt: str, dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """A prompt and no words as a pipeline takes them, now that the text encoder is gone."""
+    row, empty = different.index(prompt), different.index("")
+    device, config = base.pipe.unet.device, base.pipe.config
+    found = {"prompt_embeds": words.states[[row]], "negative_prompt_embeds": words.states[[empty]]}
+    if words.pooled is not None:
+        found["pooled_prompt_embeds"] = words.pooled[[row]]
+        found["negative_pooled_prompt_embeds"] = words.pooled[[empty]]
+        if config.get("force_zeros_for_empty_prompt"):  # as SDXL says nothing
+            found |= {k: torch.zeros_like(v) for k, v in found.items() if k.startswith("negative")}
+    return {name: one.to(device, dtype) for name, one in found.items()}
 
 
 def _checkpoints(options: TeachOptions) -> int:

@@ -85,6 +85,7 @@ def _card(
         "name": name,
         "base": {**base.ref.to_dict(), "digest": base.digest, "asked_for": order.model},
         "kind": "inpainting" if base.inpaints else "text to image",
+        "xl": base.is_xl,
         "identifier": taught.naming.identifier,
         "class": taught.naming.noun,
         "instance_prompt": options.instance_prompt,

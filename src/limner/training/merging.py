@@ -23,6 +23,11 @@ from limner.training.checkpoints import TRAINED, write_folder
 
 PARTS = {"unet": "lora_unet", "text_encoder": "lora_te"}
 """Prefixes of kohya's layout for Stable Diffusion 1 and 2."""
+PARTS_XL = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
+"""The same for SDXL."""
+DOWN, UP = (
+    re.compile(rf"(?:unet\.)?{side}_blocks\.\d+\.attentions\.(\d+)") for side in ("down", "up")
+)
 KINDS = {"lora_A": "lora_down", "lora_B": "lora_up", "down": "lora_down", "up": "lora_up"}
 
 
@@ -79,11 +84,14 @@ def _save_changed(weights: Weights, change: Callable[[Any], None], out: Path) ->
     write_folder(out, lambda folder: pipe.save_pretrained(folder, safe_serialization=True))
 
 
-def kohya(path: Path) -> bytes:
+def kohya(path: Path, *, xl: bool = False) -> bytes:
     """A LoRA file in the layout of kohya's sd-scripts, which A1111 and ComfyUI read.
 
     ``unet.a.b.lora_A.weight`` becomes ``lora_unet_a_b.lora_down.weight``; each pair gets its alpha,
     which is the rank.
+
+    Args:
+        xl: it is for SDXL, whose U-Net has the names of Stability's own code there.
 
     Raises:
         ModelError: a file of another layout, or one that can't be read.
@@ -92,27 +100,46 @@ def kohya(path: Path) -> bytes:
         matrices = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} can't be read: {error}.") from error
+    layers = 1 + max((int(n) for key in matrices for n in DOWN.findall(key)), default=1)
     found: dict[str, torch.Tensor] = {}
     for key, matrix in matrices.items():
-        module, kind = _module(key, path)
-        found[f"{module}.{kind}.weight"] = matrix.contiguous()
+        part, module, kind = _module(key, path, xl)
+        if xl and part == "unet":
+            module = _name_of_stability(module, layers)
+        name = f"{(PARTS_XL if xl else PARTS)[part]}_{module.replace('.', '_')}"
+        found[f"{name}.{kind}.weight"] = matrix.contiguous()
         if kind == "lora_down":
-            found[f"{module}.alpha"] = torch.tensor(float(len(matrix)))
+            found[f"{name}.alpha"] = torch.tensor(float(len(matrix)))
     ranks = sorted({len(m) for k, m in found.items() if k.endswith("lora_down.weight")})
     about = {"ss_network_module": "networks.lora", "ss_network_dim": ",".join(map(str, ranks))}
     return save(found, metadata=about)
 
 
-def _module(key: str, path: Path) -> tuple[str, str]:
-    """kohya's name of the module that a matrix belongs to, and of the matrix."""
-    form = r"(unet|text_encoder)\.(.+?)\.(?:lora\.|lora_linear_layer\.)?(lora_A|lora_B|down|up)"
-    parts = re.fullmatch(form + r"\.weight", key)
-    if parts is None:
-        raise ModelError(f"{path} has {key!r}: expected a LoRA for Stable Diffusion 1 or 2.")
+def _module(key: str, path: Path, xl: bool) -> tuple[str, str, str]:
+    """The part that a matrix belongs to, its module there, and kohya's name of the matrix."""
+    form = r"(unet|text_encoder(?:_2)?)\.(.+?)\.(?:lora\.|lora_linear_layer\.)?"
+    parts = re.fullmatch(form + r"(lora_A|lora_B|down|up)\.weight", key)
+    if parts is None or parts[1] not in (PARTS_XL if xl else PARTS):
+        expected = "XL" if xl else "1 or 2"
+        raise ModelError(f"{path} has {key!r}: expected a LoRA for Stable Diffusion {expected}.")
     part, module, kind = parts.groups()
-    if part == "text_encoder" and not module.startswith("text_model."):
+    if part != "unet" and not module.startswith("text_model."):
         module = f"text_model.{module}"  # a level that transformers 5 no longer has
-    return f"{PARTS[part]}_{module.replace('.', '_')}", KINDS[kind]
+    return part, module, KINDS[kind]
+
+
+def _name_of_stability(module: str, layers: int) -> str:
+    """``down_blocks.1.attentions.0.…`` as ``input_blocks.4.1.…``: one row of blocks on each side,
+    each a residual layer (0) and its attention (1).
+
+    Args:
+        layers: of residual layers in a block on the way down; on the way up there is one more.
+    """
+    for form, name, first in ((DOWN, "input_blocks", 1), (UP, "output_blocks", 0)):
+        if found := form.match(module):
+            block, layer = int(module.split(".")[1]), int(found[1])
+            return f"{name}.{first + block * (layers + 1) + layer}.1{module[found.end() :]}"
+    return module.replace("mid_block.attentions.0", "middle_block.1")
 
 
 def _of(name: str) -> str:

@@ -118,9 +118,13 @@ def _add_matrices(part: Any, name: str, rank: int) -> None:
 
 
 def _compute_twice(part: Any) -> None:
-    """Gradient checkpointing, as diffusers or as transformers calls it."""
-    enable = getattr(part, "enable_gradient_checkpointing", None)
-    (enable or part.gradient_checkpointing_enable)()
+    """Gradient checkpointing, as diffusers, transformers and transformers before 5.23 call it."""
+    names = (
+        "enable_gradient_checkpointing",
+        "activation_checkpointing_enable",
+        "gradient_checkpointing_enable",
+    )
+    getattr(part, next(name for name in names if hasattr(part, name)))()
 
 
 def _described(part: Any) -> dict[str, Any]:

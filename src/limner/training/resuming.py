@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from limner.errors import ModelError, OptionError
+from limner.errors import ModelError, OptionError, OutputError
 from limner.options import TeachOptions
 from limner.saving import write_atomic
 from limner.training import checkpoints
@@ -97,9 +97,19 @@ def resume(
 
 
 def log(path: Path, values: Mapping[str, Any]) -> None:
-    """Add a line of JSON."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(values) + "\n")
+    """Add a line of JSON.
+
+    Raises:
+        OutputError: no room, or no permission.
+    """
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"{path} can't be written ({error.strerror}): make room and run the same command "
+            "again, it goes on from the last checkpoint."
+        ) from error
 
 
 def cut_log(path: Path, begin: int) -> None:
