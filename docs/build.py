@@ -23,7 +23,7 @@ from limner.cli import main
 from limner.cli.app import COMMANDS
 from limner.cli.app import limner as program
 from limner.cli.models import KINDS
-from limner.models.catalog import TASKS, Entry, catalog, families
+from limner.models.catalog import TASKS, Entry, catalog, families, takes
 from limner.models.costs import COSTS
 
 ROOT = Path(__file__).parents[1]
@@ -79,19 +79,22 @@ def models_page() -> str:
     """What every model takes, allows and needs, as Markdown."""
     parts = [MODELS_HEAD]
     for task in TASKS:
-        entries = [entry for entry in catalog().values() if entry.task == task]
+        entries = [entry for entry in catalog().values() if task in entry.tasks]
+        taken = {str(kind) for entry in entries for kind in takes(entry, task)}
+        kinds = [kind for kind in KINDS if kind in taken]
         parts.append(f"## To {task}\n")
-        parts.append("| model | " + " | ".join(KINDS) + " | licence | commercial use | needs |")
-        parts.append("|---|" + ":-:|" * len(KINDS) + "---|---|---|")
-        parts += [_model_row(entry) for entry in entries]
+        parts.append(
+            "| model | " + " | ".join([*kinds, "licence", "commercial use", "needs"]) + " |"
+        )
+        parts.append("|---|" + ":-:|" * len(kinds) + "---|---|---|")
+        parts += [_model_row(entry, task, kinds) for entry in entries]
         parts.append("")
     return "\n".join(parts)
 
 
-def _model_row(entry: Entry) -> str:
-    family = families()[entry.family]
-    name = f"`{entry.name}`" + (f" (also to {' and '.join(entry.also)})" if entry.also else "")
-    takes = ["✓" if kind in family.accepts else "" for kind in KINDS]
+def _model_row(entry: Entry, task: str, kinds: list[str]) -> str:
+    family, taken = families()[entry.family], takes(entry, task)
+    marks = ["✓" if kind in taken else "" for kind in kinds]
     needs = [entry.size]
     if entry.gated:
         needs.append("a login and an accepted licence")
@@ -100,7 +103,9 @@ def _model_row(entry: Entry) -> str:
     if cost := COSTS.get(entry.name):
         needs.append(f"{'' if cost.measured else '≈ '}{cost.memory_gb:g} GB of memory")
     return (
-        "| " + " | ".join([name, *takes, entry.licence, entry.commercial, ", ".join(needs)]) + " |"
+        "| "
+        + " | ".join([f"`{entry.name}`", *marks, entry.licence, entry.commercial, ", ".join(needs)])
+        + " |"
     )
 
 
@@ -138,6 +143,9 @@ boxes are off by several pixels of it. For any detector:
   what the tiles cut is joined by what two of them both see of it. Scores of an example image are
   relative to what else lies in the tile, where a model's are relative.
 - `--look zoom` crops around each find, enlarges the crop and asks again, at most twice a find.
+
+Beside those in the tables there are vision-language models on a server: `--detector vlm:NAME`, see
+[vlm.md](vlm.md).
 
 """
 

@@ -22,6 +22,8 @@ from limner.prompts import PromptKind
 
 TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
 COMMERCIAL = ("yes", "no", "restricted")
+WHERE = frozenset({PromptKind.POINT, PromptKind.BACKGROUND_POINT, PromptKind.BOX, PromptKind.MASK})
+"""Kinds that say where a thing is, which whoever is to find it doesn't take."""
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
@@ -271,13 +273,24 @@ def _nearest(wanted: str) -> str:
     return "`limner models list` shows the names; a folder is written with a slash: ./my-model."
 
 
+def takes(entry: Entry, task: str) -> frozenset[PromptKind]:
+    """The kinds of prompt that a model takes for one of its tasks: what a model finds by words it
+    may outline by boxes, and describe without being asked anything."""
+    accepts = families()[entry.family].accepts
+    if task == "caption":
+        return frozenset()
+    return accepts - WHERE if task == "detect" else accepts
+
+
 def able(kind: PromptKind | None = None, *, task: str | None = None) -> tuple[str, ...]:
     """Names of the models that take this kind of prompt, or do this task, or both."""
     return tuple(
         entry.name
         for entry in catalog().values()
-        if (task is None or task in entry.tasks)
-        and (kind is None or kind in families()[entry.family].accepts)
+        if any(
+            task in (None, each) and (kind is None or kind in takes(entry, each))
+            for each in entry.tasks
+        )
     )
 
 
