@@ -213,7 +213,7 @@ def _print_table(entries: list[Entry]) -> None:
         row = (entry.name, entry.purpose, entry.size, entry.licence, entry.commercial, here)
         table.add_row(*row)
     # In a pipe nobody sees a width, and rich would cut the names to fit 80 columns.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
 
 
 @contextlib.contextmanager
