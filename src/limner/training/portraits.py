@@ -19,21 +19,30 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def open_at(model: str, checkpoint: Path | None, runtime: Runtime) -> Base:
-    """The base as a checkpoint left it; None: as it was before.
+def open_at(model: str, learned: Path | Adapter | None, runtime: Runtime) -> Base:
+    """The base with what was learned.
+
+    Args:
+        learned: the folder of a checkpoint, or an adapter; None: nothing.
 
     Raises:
-        ModelError: a checkpoint that doesn't fit.
+        ModelError: what doesn't fit.
     """
     weights = find_base(model)
     base = open_base(weights, runtime)
-    if checkpoint is None:
-        return base
-    if (checkpoint / ADAPTER).is_file():
-        adapter = Adapter(checkpoint.name, checkpoint / ADAPTER, 1.0, "", weights.ref.name)
-        add_adapters(base.pipe, Weights(weights.ref, weights.path, adapters=(adapter,)))
-        return base
-    trained = load_file(checkpoint / TRAINED)
+    if isinstance(learned, Path):
+        if not (learned / ADAPTER).is_file():
+            _take_weights(base, learned / TRAINED)
+            return base
+        learned = Adapter(learned.name, learned / ADAPTER, 1.0, "", weights.ref.name)
+    if learned is not None:
+        add_adapters(base.pipe, Weights(weights.ref, weights.path, adapters=(learned,)))
+    return base
+
+
+def _take_weights(base: Base, file: Path) -> None:
+    """Of full fine-tuning: whole weights in place of the base's."""
+    trained = load_file(file)
     for part in ("unet", "text_encoder"):
         own = {
             k.removeprefix(f"{part}."): v for k, v in trained.items() if k.startswith(f"{part}.")
@@ -41,7 +50,12 @@ def open_at(model: str, checkpoint: Path | None, runtime: Runtime) -> Base:
         if own:
             module: Any = getattr(base.pipe, part)
             module.load_state_dict(own, strict=False)
-    return base
+
+
+def can_read(base: Base, prompt: str) -> bool:
+    """Whether the model sees all of a prompt, whose end it would otherwise ignore."""
+    tokenizer = base.pipe.tokenizer
+    return len(tokenizer(prompt, verbose=False).input_ids) <= tokenizer.model_max_length
 
 
 def paint(
