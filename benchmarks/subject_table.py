@@ -94,12 +94,17 @@ def scored(
 
 
 def chosen(
-    folder: Path, condition: Condition, seed: int, whole: Mapping[int, Path], prompts: int
-) -> str:
-    """The step that the scorecard names the best."""
-    report = folder / f"choice, {condition.name}, seed {seed}.json"
-    learned = {str(step): path for step, path in whole.items()}
-    return str(scored(report, condition, learned, prompts, 1)["best"])
+    folder: Path, condition: Condition, runs: Mapping[int, Mapping[int, Path]], prompts: int
+) -> dict[int, int]:
+    """Of each seed's checkpoints the step that is worth most on the scorecard."""
+    learned = {
+        f"{seed}/{step}": path for seed, whole in runs.items() for step, path in whole.items()
+    }
+    report = scored(folder / f"choice, {condition.name}.json", condition, learned, prompts, 1)
+    worth = {row["name"]: row["worth"] for row in report["rows"]}
+    return {
+        seed: max(whole, key=lambda step: worth[f"{seed}/{step}"]) for seed, whole in runs.items()
+    }
 
 
 def table(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -165,35 +170,29 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True, help="where everything is kept")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--trainings", type=int, default=3, help="seeds of training")
-    parser.add_argument("--choose-by", type=int, default=12, help="prompts a checkpoint")
+    parser.add_argument("--choose-by", type=int, default=8, help="prompts a checkpoint")
     parser.add_argument("--seeds", type=int, default=4, help="pictures a prompt, at the end")
     args = parser.parse_args()
     runtime.let_threads_sleep()
     args.folder.mkdir(parents=True, exist_ok=True)
-    each = [(seed, condition) for seed in range(args.trainings) for condition in CONDITIONS]
+    runs: dict[Condition, dict[int, dict[int, Path]]] = {one: {} for one in CONDITIONS}
+    reports, best = {}, {}
     with runtime.no_progress_bars():
-        runs = {
-            (seed, condition): taught(args.folder, condition, seed, args.steps)
-            for seed, condition in each
-        }
-        best = {
-            (seed, condition): chosen(args.folder, condition, seed, runs[seed, condition],
-                                      args.choose_by)
-            for seed, condition in each
-        }  # fmt: skip
-        reports = {}
+        for seed in range(args.trainings):
+            for condition in CONDITIONS:
+                runs[condition][seed] = taught(args.folder, condition, seed, args.steps)
         for condition in CONDITIONS:
+            best[condition] = chosen(args.folder, condition, runs[condition], args.choose_by)
             learned = {
-                f"seed {seed}": runs[seed, condition][int(best[seed, condition])]
-                for seed in range(args.trainings)
+                f"seed {seed}": runs[condition][seed][step]
+                for seed, step in best[condition].items()
             }
             report = args.folder / f"scores, {condition.name}.json"
             reports[condition.name] = scored(report, condition, learned, 25, args.seeds)
     print("\n".join(table(reports)), end="\n\n")
     print("\n".join(bars(reports)), end="\n\n")
     for condition in CONDITIONS:
-        steps = [best[seed, condition] for seed in range(args.trainings)]
-        print(f"{condition.name}: steps {', '.join(steps)}")
+        print(f"{condition.name}: steps {', '.join(map(str, best[condition].values()))}")
     return 0
 
 

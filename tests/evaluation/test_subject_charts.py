@@ -13,8 +13,10 @@ POINTS = {"100": (0.30, 0.5), "200": (0.28, 0.7), "300": (0.2, 0.8)}
 BEFORE = (0.32, 0.1)
 
 
-def drawn(best: str = "200") -> Figure:
-    return trade_off(POINTS, before=BEFORE, ceiling=0.9, best=best, title="ohwx dog")
+def drawn(
+    best: str = "200", *, before: tuple[float, float] = BEFORE, joined: bool = True
+) -> Figure:
+    return trade_off(POINTS, before=before, ceiling=0.9, best=best, joined=joined, title="ohwx dog")
 
 
 def axes_of(figure: Figure) -> Axes:
@@ -41,6 +43,16 @@ def test_lines_say_what_was_to_be_reached() -> None:
     assert axes.get_ylim()[1] > 0.9
     low, high = axes.get_xlim()
     assert low < 0.288 < high
+
+
+def test_adapters_of_several_runs_are_not_joined() -> None:
+    assert all(len(list(line.get_xdata())) < 4 for line in axes_of(drawn(joined=False)).lines)  # type: ignore[arg-type]
+
+
+def test_a_tenth_of_nothing_is_no_bar() -> None:
+    """A model that obeys no words has no CLIP-T of which a tenth may be lost."""
+    said = [text.get_text() for text in axes_of(drawn(before=(-0.1, 0.1))).texts]
+    assert not any("tenth" in text for text in said)
 
 
 def test_the_best_must_be_there() -> None:

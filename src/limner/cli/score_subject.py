@@ -113,7 +113,7 @@ def _score_adapters(given: Mapping[str, Any]) -> None:
     write_report(given, {"what": "score subject", **about, **report})
     draw_sheet(scored, given, title, "adapter")
     if given["charts"]:
-        draw_charts(given, trade_off(report, title))
+        draw_charts(given, trade_off(report, title, joined=False))
     if not given["as_json"]:
         print_scores(report)
         if len(adapters) > 1:

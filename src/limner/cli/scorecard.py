@@ -266,8 +266,8 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     print_table(("", *COLUMNS.values()), rows)
 
 
-def trade_off(scores: Mapping[str, Any], title: str) -> dict[str, Figure]:
-    """The chart of a report, by its name."""
+def trade_off(scores: Mapping[str, Any], title: str, *, joined: bool = True) -> dict[str, Figure]:
+    """The chart of a report, by its name; checkpoints of one run are joined."""
     from limner.evaluation.subject_charts import trade_off as drawn
 
     before, *rows = scores["rows"]
@@ -276,6 +276,7 @@ def trade_off(scores: Mapping[str, Any], title: str) -> dict[str, Figure]:
         before=(before["clip_t"], before["dino"]),
         ceiling=scores["ceiling"]["dino"],
         best=scores["best"],
+        joined=joined,
         title=title,
     )
     return {TRADE_OFF: figure}
