@@ -103,6 +103,8 @@ def test_every_checkpoint_is_scored_and_the_best_taken(
     assert found["best"] in ("1", "2")
     with Image.open("sheet.png") as sheet:
         assert sheet.width > 3 * 128
+    taken = limner.run(*asked, "--sheet", "sheet.png")
+    assert (taken.code, "sheet.png is there already" in taken.stderr) == (2, True)
     assert {path.name for path in Path("charts").iterdir()} == {"trade-off.png", "trade-off.svg"}
 
     folder = tmp_path / ".home" / "subjects" / "mycat"

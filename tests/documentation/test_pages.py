@@ -87,7 +87,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     [
         pytest.param(README, 14, id="README"),
         pytest.param(SCORES, 9, id="scores"),
-        pytest.param(TEACH, 7, id="teach"),
+        pytest.param(TEACH, 8, id="teach"),
     ],
 )
 def test_every_command_of_a_page_runs(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.charting import charts_option, check_charts, draw_charts
+from limner.cli.charting import charts_option, draw_charts
 from limner.cli.find import session_of
 from limner.cli.measuring import (
     check_report,
@@ -24,8 +24,8 @@ from limner.cli.objects import Opener
 from limner.cli.say import say
 from limner.cli.scorecard import (
     PAINTING,
-    TRADE_OFF,
     Asked,
+    check_places,
     dino_session,
     draw_sheet,
     judging_options,
@@ -81,7 +81,6 @@ def subject(**given: Any) -> None:
     now, from the dataset's prompts, and held against the model's own without it: what `limner teach
     score` does with checkpoints, for any LoRA.
     """
-    check_report(given)
     if (given["made"] is None) == (not given["adapters"]):
         raise OptionError("Portraits are those in MADE, or painted by --adapter: give one of them.")
     by, idle = ("--adapter", OF_FOLDERS) if given["adapters"] else ("MADE", OF_ADAPTERS)
@@ -101,8 +100,7 @@ def _score_adapters(given: Mapping[str, Any]) -> None:
     from limner.models import runtime, subjects
 
     runtime.let_threads_sleep()  # before torch comes
-
-    check_charts(given, [TRADE_OFF])
+    check_places(given)
     adapters = {text: subjects.adapter_of(*subjects.parse(text)) for text in given["adapters"]}
     asked = _asked(given, adapters)
     with runtime.no_progress_bars():
@@ -165,6 +163,7 @@ def _score_pictures(given: Mapping[str, Any]) -> None:
     from limner.images import find_images
     from limner.models.perceptual import frechet_and_kernel, lpips
 
+    check_report(given)
     opener = Opener(max_pixels=100_000_000)
     real = [opener.open(path).image for path in find_images(given["real"])]
     files = find_images(given["made"])

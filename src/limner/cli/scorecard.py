@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.charting import check_charts
 from limner.cli.find import session_of
-from limner.cli.measuring import models_used, print_table, shown
+from limner.cli.measuring import check_report, models_used, print_table, shown
+from limner.cli.places import check_writable
 from limner.cli.say import progress, say
-from limner.errors import PromptError
+from limner.errors import OutputError, PromptError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,6 +89,21 @@ def judging_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def check_places(given: Mapping[str, Any]) -> None:
+    """Refuse places that can't be written, before hours of painting.
+
+    Raises:
+        OutputError: one of report, charts and sheet is taken, or can't be written.
+    """
+    check_report(given)
+    check_charts(given, [TRADE_OFF])
+    sheet: Path | None = given["sheet"]
+    if sheet is not None:
+        if sheet.exists() and not given["overwrite"]:
+            raise OutputError(f"{sheet} is there already: --overwrite replaces it.")
+        check_writable(sheet.parent)
 
 
 def dino_session(given: Mapping[str, Any]) -> Session:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.charting import charts_option, check_charts, draw_charts
-from limner.cli.measuring import check_report, model_options, report_options, write_report
+from limner.cli.charting import charts_option, draw_charts
+from limner.cli.measuring import model_options, report_options, write_report
 from limner.cli.say import say
 from limner.cli.scorecard import (
     TRADE_OFF,
     Asked,
     Scored,
+    check_places,
     draw_sheet,
     judging_options,
     painting_options,
@@ -47,8 +48,7 @@ def score(**given: Any) -> None:
     runtime.let_threads_sleep()  # before torch comes
     from limner.training import checkpoints
 
-    check_report(given)
-    check_charts(given, [TRADE_OFF])
+    check_places(given)
     subject = subjects.find(given["name"])
     whole = {str(step): path for step, path in checkpoints.found(subject.run / "checkpoints")}
     if not whole:

@@ -182,7 +182,7 @@ def parse(text: str) -> tuple[str, float]:
     except ValueError:
         weight = float("nan")
     if not name or not -2 <= weight <= 2:
-        raise OptionError(f"--subject takes NAME or NAME=WEIGHT, up to 2; got {text!r}.")
+        raise OptionError(f"A subject is NAME or NAME=WEIGHT, up to 2; got {text!r}.")
     return name, weight
 
 
