@@ -61,7 +61,7 @@ CONDITIONS = (WITH, WITHOUT, WRONG, MISSING)
 
 
 def taught(folder: Path, condition: Condition, seed: int, steps: int) -> dict[int, Path]:
-    """Teach, or go on with it; the checkpoints by their steps."""
+    """Teach, or go on with it; the checkpoints of its second half, by their steps."""
     place = folder / f"{condition.name}, seed {seed}"
     options = TeachOptions(
         instance_prompt=condition.instance_prompt,
@@ -76,7 +76,7 @@ def taught(folder: Path, condition: Condition, seed: int, steps: int) -> dict[in
         teach(Order(MODEL, PHOTOGRAPHS, place, options, device="cpu"), Watch())
         whole = dict(checkpoints.found(place / "checkpoints"))
         print(f"taught: {place.name}", file=sys.stderr, flush=True)
-    return {step: path for step, path in whole.items() if step <= steps}
+    return {step: path for step, path in whole.items() if steps // 2 <= step <= steps}
 
 
 def scored(
@@ -183,12 +183,18 @@ def main() -> int:
                 runs[condition][seed] = taught(args.folder, condition, seed, args.steps)
         for condition in CONDITIONS:
             best[condition] = chosen(args.folder, condition, runs[condition], args.choose_by)
+        for alike in ([WITH, WITHOUT], [WRONG], [MISSING]):  # by their prompts
             learned = {
-                f"seed {seed}": runs[condition][seed][step]
+                f"{condition.name}, seed {seed}": runs[condition][seed][step]
+                for condition in alike
                 for seed, step in best[condition].items()
             }
-            report = args.folder / f"scores, {condition.name}.json"
-            reports[condition.name] = scored(report, condition, learned, 25, args.seeds)
+            file = args.folder / f"scores, {alike[0].name}.json"
+            report = scored(file, alike[0], learned, 25, args.seeds)
+            before, *rows = report["rows"]
+            for condition in alike:
+                own = [row for row in rows if row["name"].startswith(f"{condition.name}, seed")]
+                reports[condition.name] = {**report, "rows": [before, *own]}
     print("\n".join(table(reports)), end="\n\n")
     print("\n".join(bars(reports)), end="\n\n")
     for condition in CONDITIONS:

@@ -90,6 +90,16 @@ def test_worth_by_hand() -> None:
     assert scored.worth(replace(found, leak=-1.0)) <= 1  # no reward for fleeing the subject
 
 
+def test_a_model_that_obeyed_nothing_loses_no_obedience() -> None:
+    """Untaught portraits at 180° from their words: CLIP-T −1. Before, all were worth 0."""
+    real, far = at(0, 20), at(90, 90)
+    scored = SubjectCard(real, far, far, ["270", "270"], dino=Angles(), clip=Angles())
+    way = scored.ceiling.dino - scored.untaught.dino
+    half = replace(scored.untaught, dino=scored.untaught.dino + way / 2)
+    assert scored.worth(half) == pytest.approx(0.5 ** (1 / 3))
+    assert scored.best([scored.untaught, half]) is half
+
+
 def test_the_best_gives_up_none_of_the_three() -> None:
     scored = card()
     before, way = scored.untaught, scored.ceiling.dino - scored.untaught.dino

@@ -131,13 +131,14 @@ class SubjectCard:
         """One number, 0 to 1: the geometric mean of likeness, obedience and an unharmed class.
 
         Likeness is DINO's way from the untaught model to the ceiling, obedience CLIP-T in parts of
-        the untaught model's, the last 1 less the leak in parts of the way to the ceiling. A
-        checkpoint that lacks any of the three is worth nothing.
+        the untaught model's (1 where that obeys nothing: it has nothing to lose), the last 1 less
+        the leak in parts of the way to the ceiling. A checkpoint that lacks any of the three is
+        worth nothing.
         """
         before, most = self.untaught, self.ceiling.dino
         parts = (
             _part(scores.dino - before.dino, most - before.dino),
-            _part(scores.clip_t, before.clip_t),
+            _part(scores.clip_t, before.clip_t) if before.clip_t > 0 else 1.0,
             1 - _part(scores.leak, most - self._pres_before),
         )
         product = parts[0] * parts[1] * parts[2]
