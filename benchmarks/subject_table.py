@@ -189,7 +189,7 @@ def main() -> int:
                 for condition in alike
                 for seed, step in best[condition].items()
             }
-            file = args.folder / f"scores, {alike[0].name}.json"
+            file = args.folder / f"scores, {alike[0].name}, {args.seeds} seeds.json"
             report = scored(file, alike[0], learned, 25, args.seeds)
             before, *rows = report["rows"]
             for condition in alike:

@@ -147,13 +147,13 @@ class Sitting:
         """Portraits, and pictures of the class alone."""
         from limner.training import portraits
 
-        base = portraits.open_at(self.model, learned, self.runtime)
         prompts = self.each(self.prompts)
-        seeds = list(range(self.seeds)) * len(self.prompts)
-        made = list(portraits.paint(base, prompts, seeds, self.side, self.batch))
         count = min(len(prompts), CLASS_PICTURES)
-        many, numbers = [self.class_prompt] * count, list(range(count))
-        return made, list(portraits.paint(base, many, numbers, self.side, self.batch))
+        seeds = [*list(range(self.seeds)) * len(self.prompts), *range(count)]
+        asked = [*prompts, *[self.class_prompt] * count]
+        painter = portraits.Painter(self.model, learned, self.runtime)
+        made = painter.paint(asked, seeds, self.side, self.batch)
+        return made[: len(prompts)], made[len(prompts) :]
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def _sitting(asked: Asked, clip: Encoder, given: Mapping[str, Any]) -> Sitting:
 
     naming = identifiers.naming(asked.instance_prompt, asked.class_prompt)
     runtime = choose(given["device"], given["dtype"])
-    base = portraits.open_at(asked.model, None, runtime)
+    base = portraits.Painter(asked.model, None, runtime).open()
     chosen = (LIVE if given["live"] else OBJECTS)[: given["count"] or len(OBJECTS)]
     read = [
         prompt
