@@ -173,8 +173,11 @@ def main() -> int:
     parser.add_argument("--choose-by", type=int, default=8, help="prompts a checkpoint")
     parser.add_argument("--seeds", type=int, default=4, help="pictures a prompt, at the end")
     args = parser.parse_args()
+    if args.seeds < 2:
+        parser.error("--seeds: DIV compares pictures of one prompt, at least 2")
     runtime.let_threads_sleep()
-    args.folder.mkdir(parents=True, exist_ok=True)
+    kept = args.folder / f"{args.steps} steps, chosen by {args.choose_by} prompts"
+    kept.mkdir(parents=True, exist_ok=True)
     runs: dict[Condition, dict[int, dict[int, Path]]] = {one: {} for one in CONDITIONS}
     reports, best = {}, {}
     with runtime.no_progress_bars():
@@ -182,14 +185,14 @@ def main() -> int:
             for condition in CONDITIONS:
                 runs[condition][seed] = taught(args.folder, condition, seed, args.steps)
         for condition in CONDITIONS:
-            best[condition] = chosen(args.folder, condition, runs[condition], args.choose_by)
+            best[condition] = chosen(kept, condition, runs[condition], args.choose_by)
         for alike in ([WITH, WITHOUT], [WRONG], [MISSING]):  # by their prompts
             learned = {
                 f"{condition.name}, seed {seed}": runs[condition][seed][step]
                 for condition in alike
                 for seed, step in best[condition].items()
             }
-            file = args.folder / f"scores, {alike[0].name}, {args.seeds} seeds.json"
+            file = kept / f"scores, {alike[0].name}, {args.seeds} seeds.json"
             report = scored(file, alike[0], learned, 25, args.seeds)
             before, *rows = report["rows"]
             for condition in alike:
