@@ -242,7 +242,7 @@ def test_what_needs_an_extra_names_it(
     need_minis("mini-clip", "mini-dino")
     for package in ("lpips", "torch_fidelity"):
         monkeypatch.setitem(sys.modules, package, None)
-    perceptual._lpips_network.cache_clear()
+    perceptual.load_lpips.cache_clear()
     Image.fromarray(labelled.rectangle((0, 0, 9, 9))).save("mask.png")
     answer = limner.run("score", *words)
     assert (answer.code, "pip install 'limner[perceptual]'" in answer.stderr) == (2, True)
@@ -295,6 +295,15 @@ BAD: list[tuple[str, list[str], str]] = [
         "folder",
     ),
     ("subject: no pictures", ["subject", "empty", "data", "--profile", "mini"], "no image in"),
+    ("subject: nothing painted", ["subject", "data"], "those in MADE, or painted by --adapter"),
+    ("subject: both", ["subject", "data", "data", "--adapter", "me"], "give one of them"),
+    ("subject: idle", ["subject", "data", "data", "--seeds", "2"], "--seeds has no effect"),
+    (
+        "subject: idle beside an adapter",
+        ["subject", "data", "--adapter", "me", "--class-images", "data"],
+        "--class-images has no effect with --adapter",
+    ),
+    ("subject: no such adapter", ["subject", "data", "--adapter", "me"], "no subject 'me'"),
     ("subject: no encoder", ["subject", "data", "data"], "no model to encode"),
 ]
 

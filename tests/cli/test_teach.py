@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from limner.evaluation import dreambooth_prompts
 from limner.training import sampling
 from limner.training.photographs import METADATA
 from tests.cli.command import Command
@@ -82,31 +83,82 @@ def test_taught_shown_exported_merged_and_painted(
     assert "done already" in done.stdout
 
 
+SMALL = ("--prompts", 2, "--seeds", 2, "--profile", "mini")
+PAINTED = ("mini-sd", "mini-clip", "mini-dino")
+
+
 def test_every_checkpoint_is_scored_and_the_best_taken(
     limner: Command, photos: Path, tmp_path: Path
 ) -> None:
-    """Step 0 is the untaught model; scores and pictures are there for each checkpoint."""
-    for name in ("mini-sd", "mini-clip", "mini-dino"):
-        need_minis(name)
+    """The untaught model comes first; what was found stays on the card, with its pictures."""
+    need_minis(*PAINTED)
     limner(*words("mycat", "--learning-rate", 0.02, "--checkpointing-steps", 1, model="mini-sd"))
-    small = ("--prompts", 2, "--seeds", 2, "--profile", "mini")
-    found = limner.json(
-        "teach", "score", "mycat", "photos", *small, "--sheet", "sheet.png", "--take-best"
-    )
-    assert [row["step"] for row in found["rows"]] == [0, 1, 2]
+    asked = ("teach", "score", "mycat", "photos", *SMALL)
+    found = limner.json(*asked, "--sheet", "sheet.png", "--charts", "charts", "--take-best")
+    assert [row["name"] for row in found["rows"]] == ["before", "1", "2"]
     assert found["rows"][0]["leak"] == 0
     assert found["prompts"] == ["a ohwx cat in the jungle", "a ohwx cat in the snow"]
     assert found["rows"][1]["dino"] != found["rows"][0]["dino"]
-    assert found["best"] in (1, 2)
+    assert all(0 <= row["div_dino"] <= 2 for row in found["rows"])
+    assert found["best"] in ("1", "2")
     with Image.open("sheet.png") as sheet:
         assert sheet.width > 3 * 128
+    taken = limner.run(*asked, "--sheet", "sheet.png")
+    assert (taken.code, "sheet.png is there already" in taken.stderr) == (2, True)
+    assert {path.name for path in Path("charts").iterdir()} == {"trade-off.png", "trade-off.svg"}
+
+    folder = tmp_path / ".home" / "subjects" / "mycat"
     card = limner.json("teach", "show", "mycat")
-    assert card["steps"] == found["best"]
-    adapter = tmp_path / ".home" / "subjects" / "mycat" / "pytorch_lora_weights.safetensors"
+    assert str(card["steps"]) == found["best"]
+    adapter = folder / "pytorch_lora_weights.safetensors"
     assert hashlib.sha256(adapter.read_bytes()).hexdigest() == card["sha256"]
-    told = limner("teach", "score", "mycat", "photos", *small).stdout
-    assert "before" in told
-    assert "best: step" in told
+    assert card["scores"]["rows"] == found["rows"]
+    assert card["scores"]["pictures"][0] == "scores/trade-off.png"
+    assert len(card["scores"]["pictures"]) == 3  # and a portrait of each prompt
+    for path in card["scores"]["pictures"]:
+        with Image.open(folder / path) as picture:
+            assert picture.width >= 64
+    readme = (folder / "README.md").read_text()
+    assert f"Best: {found['best']}." in readme
+    assert "![](scores/trade-off.png)" in readme
+    shown = limner("teach", "show", "mycat").stdout
+    assert f"2 prompts, 2 seeds, by mini-clip, mini-dino; best: {found['best']}" in shown
+    assert "DIV by DINO" in shown
+
+
+def test_any_adapter_gets_the_same_scores_as_a_checkpoint(
+    limner: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One engine: a subject by its name, its file in another program's layout, and its checkpoint
+    score alike; of weight 0 it is the untaught model."""
+    need_minis(*PAINTED)
+    limner(*words("mycat", "--learning-rate", 0.02, model="mini-sd"))
+    before, last = limner.json("teach", "score", "mycat", "photos", *SMALL)["rows"]
+    limner("teach", "export", "mycat", "--layout", "kohya", "-o", "other.safetensors")
+    one = ("score", "subject", "photos", *SMALL)
+    found = limner.json(
+        *one, "--adapter", "mycat", "--adapter", "./other.safetensors", "--adapter", "mycat=0"
+    )
+    assert found["base"] == "mini-sd"
+    assert len(set(found["adapters"].values())) == 2
+    of = {row["name"]: row for row in found["rows"]}
+    assert list(of) == ["before", "mycat", "./other.safetensors", "mycat=0"]
+    for name, row in (
+        ("before", before), ("mycat", last), ("./other.safetensors", last), ("mycat=0", before)
+    ):  # fmt: skip
+        for score in ("dino", "clip_i", "clip_t", "pres", "div_dino", "drift"):
+            assert of[name][score] == pytest.approx(row[score], abs=1e-3), (name, score)
+
+    alone = ("--adapter", "./other.safetensors", "--model", "mini-sd")
+    lacking = limner.run(*one, *alone)
+    assert (lacking.code, "give --instance-prompt" in lacking.stderr) == (2, True)
+    long = next(prompt for prompt in dreambooth_prompts.OBJECTS if "sidewalk" in prompt)
+    monkeypatch.setattr(dreambooth_prompts, "OBJECTS", (long, dreambooth_prompts.OBJECTS[0]))
+    told = limner(*one, *alone, *PROMPTS, "--charts", "charts", "-o", "report.json")
+    assert "./other.safetensors" in told.stdout
+    assert Path("charts/trade-off.svg").is_file()
+    assert 'crowded street" is left out' in told.stderr  # a mini can't read it to its end
+    assert len(json.loads(Path("report.json").read_text())["prompts"]) == 1
 
 
 def test_limner_itself_crops_and_captions(limner: Command, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     [
         pytest.param(README, 14, id="README"),
         pytest.param(SCORES, 9, id="scores"),
-        pytest.param(TEACH, 7, id="teach"),
+        pytest.param(TEACH, 8, id="teach"),
         pytest.param(MODELS, 2, id="models"),
         pytest.param(ROOT / "docs" / "painting.md", 3, id="painting"),
     ],

@@ -1,4 +1,4 @@
-"""CLIP-T, CLIP-I, DINO and PRES: on rows whose cosines are known, and with the shipped encoders."""
+"""CLIP-T, CLIP-I, DINO, PRES, DIV: on rows of known cosines, and with the shipped encoders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from limner.errors import InputError, UnsupportedPrompt
 from limner.evaluation import SubjectScores, clip_t, subject_scores
-from limner.evaluation.likeness import across, among, paired
+from limner.evaluation.likeness import across, among, apart, diversity, paired, same_prompt
 from limner.protocols import Encoder, ModelRef
 
 R = math.sqrt(0.5)
@@ -72,12 +72,36 @@ def test_subject_scores_by_hand() -> None:
         real_clip_i=pytest.approx(R),
         pres=pytest.approx((0 + R) / 2),
         div=None,
+        div_dino=None,
     )
 
 
 def test_what_was_not_given_is_none() -> None:
     scores = subject_scores([picture(0)], [picture(0)], dino=Compass())
     assert scores == SubjectScores(dino=pytest.approx(1))
+
+
+def test_diversity_compares_pictures_of_one_prompt() -> None:
+    """Three pictures of one prompt make three pairs, the fourth of another prompt none."""
+    pictures, prompts = [picture(0), picture(0), picture(2), picture(1)], ["a", "a", "a", "b"]
+    assert same_prompt(prompts) == [(0, 1), (0, 2), (1, 2)]
+    rows = Compass().encode_images(pictures)
+    assert apart(rows, prompts) == pytest.approx(2 * (1 - R) / 3)
+
+    def distance(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> list[float]:
+        assert [*first, *second] == [pictures[k] for k in (0, 0, 1, 1, 2, 2)]
+        return [0.1, 0.2, 0.6]
+
+    assert diversity(pictures, prompts, distance) == pytest.approx(0.3)
+    assert apart(rows[:1], ["a"]) is None
+    assert diversity(pictures[:1], ["a"], distance) is None
+
+
+def test_diversity_by_dino_needs_nothing_more() -> None:
+    """Without prompts all pictures are of one."""
+    scores = subject_scores([picture(0)], [picture(0), picture(1)], dino=Compass())
+    assert scores.div_dino == pytest.approx(1)
+    assert scores.div is None
 
 
 def test_bad_input_is_refused() -> None:

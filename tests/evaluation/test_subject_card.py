@@ -13,7 +13,7 @@ from PIL import Image
 
 from limner.errors import InputError
 from limner.evaluation import dreambooth_prompts
-from limner.evaluation.subject_card import CheckpointScores, SubjectCard
+from limner.evaluation.subject_card import PainterScores, SubjectCard
 from limner.protocols import ModelRef
 
 
@@ -53,16 +53,31 @@ def test_scores_by_hand() -> None:
     """Portraits at 10° and 30°, class pictures at 80° and 90°."""
     scored = card()
     assert scored.ceiling.dino == pytest.approx(cos(20), abs=1e-6)
-    found = scored.score(100, at(10, 30), at(80, 90))
-    assert found.step == 100
+    found = scored.score("100", at(10, 30), at(80, 90))
+    assert found.name == "100"
     assert found.dino == pytest.approx(cos(10, 10, 30, 10), abs=1e-6)
     assert found.clip_i == found.dino
     assert found.clip_t == pytest.approx(cos(80, 60), abs=1e-6)
     assert found.pres == pytest.approx(cos(80, 60, 90, 70), abs=1e-6)
     assert found.leak == pytest.approx(cos(80, 60, 90, 70) - cos(90, 70), abs=1e-6)
     assert found.drift == pytest.approx(1 - cos(10, 0), abs=1e-6)
-    assert (scored.untaught.leak, scored.untaught.step) == (0.0, 0)
+    assert (scored.untaught.leak, scored.untaught.name) == (0.0, "before")
     assert scored.untaught.drift == pytest.approx(0, abs=1e-6)
+
+
+def test_diversity_is_by_dino_and_by_lpips_where_there_is_one() -> None:
+    """Both portraits are of one prompt: 20° apart by DINO; LPIPS says what it says."""
+    assert card().score("1", at(10, 30), at(80, 90)).div_dino == pytest.approx(
+        1 - cos(20), abs=1e-6
+    )
+    assert card().untaught.div is None
+    real, far = at(0, 20), at(90, 90)
+    scored = SubjectCard(
+        real, far, far, ["90", "90"], dino=Angles(), clip=Angles(), lpips=lambda *_: [0.25]
+    )
+    assert scored.score("1", at(10, 30), far).div == 0.25
+    alone = SubjectCard(real, far, far, ["90", "80"], dino=Angles(), clip=Angles())
+    assert alone.untaught.div_dino is None  # no prompt has two
 
 
 def test_worth_by_hand() -> None:
@@ -75,17 +90,27 @@ def test_worth_by_hand() -> None:
     assert scored.worth(replace(found, leak=-1.0)) <= 1  # no reward for fleeing the subject
 
 
+def test_a_model_that_obeyed_nothing_loses_no_obedience() -> None:
+    """Untaught portraits at 180° from their words: CLIP-T −1. Before, all were worth 0."""
+    real, far = at(0, 20), at(90, 90)
+    scored = SubjectCard(real, far, far, ["270", "270"], dino=Angles(), clip=Angles())
+    way = scored.ceiling.dino - scored.untaught.dino
+    half = replace(scored.untaught, dino=scored.untaught.dino + way / 2)
+    assert scored.worth(half) == pytest.approx(0.5 ** (1 / 3))
+    assert scored.best([scored.untaught, half]) is half
+
+
 def test_the_best_gives_up_none_of_the_three() -> None:
     scored = card()
     before, way = scored.untaught, scored.ceiling.dino - scored.untaught.dino
-    half = replace(before, step=100, dino=before.dino + way / 2)
+    half = replace(before, name="100", dino=before.dino + way / 2)
     rows = [
         half,
-        replace(half, step=200, dino=scored.ceiling.dino, clip_t=-0.1),  # copies, obeys nobody
-        replace(half, step=300, dino=scored.ceiling.dino, leak=way),  # the whole class is it
-        replace(half, step=400),  # no better than the first
+        replace(half, name="200", dino=scored.ceiling.dino, clip_t=-0.1),  # copies, obeys nobody
+        replace(half, name="300", dino=scored.ceiling.dino, leak=way),  # the whole class is it
+        replace(half, name="400"),  # no better than the first
     ]
-    assert scored.best(rows).step == 100
+    assert scored.best(rows).name == "100"
     with pytest.raises(InputError, match="no checkpoint"):
         scored.best([])
 
@@ -96,9 +121,9 @@ def test_one_photograph_has_no_ceiling() -> None:
 
 
 def test_scores_as_json_values() -> None:
-    row = CheckpointScores(1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    row = PainterScores("1", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
     assert row.to_dict() == {
-        "step": 1,
+        "name": "1",
         "dino": 0.1,
         "clip_i": 0.2,
         "clip_t": 0.3,
@@ -106,6 +131,7 @@ def test_scores_as_json_values() -> None:
         "leak": 0.5,
         "drift": 0.6,
         "div": None,
+        "div_dino": None,
     }
 
 

@@ -24,9 +24,9 @@ def picture(value: int, size: int = 64) -> Image.Image:
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    perceptual._lpips_network.cache_clear()
+    perceptual.load_lpips.cache_clear()
     yield
-    perceptual._lpips_network.cache_clear()
+    perceptual.load_lpips.cache_clear()
 
 
 def install(monkeypatch: pytest.MonkeyPatch, name: str, **content: Any) -> None:
@@ -53,6 +53,27 @@ def test_lpips_gets_pictures_from_minus_1_to_1_in_rgb(monkeypatch: pytest.Monkey
     assert seen[0] == ([-1.0, -1.0, 1.0], (1, 3, 64, 64))
     with pytest.raises(InputError, match="one size"):
         perceptual.lpips([picture(0)], [picture(0, 32)])
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_lpips_is_here_only_with_its_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights: bool
+) -> None:
+    """A scorecard fills DIV by itself only if nothing is fetched for it."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    install(monkeypatch, "lpips")
+    named = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(url="https://x/models/alex-7be5.pth"))
+    install(monkeypatch, "torchvision")
+    install(monkeypatch, "torchvision.models", AlexNet_Weights=named)
+    if weights:
+        (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+        (tmp_path / "hub" / "checkpoints" / "alex-7be5.pth").touch()
+    assert perceptual.has_lpips() is weights
+
+
+def test_without_the_extra_there_is_no_lpips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    assert not perceptual.has_lpips()
 
 
 def test_weights_that_can_not_be_had_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +126,7 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, folders: tuple[Path
 def test_the_real_lpips_is_0_for_equal_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     package: ModuleType = pytest.importorskip("lpips", reason="limner[perceptual] isn't installed")
     untrained = package.LPIPS(net="alex", verbose=False, pnet_rand=True).eval()
-    monkeypatch.setattr(perceptual, "_lpips_network", lambda: untrained)
+    monkeypatch.setattr(perceptual, "load_lpips", lambda: untrained)
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
     same, other = perceptual.lpips([noise, noise], [noise, picture(0)])

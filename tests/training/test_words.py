@@ -65,6 +65,21 @@ def tokenizer() -> identifiers.Tokenizer:
     return found
 
 
+@pytest.mark.parametrize(
+    ("instance", "of_class", "called"),
+    [
+        ("a photo of sks dog", "a photo of a dog", "sks dog"),
+        ("a photo of sks", "a photo of a dog", "sks"),
+        ("a photo of a sks coffee cup", "a coffee cup", "sks coffee cup"),
+    ],
+)
+def test_a_prompt_calls_the_subject_what_it_was_taught_as(
+    instance: str, of_class: str, called: str
+) -> None:
+    """A subject taught without its class isn't asked for with it."""
+    assert identifiers.naming(instance, of_class).called == called
+
+
 def test_which_identifiers_are_good(tokenizer: identifiers.Tokenizer) -> None:
     assert identifiers.suggestions(tokenizer)[:3] == ["sks", "ohwx", "zwx"]
     assert identifiers.check("ohwx", tokenizer) == []

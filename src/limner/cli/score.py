@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from limner.cli.score_detect import detect
-from limner.cli.score_pictures import edit, subject
+from limner.cli.score_edit import edit
 from limner.cli.score_segment import segment
+from limner.cli.score_subject import subject
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,6 +10,7 @@ import click
 
 from limner.cli.measuring import print_table
 from limner.cli.say import aligned, say
+from limner.cli.scorecard import print_scores
 from limner.errors import ModelError, OutputError
 
 
@@ -32,16 +33,16 @@ def listed(as_json: bool) -> None:
 
 def _row(card: Any) -> tuple[str, ...]:
     trained = f"LoRA {card['rank']}" if card["rank"] else "all weights"
-    named = f"{card['identifier']} {card['class']}"
-    return card["name"], named, card["base"]["name"], trained, str(card["steps"])
+    return card["name"], card["called"], card["base"]["name"], trained, str(card["steps"])
 
 
 @click.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="The card as JSON on stdout.")
 def show(name: str, as_json: bool) -> None:
-    """Say how a subject was taught."""
+    """Say how a subject was taught, and how its checkpoints scored."""
     from limner.models import subjects
+    from limner.models.subject_readme import judged
 
     subject = subjects.find(name)
     card = subject.card
@@ -51,7 +52,7 @@ def show(name: str, as_json: bool) -> None:
     base = card["base"]
     rows = [
         ("name", name),
-        ("say", f"{card['identifier']} {card['class']}"),
+        ("say", card["called"]),
         ("model", f"{base['name']} ({card['kind']}), revision {base['revision'] or 'not known'}"),
         ("instance prompt", card["instance_prompt"]),
         ("class prompt", card["class_prompt"]),
@@ -66,6 +67,11 @@ def show(name: str, as_json: bool) -> None:
     ]
     for line in aligned(rows):
         say(line)
+    if scores := card.get("scores"):
+        say(f"\nscores of its checkpoints, {judged(scores)}; best: {scores['best']}")
+        print_scores(scores)
+        for path in scores["pictures"]:
+            say(str(subject.folder / path))
 
 
 @click.command()

@@ -1,15 +1,17 @@
-"""How like pictures are to pictures and to words: CLIP-T, CLIP-I, DINO and PRES of DreamBooth.
+"""How like pictures are to pictures and to words: DreamBooth's CLIP-T, CLIP-I, DINO, PRES and DIV.
 
-All are means of cosines of an ``Encoder``'s unit rows, as the paper defines them
-(Ruiz et al. 2022, arXiv:2208.12242). Its tables use CLIP B/32 (``clip-vit-base-patch32``) and
+All but DIV, a distance, are means of cosines of an ``Encoder``'s unit rows, as the paper defines
+them (Ruiz et al. 2022, arXiv:2208.12242). Its tables use CLIP B/32 (``clip-vit-base-patch32``) and
 DINO ViT-S/16 (``dino-vits16``); with another encoder the numbers can't be held against them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.floating]
 """(N, D), each of length 1."""
+Distance = Callable[[Sequence["Image"], Sequence["Image"]], Sequence[float]]
+"""How unlike picture k and picture k are, such as ``models.perceptual.lpips``."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class SubjectScores:
     high means that the whole class was turned into the subject. Lower is better."""
     div: float | None = None
     """Mean LPIPS distance of made pictures of one prompt (table 3). Higher is better."""
+    div_dino: float | None = None
+    """The same by DINO, 1 less the cosine: not the paper's DIV, but it needs nothing more."""
 
     def to_dict(self) -> dict[str, float | None]:
         return dataclasses.asdict(self)
@@ -76,6 +82,35 @@ def paired(first: Rows, second: Rows) -> float:
     if len(first) != len(second):
         raise InputError(f"Pairs are as many on each side, got {len(first)} and {len(second)}.")
     return float((np.asarray(first, np.float64) * second).sum(axis=1).mean())
+
+
+def same_prompt(prompts: Sequence[str]) -> list[tuple[int, int]]:
+    """Every two pictures of one prompt, by their numbers: what DIV compares."""
+    return [(a, b) for a, b in combinations(range(len(prompts)), 2) if prompts[a] == prompts[b]]
+
+
+def diversity(images: Sequence[Image], prompts: Sequence[str], distance: Distance) -> float | None:
+    """DIV: mean distance of every two pictures of one prompt; None where no prompt has two.
+
+    Args:
+        distance: LPIPS, as ``models.perceptual.lpips``.
+    """
+    pairs = same_prompt(prompts)
+    if not pairs:
+        return None
+    return fmean(distance([images[a] for a, _ in pairs], [images[b] for _, b in pairs]))
+
+
+def apart(rows: Rows, prompts: Sequence[str]) -> float | None:
+    """Mean of 1 less the cosine of every two rows of one prompt; None where no prompt has two.
+
+    Diversity where LPIPS can't be had: an encoder sees other differences than LPIPS does.
+    """
+    pairs = same_prompt(prompts)
+    if not pairs:
+        return None
+    first, second = zip(*pairs, strict=True)
+    return 1 - paired(rows[list(first)], rows[list(second)])
 
 
 def clip_t(encoder: Encoder, images: Sequence[Image], texts: Sequence[str]) -> float:
@@ -118,9 +153,9 @@ def subject_scores(
         raise InputError(f"There are {len(made)} made pictures and {len(prompts)} prompts.")
     found: dict[str, float | None] = {}
     if dino is not None:
-        rows = dino.encode_images(real)
-        found["dino"] = across(dino.encode_images(made), rows)
-        found["real_dino"] = among(rows)
+        rows, painted = dino.encode_images(real), dino.encode_images(made)
+        found |= {"dino": across(painted, rows), "real_dino": among(rows)}
+        found["div_dino"] = apart(painted, prompts or [""] * len(made))
         if others:
             found["pres"] = across(dino.encode_images(others), rows)
     if clip is not None:

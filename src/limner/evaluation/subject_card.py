@@ -10,21 +10,34 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limner.errors import InputError
-from limner.evaluation.likeness import Rows, across, among, clip_t, paired
+from limner.evaluation.likeness import (
+    Distance,
+    Rows,
+    across,
+    among,
+    apart,
+    clip_t,
+    diversity,
+    paired,
+)
 from limner.protocols import Encoder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+UNTAUGHT = "before"
+"""The name of the model without what was taught, in the row above all others."""
+
 
 @dataclass(frozen=True)
-class CheckpointScores:
-    """One checkpoint; step 0 is the model before it was taught. Cosines, -1 to 1."""
+class PainterScores:
+    """One checkpoint, one adapter, or the model without any. Cosines, -1 to 1."""
 
-    step: int
+    name: str
+    """The step of a checkpoint, the name of an adapter, ``UNTAUGHT``."""
     dino: float
     """Portraits against the photographs: likeness. Higher is better."""
     clip_i: float
@@ -40,9 +53,12 @@ class CheckpointScores:
     drift: float
     """1 less the mean DINO cosine of class pictures with the untaught model's of the same seeds."""
     div: float | None = None
-    """Mean LPIPS distance of portraits of one prompt; None: not asked for. Higher is better."""
+    """DIV: mean LPIPS distance of portraits of one prompt. Higher is better. None: there is no
+    LPIPS here, or one portrait a prompt."""
+    div_dino: float | None = None
+    """The same by DINO, 1 less the cosine, which isn't the paper's DIV; None: one a prompt."""
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
@@ -55,12 +71,13 @@ class Ceiling:
 
 
 class SubjectCard:
-    """Scores checkpoint after checkpoint against the same photographs and untaught pictures.
+    """Scores painter after painter against the same photographs and untaught pictures.
 
     Args:
         real: photographs of the subject, at least two.
         portraits, of_class: what the *untaught* model painted, with the seeds of all checkpoints.
         words: for each portrait, its prompt without the identifier.
+        lpips: fills DIV, such as ``models.perceptual.lpips``; None: it stays empty.
 
     Raises:
         InputError: fewer than two photographs.
@@ -75,8 +92,9 @@ class SubjectCard:
         *,
         dino: Encoder,
         clip: Encoder,
+        lpips: Distance | None = None,
     ) -> None:
-        self._dino, self._clip, self._words = dino, clip, words
+        self._dino, self._clip, self._words, self._lpips = dino, clip, words, lpips
         self._real: Rows = dino.encode_images(real)
         self._real_clip: Rows = clip.encode_images(real)
         by_dino, by_clip = among(self._real), among(self._real_clip)
@@ -85,53 +103,56 @@ class SubjectCard:
         self.ceiling = Ceiling(by_dino, by_clip)
         self._class_before: Rows = dino.encode_images(of_class)
         self._pres_before = across(self._class_before, self._real)
-        self.untaught = self.score(0, portraits, of_class)
+        self.untaught = self.score(UNTAUGHT, portraits, of_class)
 
     def score(
-        self, step: int, portraits: Sequence[Image], of_class: Sequence[Image]
-    ) -> CheckpointScores:
-        """One checkpoint's scores.
+        self, name: str, portraits: Sequence[Image], of_class: Sequence[Image]
+    ) -> PainterScores:
+        """The scores of one checkpoint or adapter.
 
         Raises:
             InputError: not as many pictures as the untaught model made.
         """
-        classes = self._dino.encode_images(of_class)
+        classes, painted = self._dino.encode_images(of_class), self._dino.encode_images(portraits)
         pres = across(classes, self._real)
-        return CheckpointScores(
-            step,
-            across(self._dino.encode_images(portraits), self._real),
+        return PainterScores(
+            name,
+            across(painted, self._real),
             across(self._clip.encode_images(portraits), self._real_clip),
             clip_t(self._clip, portraits, self._words),
             pres,
             pres - self._pres_before,
             1 - paired(classes, self._class_before),
+            diversity(portraits, self._words, self._lpips) if self._lpips else None,
+            apart(painted, self._words),
         )
 
-    def worth(self, scores: CheckpointScores) -> float:
+    def worth(self, scores: PainterScores) -> float:
         """One number, 0 to 1: the geometric mean of likeness, obedience and an unharmed class.
 
         Likeness is DINO's way from the untaught model to the ceiling, obedience CLIP-T in parts of
-        the untaught model's, the last 1 less the leak in parts of the way to the ceiling. A
-        checkpoint that lacks any of the three is worth nothing.
+        the untaught model's (1 where that obeys nothing: it has nothing to lose), the last 1 less
+        the leak in parts of the way to the ceiling. A checkpoint that lacks any of the three is
+        worth nothing.
         """
         before, most = self.untaught, self.ceiling.dino
         parts = (
             _part(scores.dino - before.dino, most - before.dino),
-            _part(scores.clip_t, before.clip_t),
+            _part(scores.clip_t, before.clip_t) if before.clip_t > 0 else 1.0,
             1 - _part(scores.leak, most - self._pres_before),
         )
         product = parts[0] * parts[1] * parts[2]
         return float(product ** (1 / 3))
 
-    def best(self, rows: Sequence[CheckpointScores]) -> CheckpointScores:
-        """The checkpoint worth most; of equals the earliest.
+    def best(self, rows: Sequence[PainterScores]) -> PainterScores:
+        """What is worth most; of equals the first.
 
         Raises:
             InputError: there are none.
         """
         if not rows:
             raise InputError("There is no checkpoint to choose from.")
-        return max(rows, key=lambda row: (self.worth(row), -row.step))
+        return max(rows, key=self.worth)
 
 
 def _part(value: float, whole: float) -> float:

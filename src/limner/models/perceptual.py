@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def lpips(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> list[f
     """
     import torch
 
-    network = _lpips_network()
+    network = load_lpips()
     found = []
     for one, other in zip(first, second, strict=True):
         if one.size != other.size:
@@ -40,6 +41,19 @@ def lpips(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> list[f
         with torch.inference_mode():
             found.append(float(network(_tensor(one), _tensor(other))))
     return found
+
+
+def has_lpips() -> bool:
+    """Whether LPIPS can be had without fetching anything: its packages and AlexNet are here."""
+    try:
+        import_module("lpips")
+        from torchvision.models import AlexNet_Weights
+    except ImportError:
+        return False
+    import torch
+
+    file = AlexNet_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+    return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
 
 
 def frechet_and_kernel(real: Path, made: Path) -> tuple[float, float]:
@@ -84,7 +98,12 @@ def frechet_and_kernel(real: Path, made: Path) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=1)
-def _lpips_network() -> Any:
+def load_lpips() -> Any:
+    """The network of ``lpips``, fetched if need be.
+
+    Raises:
+        MissingExtra, WeightsMissing: as ``lpips`` does.
+    """
     try:
         import lpips as package
     except ImportError as error:

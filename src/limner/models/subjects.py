@@ -8,6 +8,7 @@
     ├── subject.json                       the card, for programs
     ├── README.md                          the card, for people
     ├── thumbnails/                        of the photographs
+    ├── scores/                            once it was scored: trade-off.png, portraits
     └── run/                               job, log, checkpoints: what a stopped run goes on from
 """
 
@@ -21,15 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.errors import ModelError, OptionError, UnknownModel, WeightsMissing
+from limner.errors import InputError, ModelError, OptionError, UnknownModel, WeightsMissing
 from limner.models.source import Adapter, is_path
 from limner.models.store import home
+from limner.models.subject_readme import readme
+from limner.saving import write_atomic
 
 ADAPTER = "pytorch_lora_weights.safetensors"
 """The file that diffusers' ``load_lora_weights`` looks for in a folder."""
 TEACHABLE = "stable_diffusion"
 """The family whose models can be taught a subject."""
-CARD, WHOLE, RUN = "subject.json", "model", "run"
+CARD, README, WHOLE, RUN, SCORES = "subject.json", "README.md", "model", "run", "scores"
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,50 @@ def find(name: str) -> Subject:
         ) from None
     except ValueError as error:
         raise ModelError(f"{folder / CARD} is damaged ({error}): teach {name} again.") from error
+    card.setdefault("called", f"{card['identifier']} {card['class']}")  # of earlier versions
     return Subject(name, folder, card)
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write a subject's card, for people and then for programs: its being there says that all is.
+
+    Raises:
+        OutputError: no room, or no permission.
+    """
+    write_atomic(folder / README, readme(card), overwrite=True)
+    text = json.dumps(card, indent=2, ensure_ascii=False)
+    write_atomic(folder / CARD, text + "\n", overwrite=True)
+
+
+def take(subject: Subject, checkpoint: Path, step: int) -> Subject:
+    """Make a checkpoint's adapter the subject's.
+
+    Whichever of its files a kill falls between, each of them is whole, and doing it again mends
+    what they say of each other.
+
+    Raises:
+        InputError: a subject that is a whole model, whose checkpoints hold no adapter.
+        OutputError: no room, or no permission.
+    """
+    if not (checkpoint / ADAPTER).is_file():
+        raise InputError(
+            f"{subject.name} is a whole model, taught by full fine-tuning: its last "
+            "checkpoint stays."
+        )
+    data = (checkpoint / ADAPTER).read_bytes()
+    write_atomic(subject.adapter, data, overwrite=True)
+    return rewrite(subject, {"steps": step, "sha256": hashlib.sha256(data).hexdigest()})
+
+
+def rewrite(subject: Subject, changes: Mapping[str, Any]) -> Subject:
+    """The subject with entries of its card changed or added, such as ``scores``.
+
+    Raises:
+        OutputError: no room, or no permission.
+    """
+    card = {**subject.card, **changes}
+    write_card(subject.folder, card)
+    return Subject(subject.name, subject.folder, card)
 
 
 def adapter_of(named: str, weight: float = 1.0) -> Adapter:
@@ -136,7 +182,7 @@ def parse(text: str) -> tuple[str, float]:
     except ValueError:
         weight = float("nan")
     if not name or not -2 <= weight <= 2:
-        raise OptionError(f"--subject takes NAME or NAME=WEIGHT, up to 2; got {text!r}.")
+        raise OptionError(f"A subject is NAME or NAME=WEIGHT, up to 2; got {text!r}.")
     return name, weight
 
 

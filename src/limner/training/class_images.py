@@ -43,7 +43,7 @@ def make(
     """
     folder = class_folder(base, class_prompt, side)
     paths = [folder / f"{k:05}.png" for k in range(count)]
-    missing = [k for k, path in enumerate(paths) if not _is_picture(path)]
+    missing = [k for k, path in enumerate(paths) if not is_picture(path)]
     done = count - len(missing)
     for start in range(0, len(missing), batch):
         if on_step:
@@ -72,7 +72,8 @@ def read(folder: Path, side: int, count: int) -> list[Image]:
     return found
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Whether a picture is there, and whole."""
     try:
         images.open_image(path)
     except ImageError:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import OptionError, OutputError
-from limner.models.subjects import ADAPTER, CARD, WHOLE, Subject
+from limner.models.subjects import ADAPTER, WHOLE, Subject, write_card
 from limner.options import changed
 from limner.saving import save_image, write_atomic
 from limner.training import merging
@@ -64,9 +62,7 @@ def finish(name: str, folder: Path, order: Order, taught: Taught, *, consent: bo
         save_image(small, path, overwrite=True)
         thumbnails.append(path.relative_to(folder).as_posix())
     card = _card(name, order, taught, consent, weights, thumbnails)
-    write_atomic(folder / "README.md", _readme(card), overwrite=True)
-    text = json.dumps(card, indent=2, ensure_ascii=False)
-    write_atomic(folder / CARD, text + "\n", overwrite=True)
+    write_card(folder, card)
     return Subject(name, folder, card)
 
 
@@ -88,6 +84,7 @@ def _card(
         "xl": base.is_xl,
         "identifier": taught.naming.identifier,
         "class": taught.naming.noun,
+        "called": taught.naming.called,
         "instance_prompt": options.instance_prompt,
         "class_prompt": options.class_prompt,
         "captions": dict(taught.captions),
@@ -105,28 +102,3 @@ def _card(
         "limner": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _readme(card: Mapping[str, Any]) -> str:
-    """The card for people, headed by what a model hub reads."""
-    base = card["base"]
-    rows = {
-        "base": f"{base['name']}, revision {base['revision'] or 'not known'}",
-        "taught as": card["instance_prompt"],
-        "class": card["class_prompt"],
-        "steps": f"{card['steps']} at {card['side']} px",
-        "trained": f"LoRA of rank {card['rank']}" if card["rank"] else "all weights",
-        "licence": f"that of the base, {card['licence']}",
-        "consent": card["consent"] or "not asked for: the class is no person",
-        "created": f"{card['created']} by limner {card['limner']}",
-    }
-    lines = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    pictures = " ".join(f"![]({path})" for path in card["thumbnails"])
-    return (
-        f"---\nbase_model: {json.dumps(base['name'])}\n"
-        f"instance_prompt: {json.dumps(card['instance_prompt'])}\n"
-        f"license: {json.dumps(card['licence'])}\ntags: [limner, dreambooth, diffusers, lora]\n"
-        f"---\n\n# {card['name']}\n\n{pictures}\n\n| | |\n|---|---|\n{lines}\n\n"
-        f'`limner edit room.jpg --text "the sofa" --inpainter {base["name"]} '
-        f'--subject {card["name"]} --paint "{card["identifier"]} {card["class"]}"`\n'
-    )

@@ -45,6 +45,9 @@ class Naming:
     noun: str
     """The class, such as "dog"."""
     notes: tuple[str, ...] = ()
+    called: str = ""
+    """What a prompt calls the subject: the identifier and what it was taught of the class, "sks
+    dog"; the identifier alone where it was taught without the class."""
 
 
 def naming(instance_prompt: str | None, class_prompt: str | None) -> Naming:
@@ -70,12 +73,14 @@ def naming(instance_prompt: str | None, class_prompt: str | None) -> Naming:
             f"the class, such as {example}."
         )
     notes = []
-    if lacking := [word for word in nouns if word not in of_subject]:
+    lacking = [word for word in nouns if word not in of_subject]
+    if lacking:
         notes.append(
             f"The instance prompt lacks the class ({' '.join(lacking)}): the paper's likeness fell "
             "from .74 to .30 without it."
         )
-    return Naming(" ".join(own), " ".join(nouns), tuple(notes))
+    called = [*own, *(word for word in nouns if word not in lacking)]
+    return Naming(" ".join(own), " ".join(nouns), tuple(notes), " ".join(called))
 
 
 def _words(prompt: str) -> list[str]:
