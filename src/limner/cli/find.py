@@ -68,6 +68,22 @@ def detecting_options(command: Command) -> Command:
     return command
 
 
+def captioning_options(command: Command) -> Command:
+    """Adds what lets a captioner say what is to be found."""
+    for decorate in (
+        click.option(
+            "--captioner", help="Model that says what is here: a name, or a folder (./my-blip)."
+        ),
+        click.option(
+            "--what-is-here",
+            is_flag=True,
+            help="Describe the picture in a sentence, and find each thing that it names.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 def finding_of(given: dict[str, Any]) -> Finding:
     """The finding settings from a command's parameters."""
     from limner.session import Finding
@@ -154,6 +170,7 @@ def subjects_of(said: Sequence[str]) -> dict[str, float]:
 
 @click.command(cls=ObjectCommand)
 @batch_options
+@captioning_options
 @detecting_options
 @object_options
 @click.pass_context
@@ -171,6 +188,7 @@ def detect(ctx: click.Context, /, **given: Any) -> None:
 @click.option("--panoptic", is_flag=True, help="Also write a COCO-panoptic PNG and JSON.")
 @flags(EverythingOptions)
 @click.option("--everything", is_flag=True, help="Outline everything, without a prompt (sam).")
+@captioning_options
 @finding_options
 @click.pass_context
 def segment(ctx: click.Context, /, **given: Any) -> None:
@@ -190,15 +208,22 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         everything = typed(EverythingOptions, given)
     elif typed(EverythingOptions, given) != EverythingOptions():
         raise OptionError("Everything mode's settings have no effect without --everything.")
-    if bool(objects) == bool(everything):
+    captioned: bool = given["what_is_here"]
+    if given["captioner"] and not captioned:
+        raise OptionError("--captioner has no effect without --what-is-here.")
+    asked_for = bool(objects) or captioned
+    if asked_for == bool(everything):
         raise OptionError(
-            "Give prompts or --everything, not both." if objects else _nothing_asked(verb)
+            "Give prompts and --what-is-here, or --everything, not both."
+            if asked_for
+            else _nothing_asked(verb)
         )
     finding = finding_of({"multimask_output": None, **given})
     session = recording_session_of(given)
-    check_detecting(given, objects)
+    check_detecting(given, objects, captioned=captioned)
     if settings.dry_run:
-        tasks = ("detect",) if verb == "detect" else tasks_for(objects)
+        tasks = ("detect",) if verb == "detect" else tasks_for(objects, captioned=captioned)
+        tasks = (*(("caption",) if captioned else ()), *tasks)
         points = typed(EverythingOptions, given).points_per_side ** 2
         print_plan(
             settings, session, objects, tasks=tasks, prompts=points if everything else len(objects)
@@ -210,7 +235,7 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
 
     def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
         prompts = resolve(objects, source.image.size, opener)
-        asked: dict[str, Any] = {"finding": finding}
+        asked: dict[str, Any] = {"finding": finding, "what_is_here": captioned}
         if verb == "detect":
             return (
                 session.job(verb, prompts, **asked),
@@ -228,18 +253,21 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
     run_batch(settings, session, ask, write, marker=".json", maps=maps)
 
 
-def tasks_for(objects: Sequence[Draft]) -> tuple[str, ...]:
-    """The tasks whose models take part in outlining these objects."""
-    by_words = any(draft.says_what for draft in objects)
+def tasks_for(objects: Sequence[Draft], *, captioned: bool = False) -> tuple[str, ...]:
+    """The tasks whose models take part in outlining these objects, and those of a caption."""
+    by_words = captioned or any(draft.says_what for draft in objects)
     return ("detect", "segment") if by_words else ("segment",)
 
 
 def _nothing_asked(verb: str) -> str:
     if verb == "detect":
-        return 'Nothing was asked for: give --text "dog", --exemplar dog.jpg or --like BOX.'
+        return (
+            'Nothing was asked for: give --text "dog", --exemplar dog.jpg, --like BOX or '
+            "--what-is-here."
+        )
     return (
         "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
-        '--text "dog", --exemplar dog.jpg, or --everything.'
+        '--text "dog", --exemplar dog.jpg, --what-is-here, or --everything.'
     )
 
 

@@ -130,12 +130,17 @@ def threshold_for(text: str) -> tuple[str, float]:
 
 
 def check_detecting(
-    given: Mapping[str, Any], objects: Sequence[Draft], verify: Sequence[str] = ()
+    given: Mapping[str, Any],
+    objects: Sequence[Draft],
+    verify: Sequence[str] = (),
+    *,
+    captioned: bool = False,
 ) -> None:
     """Refuse settings of a detector where none will be asked, or not for that phrase.
 
     Args:
         verify: phrases that are looked for afterwards.
+        captioned: phrases of a caption, which isn't known yet, are looked for too.
 
     Raises:
         OptionError: a setting that would have no effect.
@@ -148,7 +153,7 @@ def check_detecting(
     ]
     asked = [draft.text.phrase for draft in objects if draft.text]
     asked += [" ".join(phrase.split()) for phrase in verify]
-    if not asked and not any(draft.says_what for draft in objects):
+    if not captioned and not asked and not any(draft.says_what for draft in objects):
         if said:
             have = "have" if len(said) > 1 else "has"
             raise OptionError(

@@ -83,6 +83,10 @@ def say_run(
     where = str(outputs[-1]) if outputs else str(path)
     models = ", ".join(model["name"] for model in record["models"])
     say(f"{where}  {', '.join(facts)}" + (f"  ({models})" if models else ""))
+    if "caption" in record["result"]:
+        phrases = ", ".join(record["result"]["phrases"])
+        looked = f"looked for {phrases}" if phrases else "it names nothing to look for"
+        say(f"  “{record['result']['caption']}”: {looked}")
 
 
 def say_kept(settings: Settings, finished: Path, result: Stored) -> None:

@@ -27,7 +27,7 @@ from limner.prompts import Text, VisualPrompt
 from limner.runs.entries import BACKDROP, EXEMPLAR
 from limner.selection import Selection
 from limner.session.outputs import png
-from limner.session.values import Finding
+from limner.session.values import NOTHING, Finding
 
 OPTIONS: Mapping[str, type[Any]] = {
     "inpaint": InpaintOptions,
@@ -93,6 +93,8 @@ def words_of(call: Call) -> str:
     said = [prompt.text.phrase if prompt.text else prompt.manner for prompt in call.prompts]
     if "everything" in call.settings:
         said.append("everything")
+    if "what_is_here" in call.settings:
+        said.append("what is here")
     if "extension" in call.settings:
         sides = call.settings["extension"].to_dict()
         said.append(" ".join(f"{side}+{length}" for side, length in sides.items()))
@@ -127,12 +129,16 @@ def _setting_to_dict(name: str, value: Any, keep: Keep) -> Any:
         return {"picture": value.digest, "file": keep(BACKDROP, png(value.image))}
     if name in OPTIONS:
         return asdict(value)
+    if isinstance(value, bool):
+        return value
     return value.to_dict()
 
 
 def _setting_from_dict(name: str, value: Any, load: Callable[[str], bytes]) -> Any:
     if name in OPTIONS:
         return from_dict(OPTIONS[name], value)
+    if isinstance(value, bool):
+        return value
     if name == "extension":
         return Extension.from_dict(value)
     if name == "verify":
@@ -155,6 +161,6 @@ def arguments_of(given: Mapping[str, Any], prompts: Sequence[VisualPrompt]) -> C
     settings = {
         name: value
         for name, value in given.items()
-        if name not in ("finding", "on_step") and value not in (None, (), [])
+        if name not in ("finding", "on_step") and value not in NOTHING
     }
     return Call(tuple(prompts), given.get("finding") or Finding(), settings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from limner.prompts import Mask, Text, VisualPrompt
 from limner.protocols import Inpainter, OnStep
 from limner.runs.entries import Labels
 from limner.runs.record import Job
+from limner.session.captioning import look_by_caption
 from limner.session.effects import CUTOUT_OBEYS, REMOVING, check_background
-from limner.session.finding import Finder
+from limner.session.finding import Finder, Found
 from limner.session.models import Models, Say, members_of
 from limner.session.recording import AnyStore, Recording, recorded
 from limner.session.stage_cache import StageCache
@@ -118,12 +120,14 @@ class Session:
         prompts: Sequence[VisualPrompt],
         *,
         finding: Finding | None = None,
+        what_is_here: bool = False,
     ) -> Run:
-        """Boxes of what the phrases and example images name."""
+        """Boxes of what the phrases and example images name; ``what_is_here`` adds the phrases of
+        the captioner's sentence, see ``look_by_caption``."""
         source = Source.open(image)
-        job = self.job("detect", prompts, finding=finding)
-        grounding, tasks = self._finder.detect(source, prompts, finding or Finding())
-        return self._run(job, source, grounding, tasks=tasks)
+        job = self.job("detect", prompts, finding=finding, what_is_here=what_is_here)
+        look = partial(self._finder.detect, source, finding=finding or Finding())
+        return self._found(job, source, prompts, look, what_is_here)
 
     @recorded
     def segment(
@@ -133,13 +137,17 @@ class Session:
         *,
         finding: Finding | None = None,
         everything: EverythingOptions | None = None,
+        what_is_here: bool = False,
         on_step: OnStep | None = None,
     ) -> Run:
-        """Masks of what the prompts mean; ``everything`` instead of prompts outlines it all."""
+        """Masks of what the prompts mean, ``what_is_here`` as in ``detect``; ``everything`` instead
+        of prompts outlines it all."""
         source = Source.open(image)
-        job = self.job("segment", prompts, finding=finding, everything=everything)
+        job = self.job(
+            "segment", prompts, finding=finding, everything=everything, what_is_here=what_is_here
+        )
         if everything is not None:
-            if prompts:
+            if prompts or what_is_here:
                 raise OptionError("Everything mode takes no prompts: give one or the other.")
             if finding not in (None, Finding()):
                 raise OptionError(
@@ -148,10 +156,29 @@ class Session:
                 )
             grounding, tasks = self._finder.everything(source, everything, on_step)
             return self._run(job, source, grounding, tasks=tasks)
-        grounding, tasks = self._finder.ground(
-            source, prompts, finding or Finding(), on_step, as_drawn=False
+        look = partial(
+            self._finder.ground,
+            source,
+            finding=finding or Finding(),
+            on_step=on_step,
+            as_drawn=False,
         )
-        return self._run(job, source, grounding, tasks=tasks)
+        return self._found(job, source, prompts, look, what_is_here)
+
+    def _found(
+        self,
+        job: Job,
+        source: Source,
+        prompts: Sequence[VisualPrompt],
+        look: Callable[[Sequence[VisualPrompt]], Found],
+        what_is_here: bool,
+    ) -> Run:
+        said: dict[str, Any] = {}
+        if what_is_here:
+            (grounding, tasks), said = look_by_caption(source, prompts, self.models.captioner, look)
+        else:
+            grounding, tasks = look(prompts)
+        return self._run(job, source, grounding, tasks=tasks, result=said)
 
     # --- editing ----------------------------------------------------------------------------------
 

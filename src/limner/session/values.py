@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 AnyImage: TypeAlias = Union["Source", "Image", str, Path]
 """What a verb takes as its image: a path, a picture in memory, or one that was opened before."""
+
+
+NOTHING: Collection[Any] = (None, False, (), [])
+"""Arguments of a verb that ask for nothing: a job with them is the job without them."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,11 @@ def tasks_of(
     verb: str, prompts: Sequence[VisualPrompt], settings: Mapping[str, Any]
 ) -> tuple[str, ...]:
     """The tasks whose models decide the answer: another painter doesn't change an outline."""
-    words = any(prompt.says_what for prompt in (*prompts, *(settings.get("verify") or ())))
+    here = bool(settings.get("what_is_here"))
+    words = here or any(p.says_what for p in (*prompts, *(settings.get("verify") or ())))
     paints = verb in ("edit", "remove", "extend") or isinstance(settings.get("behind"), Text)
     return (
+        *(("caption",) if here else ()),
         *(("detect",) if words or verb == "detect" else ()),
         *(("segment",) if verb not in ("detect", "extend") else ()),
         *(("inpaint",) if paints else ()),
@@ -111,11 +117,9 @@ def make_job(
     settings: Mapping[str, Any],
     models: Mapping[str, str],
 ) -> Job:
-    """A job from a verb's own keyword arguments; those that are None or empty don't count."""
+    """A job from a verb's own keyword arguments; those that ask for nothing don't count."""
     options = {"finding": finding.to_dict()}
-    options |= {
-        name: _plain(value) for name, value in settings.items() if value not in (None, (), [])
-    }
+    options |= {name: _plain(value) for name, value in settings.items() if value not in NOTHING}
     return Job(verb, tuple(describe(p) for p in prompts), options, dict(models))
 
 
