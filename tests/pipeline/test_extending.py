@@ -119,7 +119,8 @@ def test_a_feather_beyond_the_overlap_is_refused() -> None:
 def test_what_lies_under_the_mask_does_not_show_in_a_picture_painted_from_noise(
     monkeypatch: Any,
 ) -> None:
-    """With strength 1, whatever the canvas is padded with: the same picture, bit for bit."""
+    """With strength 1, whatever the canvas is padded with: the same picture, bit for bit, where
+    the model sees the canvas at its own size (resized, its edge takes in a shade of the border)."""
     from limner.options import InpaintOptions
     from limner.pipeline import extending
 
@@ -128,7 +129,7 @@ def test_what_lies_under_the_mask_does_not_show_in_a_picture_painted_from_noise(
         "paint": Text("grass"),
         "inpaint": InpaintOptions(num_inference_steps=2, seed=3),
     }
-    image, extension = picture(64, 48), parse_extension("right=16")
+    image, extension = picture(48, 64), parse_extension("right=16")
     edge = session.extend(image, extension, **asked).edits[0].image
     pad = np.pad
 
