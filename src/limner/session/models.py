@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import TypeVar
 
 from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, UnknownModel
 from limner.models import catalog, endpoints, runtime, store
-from limner.models.source import Adapter, Runtime, Weights, is_path
+from limner.models.source import Adapter, Runtime, Weights, is_path, members_of
 from limner.models.subjects import TEACHABLE, adapter_of
 from limner.prompts import PromptKind
 from limner.protocols import (
@@ -37,14 +36,6 @@ MINI_ANSWERS = (
     "scenes of drawn things, so on a photograph expect little of them."
 )
 """Said once a session, when the first mini is loaded."""
-
-
-def members_of(task: str, name: str) -> tuple[str, ...]:
-    """The detectors of a consensus, which is written ``owlvit-base-patch32+./my-owlvit``; any other
-    model is itself, and so is a folder with a + in its name."""
-    if task != "detect" or os.path.isdir(os.path.expanduser(name)):
-        return (name,)
-    return tuple(part.strip() for part in name.split("+"))
 
 
 class Models:
