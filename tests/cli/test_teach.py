@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +184,15 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
 
 @pytest.mark.parametrize(("more", "says"), BAD.values(), ids=BAD)
 def test_bad_input_gets_one_sentence(
-    limner: Command, photos: Path, tmp_path: Path, more: tuple[object, ...], says: str
+    limner: Command,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[object, ...],
+    says: str,
 ) -> None:
     need_minis("mini-sd")
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # missing, even where it is installed
     answer = limner.run(*words("mycat", *more, model="mini-sd"))
     assert answer.code == 2
     assert says in answer.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -240,17 +241,19 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
         pytest.param({"instance_prompt": "a dog"}, OptionError, "no identifier", id="identifier"),
         pytest.param({"class_prompt": "a photo"}, OptionError, "names no class", id="class"),
         pytest.param({"resolution": 36}, OptionError, "multiple of 8", id="resolution"),
-        pytest.param({"use_8bit_adam": True}, MissingExtra, "bitsandbytes", id="8 bit"),
+        pytest.param({"use_8bit_adam": True}, MissingExtra, r"limner\[bitsandbytes", id="8 bit"),
     ],
 )
 def test_bad_settings_are_refused(
     bases: dict[str, Path],
     photos: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     given: dict[str, Any],
     error: type[LimnerError],
     says: str,
 ) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # missing, even where it is installed
     with pytest.raises(error, match=says):
         teach(order(bases["text2img"], photos, tmp_path, **given), stop_after(1))
 
