@@ -66,7 +66,10 @@ def test_every_field_is_flat_typed_and_explained(
     assert getattr(cls(**{spec.name: spec.default}), spec.name) == spec.default
 
 
-BESIDE = {name: {"look": "tiles"} for name in ("slice_wh", "overlap_wh")}
+BESIDE: dict[str, dict[str, Any]] = {
+    **{name: {"look": "tiles"} for name in ("slice_wh", "overlap_wh")},
+    "num_validation_images": {"validation_steps": 100},
+}
 """What must be set for a field to have an effect."""
 
 

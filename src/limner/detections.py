@@ -8,8 +8,10 @@ prompt_index   int64        which prompt the row answers; equals ``class_id``
 mask_score     float32      the model's own estimate of the mask's quality
 candidates     object       sequence of ``(mask (H, W) bool, score)``, where kept; the first is the
                             row's own, the rest follow in the model's order of preference
-seen_xyxy      (4,) int64   of tiles or zoom: the part of the picture in which the box was seen
-agreed         object       of a consensus: tuple of ``pipeline.consensus.Opinion``, surest first
+seen_xyxy      (4,) int64   of tiles or zoom: the part of the picture in which the box was seen;
+                            zeros where no detector was asked
+agreed         object       of a consensus: tuple of ``pipeline.consensus.Opinion``, surest first;
+                            empty where no detector was asked
 ============== ============ ====================================================================
 
 Detectors can't do negation, order or number reliably ("a person without sunglasses" boxes the

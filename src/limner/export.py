@@ -77,9 +77,9 @@ def _coco_row(detections: sv.Detections, row: int) -> dict[str, Any]:
         made |= {"area": int(mask.sum()), "segmentation": masks.to_rle(mask)}
     if detections.confidence is not None:
         made["score"] = float(detections.confidence[row])
-    if "seen_xyxy" in detections.data:
+    if "seen_xyxy" in detections.data and detections.data["seen_xyxy"][row].any():
         made["seen_xyxy"] = [int(side) for side in detections.data["seen_xyxy"][row]]
-    if "agreed" in detections.data:
+    if "agreed" in detections.data and detections.data["agreed"][row]:
         made["agreed"] = [opinion.to_dict() for opinion in detections.data["agreed"][row]]
     return made
 

@@ -363,6 +363,25 @@ class TeachOptions(_Checked):
     num_validation_images: int = setting(2, "Pictures of each of the two.", low=1, high=64)
     seed: int = setting(0, "Decides every draw, with the number of the step.", low=0, high=2**31)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = changed(self)
+        of_the_prior = ("prior_loss_weight", "num_class_images", "sample_batch_size")
+        for names, idle, where in (
+            (("rank",), self.method == "full", "with method full, which trains all weights"),
+            (
+                ("lr_warmup_steps",),
+                self.lr_scheduler == "constant",
+                "with lr_scheduler constant: take constant_with_warmup",
+            ),
+            (("num_validation_images",), self.validation_steps is None, "without validation_steps"),
+            (of_the_prior, not self.with_prior_preservation, "without with_prior_preservation"),
+        ):
+            said = [name for name in names if name in given]
+            if idle and said:
+                have = "have" if len(said) > 1 else "has"
+                raise OptionError(f"{' and '.join(said)} {have} no effect {where}.")
+
 
 @dataclass(frozen=True)
 class EndpointOptions(_Checked):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ def test_limner_itself_crops_and_captions(limner: Command, tmp_path: Path) -> No
     shown = Path(__file__).parents[2] / "examples" / "subject"
     shutil.copytree(shown, tmp_path / "photos")
     named = ("--instance-prompt", "ohwx backpack", "--class-prompt", "a backpack")
-    bare = ("--no-with-prior-preservation", "--max-train-steps", 1, "--profile", "mini", *named)
+    bare = ("--max-train-steps", 1, "--profile", "mini", *named)
     asked = words("mybag", *bare, "--crop-to", "backpack", "--caption", model="mini-sd")
     told = limner(*asked)
     captions = (tmp_path / "photos" / METADATA).read_text()
@@ -195,6 +196,19 @@ def test_a_plan_says_what_it_takes_and_leaves_nothing(
     assert not (tmp_path / ".home" / "subjects" / "mycat").exists()
 
 
+def test_a_plan_of_a_run_that_validates_or_keeps_no_prior(
+    limner: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The three steps that are measured are not refused for settings that matter to the whole; nor
+    is a tracker that is set for every run."""
+    need_minis("mini-sd")
+    monkeypatch.setenv("LIMNER_TRACK", "tensorboard")
+    asked = ("teach", "photos", "--name", "mycat", "--model", "mini-sd", *PROMPTS)
+    validated = ("--validation-steps", 50, "--num-validation-images", 1)
+    found = limner.json(*asked, "--no-with-prior-preservation", *validated, "--dry-run")
+    assert (found["steps"], found["class_images"]) == (500, 0)
+
+
 BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "lambda below 0": (("--prior-loss-weight", -1), "prior_loss_weight must be at least 0"),
     "rank 0": (("--rank", 0), "rank must be between 1 and"),
@@ -212,15 +226,26 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "8 bit": (("--use-8bit-adam",), "bitsandbytes"),
     "a detector for nothing": (("--detector", "haar"), "no effect without --crop-to"),
     "no such device": (("--device", "banana"), "cpu, cuda"),
+    "a rank for all weights": (("--method", "full", "--rank", 9), "rank has no effect"),
+    "a plan is no run": (
+        ("--dry-run", "--track", "tensorboard", "--tag", "mine"),
+        "--track and --tag have no effect with --dry-run",
+    ),
 }
 
 
 @pytest.mark.parametrize(("more", "says"), BAD.values(), ids=BAD)
 def test_bad_input_gets_one_sentence(
-    limner: Command, photos: Path, tmp_path: Path, more: tuple[object, ...], says: str
+    limner: Command,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[object, ...],
+    says: str,
 ) -> None:
     need_minis("mini-sd")
-    answer = limner.run(*words("mycat", "--no-with-prior-preservation", *more, model="mini-sd"))
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # missing, even where it is installed
+    answer = limner.run(*words("mycat", *more, model="mini-sd"))
     assert answer.code == 2
     assert says in answer.stderr
     assert answer.stderr.count("\n") == 1

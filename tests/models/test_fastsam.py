@@ -30,6 +30,7 @@ from limner.models.yolo_masks import decode
 from limner.options import EverythingOptions, SegmentOptions
 from limner.prompts import Box, Point, Text, VisualPrompt
 from limner.protocols import EverythingSegmenter, PackableSegmenter
+from limner.session import Session
 from limner.session.models import Models
 
 from .tiny_encoders import save_tiny_clip
@@ -372,6 +373,25 @@ def test_what_reads_its_phrases_is_part_of_its_identity(folder: Path, home: Path
     assert before == models.identities(["segment"])["segment"]
     save_tiny_clip(home / "models" / "clip-vit-base-patch32")
     assert models.identities(["segment"])["segment"] != before
+
+
+def test_what_read_a_phrase_is_in_the_record(folder: Path, photo: Image.Image, home: Path) -> None:
+    """Also where the answer was at hand; of a run that asked no phrase it is no part."""
+    save_tiny_clip(home / "models" / "clip-vit-base-patch32")
+    session = Session(models={"segment": str(folder)})
+    phrase, box = VisualPrompt(text=Text("a red car")), VisualPrompt(box=Box(10, 10, 90, 90))
+    for asked, names in (
+        (phrase, [folder.name, "clip-vit-base-patch32"]),
+        (box, [folder.name]),
+        (phrase, [folder.name, "clip-vit-base-patch32"]),
+    ):
+        models = session.segment(photo, [asked]).record.models
+        assert [Path(model["name"]).name for model in models] == names
+    assert models[1]["files"]
+    at_hand = session.stages.recalled["mask"]
+    again = session.segment(photo, [phrase]).record.models
+    assert session.stages.recalled["mask"] == at_hand + 1
+    assert again == models
 
 
 @pytest.mark.parametrize("name", ["fastsam-s", "fastsam-x"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from limner import export
 from limner.errors import PromptError, UnsupportedPrompt
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
 from limner.pipeline import BoxRegions, Grounding, detect, ground, segment_everything
+from limner.pipeline.consensus import Consensus
 from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualPrompt
 from limner.protocols import Detector, Inpainter, Segmenter
 from limner.selection import parse_selection
@@ -108,6 +111,35 @@ def test_each_row_answers_the_prompt_that_asked_for_it() -> None:
     assert np.array_equal(found.mask, rows.mask.any(axis=0))
     assert detector.phrases == ["cat", "dog"]
     assert set(found.seconds) == {"detect", "embed", "segment"}
+
+
+@pytest.mark.parametrize("double", [TableDetector, OutliningDetector])
+def test_how_a_phrase_was_found_is_kept_beside_a_click(double: type[TableDetector]) -> None:
+    """In tiles and by a consensus; what no detector was asked has nothing to say, nor writes it."""
+    one, other = double(TABLE), double(TABLE)
+    other.ref = replace(one.ref, name="other")
+    prompts = [VisualPrompt(points=(Point(50, 40),)), said("cat"), VisualPrompt(mask=a_mask())]
+    for detector, options in (
+        (Consensus([one, other]), DetectOptions()),
+        (one, DetectOptions(look="zoom")),
+    ):
+        rows = ground(
+            PICTURE,
+            prompts,
+            segmenter=FillSegmenter(),
+            detector=detector,
+            detect_options=options,
+            as_drawn=True,
+        ).detections
+        assert list(rows.class_id) == [0, 1, 2]
+        written = export.coco([("a.png", PICTURE.size, rows)])["annotations"]
+        if isinstance(detector, Consensus):
+            assert [len(row) for row in rows.data["agreed"]] == [0, 2, 0]
+            assert ["agreed" in row for row in written] == [False, True, False]
+        else:
+            assert rows.data["seen_xyxy"].dtype == np.int64
+            assert rows.data["seen_xyxy"].any(axis=1).tolist() == [False, True, False]
+            assert ["seen_xyxy" in row for row in written] == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,15 @@ PROMPTS = {"instance_prompt": "a sks dog", "class_prompt": "a dog"}
 
 def options(**given: Any) -> TeachOptions:
     small: dict[str, Any] = {
-        "num_class_images": 3,
-        "sample_batch_size": 2,
         "max_train_steps": 6,
         "checkpointing_steps": 2,
         "train_batch_size": 2,
         "resolution": 32,
-        "rank": 2,
     }
+    if given.get("method") != "full":
+        small["rank"] = 2
+    if given.get("with_prior_preservation", True):
+        small |= {"num_class_images": 3, "sample_batch_size": 2}
     return TeachOptions(**{**PROMPTS, **small, **given})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +26,11 @@ from limner.errors import (
     OptionError,
     OutputError,
 )
+from limner.options import TeachOptions
 from limner.training import checkpoints, class_images, kept, lessons
 from limner.training.base import find_base
-from limner.training.dreambooth import Report, Watch, teach
-from tests.training.teaching import order
+from limner.training.dreambooth import Order, Report, Watch, teach
+from tests.training.teaching import PROMPTS, order
 
 
 class Killed(BaseException):
@@ -239,19 +241,57 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
         pytest.param({"instance_prompt": "a dog"}, OptionError, "no identifier", id="identifier"),
         pytest.param({"class_prompt": "a photo"}, OptionError, "names no class", id="class"),
         pytest.param({"resolution": 36}, OptionError, "multiple of 8", id="resolution"),
-        pytest.param({"use_8bit_adam": True}, MissingExtra, "bitsandbytes", id="8 bit"),
+        pytest.param({"use_8bit_adam": True}, MissingExtra, r"limner\[bitsandbytes", id="8 bit"),
     ],
 )
 def test_bad_settings_are_refused(
     bases: dict[str, Path],
     photos: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     given: dict[str, Any],
     error: type[LimnerError],
     says: str,
 ) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # missing, even where it is installed
     with pytest.raises(error, match=says):
         teach(order(bases["text2img"], photos, tmp_path, **given), stop_after(1))
+
+
+WITHOUT_THE_PRIOR = {"with_prior_preservation": False}
+IDLE: dict[str, tuple[dict[str, Any], str]] = {
+    "rank": ({"method": "full", "rank": 9}, "rank has no effect with method full"),
+    "warm-up": ({"lr_warmup_steps": 5}, "lr_warmup_steps has .*: take constant_with_warmup"),
+    "validation": (
+        {"num_validation_images": 1},
+        "num_validation_images has no effect without validation_steps",
+    ),
+    "the prior": (
+        {**WITHOUT_THE_PRIOR, "prior_loss_weight": 0.5, "num_class_images": 9},
+        "prior_loss_weight and num_class_images have no effect without with_prior_preservation",
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "says"), IDLE.values(), ids=IDLE)
+def test_a_setting_without_effect_is_refused(given: dict[str, Any], says: str) -> None:
+    """Somebody who set it believes that it matters."""
+    with pytest.raises(OptionError, match=says):
+        TeachOptions(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        pytest.param(WITHOUT_THE_PRIOR, "class_images has no effect", id="no prior"),
+        pytest.param({"sample_batch_size": 2}, "sample_batch_size has no effect", id="none made"),
+    ],
+)
+def test_own_class_images_for_nothing_are_refused(
+    photos: Path, tmp_path: Path, given: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(OptionError, match=says):
+        teach(Order("no-model", photos, tmp_path, TeachOptions(**PROMPTS, **given), photos))
 
 
 @pytest.mark.parametrize("name", ["haar", "mini-clip"])

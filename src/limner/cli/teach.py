@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from limner.cli.places import check_writable
 from limner.cli.say import say, saying_once
 from limner.cli.teach_photos import caption, check_looking, looking_options, outline_of
 from limner.cli.tracking import tracking, tracking_options
+from limner.errors import OptionError
 from limner.options import TeachOptions
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def run(**given: Any) -> None:
     named = identifiers.naming(options.instance_prompt, options.class_prompt)
     check_consent(named.noun, given["consent"])
     check_looking(given)
+    _check_dry_run(given)
     store = recording_store(given)
     place = subjects.folder_of(given["name"])
     check_writable(place)
@@ -144,6 +146,24 @@ teach.add_command(taught.show)
 teach.add_command(taught.export)
 teach.add_command(taught.merge)
 teach.add_command(teach_score.score)
+
+
+def _check_dry_run(given: Mapping[str, Any]) -> None:
+    """Refuse settings without effect; that LIMNER_TRACK is set for all runs is none.
+
+    Raises:
+        OptionError: what is kept or told of a run that isn't one.
+    """
+    source = click.get_current_context().get_parameter_source
+    typed_here = click.core.ParameterSource.COMMANDLINE
+    said = [
+        name
+        for name, flag in (("--track", "track"), ("--tag", "tags"))
+        if given[flag] and source(flag) is typed_here
+    ]
+    if given["dry_run"] and said:
+        have = "have" if len(said) > 1 else "has"
+        raise OptionError(f"{' and '.join(said)} {have} no effect with --dry-run.")
 
 
 @contextmanager

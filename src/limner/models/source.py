@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,14 @@ from limner.protocols import ModelRef
 def is_path(name: str) -> bool:
     """Whether a model or a LoRA was named by its path: ``./sam``, ``/models/sam``, ``~/sam``."""
     return name.startswith((".", "/", "~")) or "\\" in name
+
+
+def members_of(task: str, name: str) -> tuple[str, ...]:
+    """The detectors of a consensus, which is written ``owlvit-base-patch32+./my-owlvit``; any other
+    model is itself, and so is a folder with a + in its name."""
+    if task != "detect" or os.path.isdir(os.path.expanduser(name)):
+        return (name,)
+    return tuple(part.strip() for part in name.split("+"))
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,9 @@ Select = Callable[[sv.Detections], sv.Detections]
 HOW_FOUND = (SEEN, AGREED)
 """Columns of a found box that its outline keeps."""
 
+NOWHERE = (0, 0, 0, 0)
+"""``SEEN`` of what was shown by clicks, a box or a mask beside phrases: no detector saw it."""
+
 SAYS_WHAT = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR, PromptKind.LIKE, PromptKind.UNLIKE})
 """Kinds of prompt that say what is wanted, not where it is."""
 
@@ -278,7 +281,7 @@ def ground(
             )
         answered.append(_relabel(answer, sources))
     answered += [_drawn(prompts[k], k) for k in drawn]
-    rows = _in_order(dets.merge(answered or [dets.empty(with_mask_keys=True)]))
+    rows = _in_order(_merged(answered or [dets.empty(with_mask_keys=True)]))
     for select in selections:
         rows = _selected(rows, select, [*direct, *drawn])
     return Grounding(image.size, prompts, rows, watch.seconds)
@@ -365,11 +368,27 @@ def _relabel(answer: sv.Detections, sources: Sequence[Asked]) -> sv.Detections:
     made.confidence = np.array(scores, dtype=np.float32)
     made.data["prompt_index"] = index.copy()
     made.data["class_name"] = np.array([source.name for source in sources], dtype=str)
-    if all(SEEN in source.found for source in sources):
-        made.data[SEEN] = np.array([source.found[SEEN] for source in sources], dtype=np.int64)
-    if all(AGREED in source.found for source in sources):
-        made = dets.with_column(made, AGREED, [source.found[AGREED] for source in sources])
+    if any(SEEN in source.found for source in sources):
+        seen = [source.found.get(SEEN, NOWHERE) for source in sources]
+        made.data[SEEN] = np.array(seen, dtype=np.int64)
+    if any(AGREED in source.found for source in sources):
+        agreed = [source.found.get(AGREED, ()) for source in sources]
+        made = dets.with_column(made, AGREED, agreed)
     return made
+
+
+def _merged(parts: Sequence[sv.Detections]) -> sv.Detections:
+    """All rows in one; the columns ``HOW_FOUND`` of some parts are empty for the others."""
+    keys = {key for part in parts if len(part) for key in HOW_FOUND if key in part.data}
+    filled = []
+    for part in parts:
+        made = dets.copy(part)
+        if SEEN in keys - part.data.keys():
+            made.data[SEEN] = np.tile(np.array(NOWHERE, dtype=np.int64), (len(part), 1))
+        if AGREED in keys - part.data.keys():
+            made = dets.with_column(made, AGREED, [()] * len(part))
+        filled.append(made)
+    return dets.merge(filled)
 
 
 def segment_everything(

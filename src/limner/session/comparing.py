@@ -16,12 +16,11 @@ import supervision as sv
 from limner import detections as dets
 from limner.errors import LimnerError, ModelError, OptionError, UnsupportedPrompt
 from limner.models import catalog, store
-from limner.models.source import is_path
+from limner.models.source import is_path, members_of
 from limner.pipeline import needs_detector
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import check_accepts
 from limner.runs import memory
-from limner.session.models import members_of
 from limner.session.values import Finding
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from limner.options import (
 )
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import Detector, OnStep, Segmenter
-from limner.session.models import Models
+from limner.session.models import READ, Models
 from limner.session.stages import RememberingDetector, Stages
 from limner.session.values import Finding, Source, tasks_of
 
@@ -59,6 +59,9 @@ class Finder:
     def _say_who(self, task: str) -> None:
         """A model that isn't asked, because its answer is at hand, is said and recorded all the
         same."""
+        if task == READ:
+            self._models.reading()
+            return
         names = self._models.chosen(task)
         if len(names) == 1:
             self._models.answering(task)
@@ -186,9 +189,14 @@ class Finder:
                 as_drawn=as_drawn,
                 outlined=outlined,
             )
-        tasks = () if geometry else ("segment",)
+        tasks = () if geometry else ("segment", *self._reading(prompts, segmenter))
         grounding = _without_loading(grounding, detector)
         return grounding, ("detect", *tasks) if by_words else tasks
+
+    def _reading(self, prompts: Sequence[VisualPrompt], segmenter: Segmenter) -> tuple[str, ...]:
+        """``READ``, if another model read phrases for the segmenter."""
+        read = any(p.text and not pipeline.needs_detector(p, segmenter) for p in prompts)
+        return (READ,) if read and self._models.reading() else ()
 
     @contextmanager
     def _naming_others(self, prompts: Sequence[VisualPrompt], task: str) -> Iterator[None]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from limner.errors import LicenceRefused, LimnerError, ModelError, OptionError, UnknownModel
+from limner.errors import (
+    LicenceRefused,
+    LimnerError,
+    ModelError,
+    OptionError,
+    UnknownModel,
+    WeightsMissing,
+)
 from limner.models import catalog, endpoints, runtime, store
-from limner.models.source import Adapter, Runtime, Weights, is_path
+from limner.models.source import Adapter, Runtime, Weights, is_path, members_of
 from limner.models.subjects import TEACHABLE, adapter_of
 from limner.prompts import PromptKind
 from limner.protocols import (
@@ -32,19 +38,14 @@ TASKS = ("detect", "segment", "inpaint", "remove", "refine", "encode", "caption"
 """Slots of a session. ``remove`` is a second one for the task to inpaint: what removes where no
 words say what is to be painted. ``refine`` does the last steps of what inpaints."""
 
+READ = "read"
+"""No slot: what reads phrases for a segmenter that can't itself, among the models that answered."""
+
 MINI_ANSWERS = (
     "{name} is a mini: the models that ship with limner are tiny and were trained on composed "
     "scenes of drawn things, so on a photograph expect little of them."
 )
 """Said once a session, when the first mini is loaded."""
-
-
-def members_of(task: str, name: str) -> tuple[str, ...]:
-    """The detectors of a consensus, which is written ``owlvit-base-patch32+./my-owlvit``; any other
-    model is itself, and so is a folder with a + in its name."""
-    if task != "detect" or os.path.isdir(os.path.expanduser(name)):
-        return (name,)
-    return tuple(part.strip() for part in name.split("+"))
 
 
 class Models:
@@ -390,6 +391,17 @@ class Models:
             self._say(MINI_ANSWERS.format(name=ref.name))
             self._mini_said = True
         return ref
+
+    def reading(self) -> ModelRef | None:
+        """Which model reads phrases for the segmenter; None where it reads them itself."""
+        family = catalog.families().get(self.weights("segment").ref.family)
+        if family is None or not family.text_encoder:
+            return None
+        try:
+            self.answered[READ] = store.find(family.text_encoder).ref
+        except WeightsMissing:  # no mask was found that a phrase could be held against
+            return None
+        return self.answered[READ]
 
     def _runtime_for(self, weights: Weights) -> Runtime:
         if weights.path is None:  # no weights, no torch

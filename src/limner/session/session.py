@@ -10,7 +10,7 @@ from typing import Any
 
 from limner import pipeline
 from limner.errors import OptionError, PromptError, UnsupportedPrompt
-from limner.models.source import is_path
+from limner.models.source import is_path, members_of
 from limner.options import (
     EditOptions,
     EverythingOptions,
@@ -26,7 +26,7 @@ from limner.runs.record import Job
 from limner.session.captioning import look_by_caption
 from limner.session.effects import CUTOUT_OBEYS, REMOVING, check_background
 from limner.session.finding import Finder, Found
-from limner.session.models import Models, Say, members_of
+from limner.session.models import Models, Say
 from limner.session.recording import AnyStore, Recording, recorded
 from limner.session.stage_cache import StageCache
 from limner.session.stages import Stages

@@ -23,7 +23,7 @@ from limner.models.memory import guard_memory
 from limner.models.runtime import devices
 from limner.models.source import Runtime
 from limner.models.stable_diffusion_folder import PARTS
-from limner.options import TeachOptions
+from limner.options import TeachOptions, changed
 from limner.protocols import OnStep
 from limner.saving import save_image, write_atomic
 from limner.training import (
@@ -139,6 +139,10 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     optimizer_kind = _optimizer_kind(options)
     if options.mask_background and watch.outline is None:
         raise OptionError("mask_background needs to know where the subject is: give --crop-to.")
+    if order.class_images and not options.with_prior_preservation:
+        raise OptionError("class_images has no effect without with_prior_preservation.")
+    if order.class_images and "sample_batch_size" in changed(options):
+        raise OptionError("sample_batch_size has no effect with class_images: none is made.")
     weights = find_base(order.model)
     accelerator = _accelerator(options, order.device)
     base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))

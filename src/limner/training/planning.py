@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from limner.options import TeachOptions
 from limner.runs import memory
 from limner.training.dreambooth import Order, Report, Watch, teach
 
@@ -59,18 +60,19 @@ def plan(order: Order, watch: Watch) -> Plan:
     def on_step(report: Report) -> None:
         times.append(report.seconds)
 
+    options = order.options
     short = replace(
-        order.options,
+        options,
         max_train_steps=STEPS,
-        num_class_images=1,
+        num_class_images=1 if options.with_prior_preservation else options.num_class_images,
         checkpointing_steps=STEPS,
         validation_steps=None,
+        num_validation_images=TeachOptions.num_validation_images,  # else it is refused
     )
     memory.forget_peak()
     with tempfile.TemporaryDirectory() as folder:
         tried = replace(order, folder=Path(folder), options=short)
         taught = teach(tried, replace(watch, on_class_image=on_class_image, on_step=on_step))
-    options = order.options
     counted = options.num_class_images if options.with_prior_preservation else 0
     return Plan(
         median(times[1:]),

@@ -68,6 +68,40 @@ def test_a_key_changes_with_all_that_decides_a_result_and_with_nothing_else(
     assert [a == b for a, b in zip(before, keys(), strict=True)] == [False] * 4 + [True] * 2
 
 
+def test_a_consensus_is_a_choice_of_models(tmp_path: Path) -> None:
+    """Alone, with others, and of a folder beside the suite, even one with a + in its name."""
+    (tmp_path / "my+own").mkdir()
+    asked = (
+        "haar+mini-owlvit",
+        "{profile: mini, detect: haar + ./mine}",
+        "{detect: ./my+own}",
+    )
+    text = f"models: [{', '.join(asked)}]\ncases: [{{image: thing.png, find: mug}}]\n"
+    models = [cell.models for cell in suite_of(tmp_path, text).cells]
+    assert [dict(each.models)["detect"] for each in models] == [
+        "haar+mini-owlvit",
+        f"haar+{tmp_path / 'mine'}",
+        str(tmp_path / "my+own"),
+    ]
+    assert [each.label for each in models] == ["haar+mini-owlvit", "mini + haar+mine", "my+own"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("haar+grabcut", "grabcut is a model to segment, and one to detect is needed"),
+        ("haar+haar", "named once each"),
+        ("haar+", "named once each"),
+        ("haar+hare", "haar"),
+        ("{segment: grabcut+mini-sam}", "grabcut+mini-sam"),
+    ],
+)
+def test_a_consensus_is_of_different_detectors(tmp_path: Path, model: str, said: str) -> None:
+    with pytest.raises(SuiteError, match=r"suite\.yaml:1: ") as refusal:
+        suite_of(tmp_path, f"models: [{model}]\ncases: [{{image: thing.png, find: mug}}]\n")
+    assert said in str(refusal.value)
+
+
 def test_example_boxes_are_one_or_a_list(tmp_path: Path) -> None:
     """Of both signs, beside a phrase, as numbers or as typed on the command line."""
     thing = '{text: mug, like: [1, 2, 9, 8], not_like: [[0, 0, 4, 4], "1,1,50%,7"]}'

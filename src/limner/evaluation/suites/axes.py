@@ -13,7 +13,7 @@ from limner.evaluation.suites.outcome import JUDGES
 from limner.evaluation.suites.suite import Ask, ModelChoice, Setting
 from limner.evaluation.suites.templates import near
 from limner.models import catalog
-from limner.models.source import is_path
+from limner.models.source import is_path, members_of
 from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
 from limner.selection import parse_selection
 
@@ -38,9 +38,13 @@ def read_models(spot: Spot) -> list[ModelChoice]:
 
 
 def read_choice(spot: Spot) -> ModelChoice:
-    """A name, whose task the catalog knows; or ``{profile: mini, segment: grabcut, label: …}``."""
+    """A name, whose task the catalog knows, or ``a+b`` for detectors that are to agree; or
+    ``{profile: mini, segment: grabcut, label: …}``."""
     if not spot.is_mapping:
         name = spot.text("A model")
+        if len(_members(spot, "detect", name)) > 1:
+            name = _model_of(spot, "detect")
+            return ModelChoice(name, BASE, (("detect", name),))
         if is_path(name):
             spot.fail(f"The folder {name} doesn't say what it is for: write {{segment: {name}}}.")
         entry = _entry(spot, name)
@@ -56,14 +60,30 @@ def read_choice(spot: Spot) -> ModelChoice:
     if not chosen and "profile" not in keys:
         spot.fail(f"A choice of models has a profile or one of {', '.join(catalog.TASKS)}.")
     parts = [profile] if "profile" in keys else []
-    label = " + ".join([*parts, *(Path(name).name for _, name in chosen)])
+    named = ("+".join(Path(one).name for one in members_of(*each)) for each in chosen)
+    label = " + ".join([*parts, *named])
     if "label" in keys:
         label = keys["label"].text("label")
     return ModelChoice(label, profile, chosen)
 
 
 def _model_of(spot: Spot, task: str) -> str:
+    """The model's name or whole path; of a consensus ``a+b`` to detect, those of its members."""
     name = spot.text(f"The model to {task}")
+    members = _members(spot, task, name)
+    if not all(members) or len(set(members)) < len(members):
+        spot.fail(f"Detectors that are to agree are named once each, with + between them: {name}.")
+    return "+".join(_member_of(spot, member, task) for member in members)
+
+
+def _members(spot: Spot, task: str, name: str) -> tuple[str, ...]:
+    """As ``members_of``; a folder with a + in its name lies beside the suite."""
+    if is_path(name) and (spot.path.parent / Path(name).expanduser()).is_dir():
+        return (name,)
+    return members_of(task, name)
+
+
+def _member_of(spot: Spot, name: str, task: str) -> str:
     if is_path(name):  # beside the suite, like its pictures
         return str((spot.path.parent / Path(name).expanduser()).resolve())
     entry = _entry(spot, name)
