@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from limner.errors import ImageError, OptionError, PromptError, ResultError
+from limner.errors import ImageError, ModelError, OptionError, PromptError, ResultError
+from limner.prompts import Text
 from limner.protocols import OnStep
 from limner.rle import BoolMask
 
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 
 ADVICE = "paint a smaller picture, or take a smaller model"
 """Where memory ran out."""
+
+
+def words_given(name: str, paint: Text | None) -> Text:
+    """The words to paint from.
+
+    Raises:
+        ModelError: there are none.
+    """
+    if paint is None:
+        raise ModelError(
+            f"{name} repaints from words, and none were given: say what is to be there, or take a "
+            "model that removes, such as opencv-inpaint."
+        )
+    return paint
 
 
 def check_picture(name: str, image: Image, mask: BoolMask, grid: int, seen: int) -> None:

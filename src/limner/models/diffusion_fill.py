@@ -24,8 +24,15 @@ import torch
 from PIL import Image as pil
 
 from limner import options as settings
-from limner.errors import ModelError, OptionError, PromptError
-from limner.models.diffusing import ADVICE, check_finite, check_picture, nth, watching
+from limner.errors import OptionError, PromptError
+from limner.models.diffusing import (
+    ADVICE,
+    check_finite,
+    check_picture,
+    nth,
+    watching,
+    words_given,
+)
 from limner.models.diffusion_kinds import KANDINSKY_22, KINDS, PIPELINES, kind_of
 from limner.models.memory import guard_memory
 from limner.models.recent import Recent
@@ -107,11 +114,7 @@ class DiffusionFill:
         self._words(paint, self.resolve(options))
 
     def _words(self, paint: Text | None, settled: InpaintOptions) -> Text:
-        if paint is None:
-            raise ModelError(
-                f"{self.ref.name} repaints from words, and none were given: say what is to be "
-                "there, or take a model that removes, such as opencv-inpaint."
-            )
+        paint = words_given(self.ref.name, paint)
         if paint.negative:
             self._check_negative(settled)
         for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):

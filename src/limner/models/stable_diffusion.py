@@ -29,9 +29,16 @@ import torch
 from PIL import Image as pil
 
 from limner import options as settings
-from limner.errors import ModelError, OptionError, PromptError
+from limner.errors import OptionError, PromptError
 from limner.models.adapters import add_adapters
-from limner.models.diffusing import ADVICE, check_finite, check_picture, nth, watching
+from limner.models.diffusing import (
+    ADVICE,
+    check_finite,
+    check_picture,
+    nth,
+    watching,
+    words_given,
+)
 from limner.models.memory import guard_memory
 from limner.models.recent import Recent
 from limner.models.remembering import ANSWERS_KEPT, remember
@@ -140,11 +147,7 @@ class StableDiffusion:
         self._words(paint, self.resolve(options))
 
     def _words(self, paint: Text | None, settled: InpaintOptions) -> Text:
-        if paint is None:
-            raise ModelError(
-                f"{self.ref.name} repaints from words, and none were given: say what is to be "
-                "there, or take a model that removes, such as opencv-inpaint."
-            )
+        paint = words_given(self.ref.name, paint)
         self._check_words(paint)
         self._check_guided(paint, settled)
         return paint
