@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from limner.models import catalog, store
 from limner.models.runtime import ModelPool
 from limner.models.source import Runtime
+from tests.models.tiny_edgetam import save_tiny_edgetam
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
 from tests.models.tiny_fastsam import save_tiny_fastsam
 from tests.models.tiny_fill import save_tiny_fill
@@ -45,12 +47,14 @@ class Family:
     also: tuple[str, ...] = ()
     """Other tasks of the same model."""
     save: Callable[[Path], Any] | None = None
+    needs: str = ""
+    """A package that no development environment has."""
 
     def __str__(self) -> str:
         return self.weightless or self.name
 
 
-FAMILIES = (
+ALL = (
     Family("grabcut", "segment", weightless="grabcut"),
     Family("haar", "detect", weightless="haar"),
     Family("opencv_inpaint", "inpaint", weightless="opencv-inpaint"),
@@ -58,6 +62,7 @@ FAMILIES = (
     Family("fastsam", "segment", save=save_tiny_fastsam),
     Family("sam_hq", "segment", save=save_tiny_sam_hq),
     Family("sam2", "segment", save=save_tiny_sam2),
+    Family("edgetam", "segment", save=save_tiny_edgetam, needs="timm"),
     Family("sam3", "detect", save=save_tiny_sam3),
     Family("owlvit", "detect", save=save_tiny_owlvit),
     Family("stable_diffusion", "inpaint", save=save_tiny_sd),
@@ -71,6 +76,7 @@ FAMILIES = (
     Family("vlm", "detect", weightless="vlm:gpt-4o"),
     Family("qwen_vl", "detect", save=partial(save_tiny_qwen, says=json.dumps([CAT]))),
 )
+FAMILIES = tuple(family for family in ALL if not family.needs or find_spec(family.needs))
 
 
 def of(task: str) -> list[Family]:

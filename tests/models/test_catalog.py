@@ -126,6 +126,7 @@ def test_the_table_says_what_the_adapters_say() -> None:
         "sam": sam_segmenter.SamSegmenter,
         "sam_hq": sam_segmenter.SamSegmenter,
         "sam2": sam_segmenter.SamSegmenter,
+        "edgetam": sam_segmenter.SamSegmenter,
         "sam3": sam3.Sam3,
         "owlvit": owlvit.OwlViT,
         "grounding_dino": grounding_dino.GroundingDino,

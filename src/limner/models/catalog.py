@@ -30,6 +30,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "sam": "limner.models.sam:load",
         "sam_hq": "limner.models.sam:load_hq",
         "sam2": "limner.models.sam2:load",
+        "edgetam": "limner.models.sam2:load_edgetam",
         "sam3": "limner.models.sam3:load",
         "owlvit": "limner.models.owlvit:load",
         "stable_diffusion": "limner.models.stable_diffusion:load",

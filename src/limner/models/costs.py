@@ -48,6 +48,7 @@ COSTS: dict[str, Cost] = {
     "sam2-hiera-small": Cost(memory_gb=1.0, image=1.8, prompt=0.05, measured=False),
     "sam2-hiera-base-plus": Cost(memory_gb=1.3, image=3.5, prompt=0.05, measured=False),
     "sam2-hiera-large": Cost(memory_gb=2.0, image=9, prompt=0.05, measured=False),
+    "edgetam": Cost(memory_gb=1.0, image=0.8, prompt=0.05, measured=False),
     "sam-hq-vit-base": Cost(memory_gb=1.5, image=6.1, prompt=0.1, measured=False),
     "sam-hq-vit-large": Cost(memory_gb=2.5, image=19, prompt=0.1, measured=False),
     "sam-hq-vit-huge": Cost(memory_gb=4.0, image=38, prompt=0.1, measured=False),

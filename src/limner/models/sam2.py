@@ -1,6 +1,6 @@
 """SAM 2.1 (Ravi et al. 2024, arXiv 2408.00714) and its kin on single images: points, boxes and
-masks to masks, through transformers' ``Sam2Model`` and ``Sam3TrackerModel``, the part of SAM 3 that
-takes clicks.
+masks to masks, through transformers' ``Sam2Model``, ``Sam3TrackerModel`` (the part of SAM 3 that
+takes clicks) and ``EdgeTamModel`` (Zhou et al. 2025, arXiv 2501.07256).
 
 Masks are those of transformers' own path (``Sam2Processor``, the model, ``post_process_masks``).
 The image is squashed to a square, so x and y have scales of their own.
@@ -14,11 +14,12 @@ models are read without their memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from PIL import Image
-from transformers import Sam2Model, Sam3TrackerModel
+from transformers import EdgeTamModel, Sam2Model, Sam3TrackerModel
 from transformers.utils.constants import (
     IMAGENET_DEFAULT_MEAN,
     IMAGENET_DEFAULT_STD,
@@ -27,6 +28,7 @@ from transformers.utils.constants import (
 )
 
 from limner import frames
+from limner.errors import MissingExtra
 from limner.models.pretrained import config_within, folder_of, read_model
 from limner.models.sam_segmenter import Features, SamSegmenter
 from limner.models.source import Runtime, Weights
@@ -41,6 +43,9 @@ ARCHITECTURES: Mapping[str, Any] = {
 }
 """By the ``model_type`` of a checkpoint's config.json."""
 
+EDGETAM: Mapping[str, Any] = {"edgetam": EdgeTamModel, "edgetam_video": EdgeTamModel}
+"""As ``ARCHITECTURES``; a family apart, for its backbone is timm's, which requires torchvision."""
+
 
 def load(weights: Weights, runtime: Runtime) -> SamSegmenter:
     """Read a folder made by ``save_pretrained``, of the image model or of the video model.
@@ -49,8 +54,26 @@ def load(weights: Weights, runtime: Runtime) -> SamSegmenter:
         WeightsMissing: no folder, or a file or tensors of the model are not in it.
         ModelError: the folder holds another kind of model, or files of two.
     """
-    path, kind = folder_of(weights, ARCHITECTURES)
-    architecture = ARCHITECTURES[kind]
+    return _load(weights, runtime, ARCHITECTURES)
+
+
+def load_edgetam(weights: Weights, runtime: Runtime) -> SamSegmenter:
+    """``load`` for EdgeTAM.
+
+    Raises:
+        MissingExtra: ``limner[edgetam]`` isn't installed.
+        WeightsMissing, ModelError: as ``load``.
+    """
+    if find_spec("timm") is None:
+        raise MissingExtra(
+            f'{weights.ref.name} needs the package timm: pip install "limner[edgetam]".'
+        )
+    return _load(weights, runtime, EDGETAM)
+
+
+def _load(weights: Weights, runtime: Runtime, architectures: Mapping[str, Any]) -> SamSegmenter:
+    path, kind = folder_of(weights, architectures)
+    architecture = architectures[kind]
     config = config_within(architecture, path, "tracker_config")
     model = read_model(architecture, weights, path, Runtime(), config=config)
     side = model.prompt_encoder.input_image_size
