@@ -250,6 +250,14 @@ def test_a_session_outlines_with_no_segmenter_at_all(folder: Path, image: Image.
         session.segment(image, [PROMPTS["phrase"], VisualPrompt(points=(Point(5, 5),))])
 
 
+def test_fused_boxes_are_outlined_by_the_segmenter(folder: Path, image: Image.Image) -> None:
+    """A consensus has boxes only, whoever is in it: its rectangles are no outlines."""
+    twin = shutil.copytree(folder, folder.with_name("twin"))
+    session = Session(profile="small", models={"detect": f"{folder}+{twin}"})
+    with pytest.raises(WeightsMissing, match="slimsam"):
+        session.segment(image, [PROMPTS["another phrase"]])
+
+
 def test_a_redaction_of_boxes_covers_boxes(folder: Path, image: Image.Image) -> None:
     """Whoever asks for boxes wants all of them covered, not the outlines within."""
     session = Session(profile="small", models={"detect": str(folder)})

@@ -74,6 +74,8 @@ class Finder:
         """Whether the detector's boxes come with masks."""
         if self._models.names.get("detect") is None:
             return False
+        if len(self._models.chosen("detect")) > 1:  # a fused box is nobody's outline
+            return False
         family = catalog.families().get(self._models.weights("detect").ref.family)
         return family is not None and family.outlines
 
