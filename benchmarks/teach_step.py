@@ -187,7 +187,7 @@ def one(args: argparse.Namespace) -> None:
         steps()
         return answer
 
-    torch.optim.AdamW.step = step  # type: ignore[method-assign]
+    torch.optim.AdamW.step = step  # type: ignore[method-assign]  # counted from here on
     work: Callable[[argparse.Namespace], None] = {"ours": ours, "theirs": theirs}[args.only]
     work(args)
     args.json.write_text(json.dumps(steps.numbers()), encoding="utf-8")

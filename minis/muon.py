@@ -34,7 +34,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "ns_steps": ns_steps})
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]  # torch's also takes a closure, of no use here
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[torch.nn.Parameter]] = {}
             for weight in group["params"]:
@@ -49,11 +49,12 @@ class Muon(torch.optim.Optimizer):
                     weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=size)
 
     def _towards(self, weight: torch.nn.Parameter) -> torch.Tensor:
+        assert weight.grad is not None
         state = self.state[weight]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)
         momentum: torch.Tensor = state["momentum_buffer"].lerp_(weight.grad, 1 - MOMENTUM)
-        return weight.grad.lerp(momentum, MOMENTUM)  # type: ignore[union-attr]
+        return weight.grad.lerp(momentum, MOMENTUM)
 
 
 def orthogonal(matrices: torch.Tensor, steps: int) -> torch.Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,13 @@ from limner.prompts import Text
 from limner.protocols import Inpainter, ModelRef
 from tests.models.tiny_fill import PIPELINES, RELATIVES, save_tiny_fill
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NAMES = tuple(PIPELINES)
 BY_NAME = {kind.pipeline: kind for kind in KINDS}
 BY_NAME[STABLE_DIFFUSION_3.pipeline] = STABLE_DIFFUSION_3
 GUIDED = [name for name in NAMES if name != "FluxInpaintPipeline"]
 DOG = Text("a dog")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost these small layers ten times their own time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

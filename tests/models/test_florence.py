@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,8 @@ from limner.protocols import Captioner, Detector, ModelRef, Segmenter
 from tests.models.tiny_florence import KNOWN, Upstream, save_tiny_florence, teach
 from tests.models.tiny_owlvit import noise
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 REF = ModelRef(name="tiny-florence", family="florence", licence="MIT")
 IMAGE = noise(200, 150)
 FIND, GROUNDING = "<OPEN_VOCABULARY_DETECTION>", "<CAPTION_TO_PHRASE_GROUNDING>"
@@ -38,15 +39,6 @@ ANSWERS = {
     (REGION, DOG): SHAPE,
     ("<CAPTION>", ""): "a dog and two apes",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small lose more to waiting threads than they gain."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

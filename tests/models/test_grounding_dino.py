@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import supervision as sv
-import torch
 
 from limner.errors import (
     ImageError,
@@ -27,19 +25,12 @@ from limner.protocols import ModelRef
 from tests.models.tiny_grounding_dino import CLASSES, HOLDS, Upstream, save_tiny_grounding_dino
 from tests.models.tiny_owlvit import noise
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 REF = ModelRef(name="tiny-dino", family="grounding_dino", licence="Apache-2.0")
 PHRASES = ["Snowman", "a red dog", "skiing"]
 WORDS = 0.3
 """A text threshold that about half the boxes of the tiny models reach."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small lose more to waiting threads than they gain."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -21,20 +21,13 @@ from limner.prompts import Box, Exemplar, Like, Point, Text, VisualPrompt
 from limner.protocols import Detector, ModelRef
 from tests.models.tiny_owlvit import Upstream, noise, save_tiny_owlvit
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 REF = ModelRef(name="tiny-owl", family="owlvit", licence="Apache-2.0")
 ASPECTS = [(600, 400), (300, 700), (500, 500), (1, 300)]
 PHRASES = ["dog", "a red cat", "x"]
 ALL = DetectOptions(threshold=0.0, nms_threshold=1.0, max_detections=10_000)
 """Every candidate, nothing suppressed."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small lose more to waiting threads than they gain."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["owlvit", "owlv2"])

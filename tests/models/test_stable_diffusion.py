@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +32,11 @@ from limner.prompts import Text
 from limner.protocols import Inpainter, ModelRef
 from tests.models.tiny_sd import NATIVE_SIZE, save_tiny_sd
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 KINDS = ("inpaint", "text2img", "sdxl-inpaint")
 DOG = Text("a dog")
 QUICK = InpaintOptions(num_inference_steps=3, seed=7)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost these small layers ten times their own time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

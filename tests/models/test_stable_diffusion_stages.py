@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,9 @@ from limner.session import Session
 from limner.session.replaying import replay
 from tests.models.tiny_sd import save_tiny_lora, save_tiny_sd
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 DOG = Text("a dog", negative="a cat")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import click
 from limner.cli.find import finding_of
 from limner.cli.flags import check_detecting, flags, runtime_options
 from limner.cli.objects import ObjectCommand, Opener, drafts, object_options, resolve
-from limner.cli.places import PICTURES, check_writable
+from limner.cli.places import new_picture
 from limner.cli.say import progress, say, saying_once
-from limner.errors import ModelError, OutputError
+from limner.errors import ModelError
 from limner.options import DetectOptions, SegmentOptions
 from limner.selection import SELECT_SYNTAX
 
@@ -105,12 +105,7 @@ def compare(ctx: click.Context, /, **given: Any) -> None:
 
 def _place(given: dict[str, Any]) -> Path:
     out: Path = given["out"] or Path(f"{given['image'].stem}-compare.png")
-    if out.suffix.lower() not in PICTURES:
-        raise OutputError(f"--out is a picture ({', '.join(PICTURES)}), got {out}.")
-    if out.exists() and not given["overwrite"]:
-        raise OutputError(f"{out} is there already: --overwrite replaces it.")
-    check_writable(out.parent)
-    return out
+    return new_picture(out, overwrite=given["overwrite"])
 
 
 def _finish(

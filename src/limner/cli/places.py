@@ -144,6 +144,21 @@ def check_writable(folder: Path) -> None:
             pass
 
 
+def new_picture(out: Path, *, overwrite: bool, beside: Sequence[str] = ()) -> Path:
+    """A picture that can be written, and so can those files ``beside`` it with other suffixes.
+
+    Raises:
+        OutputError: no picture's name, something is there already, or a folder can't be written.
+    """
+    if out.suffix.lower() not in PICTURES:
+        raise OutputError(f"--out is a picture ({', '.join(PICTURES)}), got {out}.")
+    for path in (out, *map(out.with_suffix, beside)):
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} is there already: --overwrite replaces it.")
+    check_writable(out.parent)
+    return out
+
+
 def clear_remains(folders: Iterable[Path]) -> None:
     """Remove half-written temporary files that a killed run left."""
     for folder in folders:

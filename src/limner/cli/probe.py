@@ -13,9 +13,9 @@ from limner.cli.find import finding_of, finding_options, session_of
 from limner.cli.flags import check_detecting
 from limner.cli.measuring import model_options, models_used, print_table, shown
 from limner.cli.objects import ObjectCommand, Opener, drafts, resolve
-from limner.cli.places import PICTURES, check_writable
+from limner.cli.places import new_picture
 from limner.cli.say import progress, say
-from limner.errors import OptionError, OutputError
+from limner.errors import OptionError
 
 CHART = "probe"
 
@@ -116,13 +116,7 @@ def _chart(name: str, found: Sensitivity) -> Figure:
 
 def _place(given: dict[str, Any]) -> Path:
     out: Path = given["out"] or Path(f"{given['image'].stem}-probe.png")
-    if out.suffix.lower() not in PICTURES:
-        raise OutputError(f"--out is a picture ({', '.join(PICTURES)}), got {out}.")
-    for path in (out, out.with_suffix(".json")):
-        if path.exists() and not given["overwrite"]:
-            raise OutputError(f"{path} is there already: --overwrite replaces it.")
-    check_writable(out.parent)
-    return out
+    return new_picture(out, overwrite=given["overwrite"], beside=(".json",))
 
 
 def _outlined(

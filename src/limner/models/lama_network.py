@@ -178,7 +178,7 @@ class First(Layer):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__((inputs, 0), (outputs, 0), 7, 1, 0)
 
-    def forward(self, x: Tensor) -> Groups:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Groups:  # type: ignore[override]  # takes no groups
         return super().forward((x, None))
 
 
