@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: install demo test check format docs minis minis-check clean
+.PHONY: install demo test test-all check format docs minis minis-check clean
 
 install: $(VENV)/.ready
 
@@ -19,8 +19,12 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/limner demo --out demo
 
+# What a developer runs after a change; test-all adds the tests that are marked slow, and CI runs that.
 test: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: install
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install
 	$(BIN)/ruff format --check .
