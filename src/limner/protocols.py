@@ -36,14 +36,18 @@ class ModelRef:
     """The hub's commit, or None for weights without one."""
     files: tuple[tuple[str, str], ...] = ()
     """``(path, sha256)`` of each weight file, as recorded in the lock."""
+    adapters: tuple[tuple[str, str, float], ...] = ()
+    """``(name, sha256, weight)`` of each subject or LoRA file that it knows; no two of a name."""
 
     def to_dict(self) -> dict[str, Any]:
+        named = [{"name": n, "sha256": digest, "weight": w} for n, digest, w in self.adapters]
         return {
             "name": self.name,
             "family": self.family,
             "licence": self.licence,
             "revision": self.revision,
             "files": dict(self.files),
+            **({"adapters": named} if named else {}),
         }
 
 

@@ -80,6 +80,10 @@ def test_taught_shown_exported_merged_and_painted(
     assert len({pictures[name] for name in ("without", "with", "less")}) == 3
     painter = made["with"]["models"][-1]
     assert painter["files"]["subjects/mycat"] == card["sha256"]
+    for name, weight in (("with", 1.0), ("less", 0.5)):
+        known = {"name": "mycat", "sha256": card["sha256"], "weight": weight}
+        assert made[name]["models"][-1]["adapters"] == [known]
+    assert "adapters" not in made["without"]["models"][-1]
     done = limner(*asked, "--inpainter", MODEL, "--subject", "mycat", *steps[:2], "-o", "with.png")
     assert "done already" in done.stdout
 

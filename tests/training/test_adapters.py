@@ -256,7 +256,7 @@ def test_an_adapter_of_another_architecture_is_refused(
 
 
 def test_no_such_adapter(tmp_path: Path) -> None:
-    with pytest.raises(WeightsMissing, match=r"expected pytorch_lora_weights\.safetensors"):
+    with pytest.raises(WeightsMissing, match=r"with pytorch_lora_weights\.safetensors"):
         adapter_of(str(tmp_path))
     with pytest.raises(UnknownModel, match="no subject 'nobody'"):
         adapter_of("nobody")

@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from limner.errors import InputError, ModelError, OptionError, UnknownModel, WeightsMissing
 from limner.models.source import Adapter, is_path
-from limner.models.store import home
+from limner.models.store import absolute, home
 from limner.models.subject_readme import readme
 from limner.saving import write_atomic
 
@@ -155,11 +156,15 @@ def adapter_of(named: str, weight: float = 1.0) -> Adapter:
         ModelError: a subject that is a model of its own.
     """
     if is_path(named):
-        path = Path(named).expanduser().absolute()
+        path = absolute(named)
         path = path / ADAPTER if path.is_dir() else path
         if path.suffix != ".safetensors" or not path.is_file():
-            raise WeightsMissing(f"There is no LoRA at {named}: expected {ADAPTER} in a folder.")
-        return Adapter(path.parent.name, path, weight, _sha256(path))
+            raise WeightsMissing(
+                f"There is no LoRA at {named}: expected a .safetensors file, or a folder with "
+                f"{ADAPTER} in it."
+            )
+        name = path.parent.name if path.name == ADAPTER else path.name
+        return Adapter(name, path, weight, _sha256(path))
     subject = find(named)
     if not subject.adapter.is_file():
         raise ModelError(
@@ -170,21 +175,50 @@ def adapter_of(named: str, weight: float = 1.0) -> Adapter:
     return Adapter(named, subject.adapter, weight, _sha256(subject.adapter), base)
 
 
+def told_apart(adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
+    """The same adapters, no two of a name: those of one name are called by their folders too.
+
+    Raises:
+        OptionError: one file twice.
+    """
+    paths = [one.path.resolve() for one in adapters]
+    if len(set(paths)) < len(paths):
+        raise OptionError(f"A subject is named once; {max(paths, key=paths.count)} came twice.")
+    found = []
+    for one in adapters:
+        of_its_name = [other.path for other in adapters if other.name == one.name]
+        if len(of_its_name) > 1:
+            common = os.path.commonpath([path.parent for path in of_its_name])
+            one = replace(one, name=one.path.relative_to(common).as_posix())
+        found.append(one)
+    return tuple(found)
+
+
 def parse(text: str) -> tuple[str, float]:
-    """``mydog`` or ``mydog=0.8`` as name and weight.
+    """``mydog`` or ``mydog=0.8`` as name and weight; a path may have a = of its own.
 
     Raises:
         OptionError: a weight that is no number from -2 to 2.
     """
-    name, equals, said = text.partition("=")
+    name, equals, number = text.rpartition("=")
+    if not equals or (is_path(text) and (_is_there(text) or re.search(r"[/\\]", number))):
+        name, number = text, "1"
     try:
-        weight = float(said) if equals else 1.0
+        weight = float(number)
     except ValueError:
         weight = float("nan")
     if not name or not -2 <= weight <= 2:
-        raise OptionError(f"A subject is NAME or NAME=WEIGHT, up to 2; got {text!r}.")
+        raise OptionError(f"A subject is NAME or NAME=WEIGHT, from -2 to 2; got {text!r}.")
     return name, weight
 
 
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
+        return False
+
+
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

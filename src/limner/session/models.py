@@ -17,7 +17,7 @@ from limner.errors import (
 )
 from limner.models import catalog, endpoints, runtime, store
 from limner.models.source import Adapter, Runtime, Weights, is_path, members_of
-from limner.models.subjects import TEACHABLE, adapter_of
+from limner.models.subjects import TEACHABLE, adapter_of, told_apart
 from limner.prompts import PromptKind
 from limner.protocols import (
     Captioner,
@@ -86,7 +86,9 @@ class Models:
         """Taught subjects that the painter is to know, and how much."""
         self.fast = fast
         """Whether the painter paints in a few steps, by an adapter made for it."""
-        self._adapters = tuple(adapter_of(name, much) for name, much in self.subjects.items())
+        self._adapters = told_apart(
+            [adapter_of(name, much) for name, much in self.subjects.items()]
+        )
         self._pool = runtime.ModelPool(memory_budget)
         self._runtime: Runtime | None = None
         self._weights: dict[str, Weights] = {}
@@ -195,7 +197,8 @@ class Models:
                 self._say(f"{one.name} was taught to {one.base}, and {painter.ref.name} paints it.")
         files = tuple((one.name, one.sha256) for one in self._adapters)
         ref = _and_files(painter.ref, (("subjects", files),))
-        return replace(painter, ref=ref, adapters=self._adapters)
+        known = tuple((one.name, one.sha256, one.weight) for one in self._adapters)
+        return replace(painter, ref=replace(ref, adapters=known), adapters=self._adapters)
 
     def _with_refiner(self, painter: Weights) -> Weights:
         """The painter's files and those of the refiner that does its last steps.
