@@ -47,17 +47,22 @@ def make(
 
     Args:
         xyxy: (N, 4) pixels of the original image.
-        confidence: (N,) 0..1.
+        confidence: (N,) 0..1; a model's estimate beyond that, as a predicted IoU of 1.02, is cut.
         prompt_index: (N,) which prompt each row answers.
         class_name: N names.
     """
     index = np.asarray(prompt_index, dtype=np.int64).reshape(-1)
     return sv.Detections(
         xyxy=np.asarray(xyxy, dtype=np.float32).reshape(-1, 4),
-        confidence=np.asarray(confidence, dtype=np.float32).reshape(-1),
+        confidence=shares(confidence),
         class_id=index,
         data={"class_name": np.asarray(class_name, dtype=str), "prompt_index": index.copy()},
     )
+
+
+def shares(scores: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """(N,) scores within 0..1: who reads COCO takes a score for a share."""
+    return np.clip(np.asarray(scores, dtype=np.float32).reshape(-1), 0, 1)
 
 
 def empty(*, with_mask_keys: bool = False) -> sv.Detections:
@@ -89,7 +94,7 @@ def with_masks(
     """The same rows with ``mask`` (N, H, W) bool, ``mask_score`` and further ``data`` columns."""
     made = copy(detections)
     made.mask = np.stack(masks) if len(masks) else None
-    made.data["mask_score"] = np.asarray(scores, dtype=np.float32).reshape(-1)
+    made.data["mask_score"] = shares(scores)
     for key, values in data.items():
         made = with_column(made, key, values)
     return made

@@ -42,7 +42,7 @@ def category_ids(names: Iterable[str]) -> dict[str, int]:
 def coco(items: Sequence[tuple[str, tuple[int, int], sv.Detections]]) -> dict[str, Any]:
     """COCO's instances JSON, for ``json.dump``; pycocotools reads it.
 
-    Rows without a mask get an empty ``segmentation`` and their box's area.
+    Rows without a mask, or with an empty one, get an empty ``segmentation`` and their box's area.
 
     Args:
         items: (file name, size_wh, detections) of each image.
@@ -74,9 +74,10 @@ def _coco_row(detections: sv.Detections, row: int) -> dict[str, Any]:
     }
     if detections.mask is not None:
         mask = mask_of(detections, row)
-        made |= {"area": int(mask.sum()), "segmentation": masks.to_rle(mask)}
+        if mask.any():  # a box whose detector outlined nothing is a box
+            made |= {"area": int(mask.sum()), "segmentation": masks.to_rle(mask)}
     if detections.confidence is not None:
-        made["score"] = float(detections.confidence[row])
+        made["score"] = min(max(float(detections.confidence[row]), 0.0), 1.0)
     if "seen_xyxy" in detections.data and detections.data["seen_xyxy"][row].any():
         made["seen_xyxy"] = [int(side) for side in detections.data["seen_xyxy"][row]]
     if "agreed" in detections.data and detections.data["agreed"][row]:

@@ -183,7 +183,9 @@ def redact(ctx: click.Context, /, **given: Any) -> None:
     """Hide faces, plates or anything else, and check that it is hidden.
 
     What a detector found is looked for again on the result; if it is still found the exit code is 1
-    and nothing is written.
+    and nothing is written. A --box or --mask beside a --text is hidden too, wherever the phrase is
+    found: here it doesn't narrow the phrase. Where an outline comes out empty its box is hidden
+    instead, and that is said.
     """
     from limner.prompts import Text, VisualPrompt
 

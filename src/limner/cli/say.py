@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BAR_AFTER = 1.0
 """Seconds after which work gets a progress bar."""
 
+MOST_NAMES = 5
+"""Things not found that are named in one line."""
+
 JPEG_NOTE = "JPEG: the whole picture was re-encoded."
 """Said instead of the proof that nothing changed outside the mask, which such a file can't keep."""
 
@@ -67,8 +70,8 @@ def say_run(
         _say_json(record, outputs, {key: rows[key] for key in ("annotations", "categories")})
         return
     count = len(run.grounding)
-    found = "nothing found" if not count else f"{count} object{'s' if count > 1 else ''}"
-    facts = [found]
+    facts = [f"{count} object{'s' if count > 1 else ''}"] if count else []
+    facts += _shortfall(record["result"]) or ([] if count else ["nothing found"])
     if run.edits:
         edit = run.edits[0]
         if JPEG_NOTE in record["notes"]:
@@ -87,6 +90,22 @@ def say_run(
         phrases = ", ".join(record["result"]["phrases"])
         looked = f"looked for {phrases}" if phrases else "it names nothing to look for"
         say(f"  “{record['result']['caption']}”: {looked}")
+
+
+def _shortfall(result: Mapping[str, Any]) -> list[str]:
+    """What was asked for and isn't there, and what was hidden otherwise than asked."""
+    facts = []
+    if missing := result.get("not_found", ()):
+        facts.append(f"nothing found for {_listed(missing)}")
+    if covered := result.get("covered_by_box", ()):
+        facts.append(f"the box hidden where an outline was empty: {_listed(covered)}")
+    return facts
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = "; ".join(names[:MOST_NAMES])
+    more = len(names) - MOST_NAMES
+    return f"{shown}; {more} more" if more > 0 else shown
 
 
 def say_kept(settings: Settings, finished: Path, result: Stored) -> None:

@@ -241,7 +241,7 @@ class SamSegmenter:
         best, *rest = np.argsort(-scores, kind="stable").tolist()
         into[:] = enlarge(logits[best])
         others = [logits[m].cpu().clone() for m in rest]  # not a view of the whole batch
-        return Candidates(into, [float(scores[m]) for m in (best, *rest)], others, enlarge)
+        return Candidates(into, detections.shares(scores[[best, *rest]]).tolist(), others, enlarge)
 
 
 def _detections(
@@ -259,7 +259,7 @@ def _detections(
         [prompt.manner for prompt in prompts],
     )
     made.mask = chosen
-    made.data["mask_score"] = np.array(scores, dtype=np.float32)
+    made.data["mask_score"] = detections.shares(scores)
     kept = np.empty(len(answers), dtype=object)
     for row, candidates in enumerate(answers):
         kept[row] = candidates

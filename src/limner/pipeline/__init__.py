@@ -2,6 +2,7 @@
 
 from limner.pipeline.consensus import Consensus
 from limner.pipeline.editing import Edit, composite_background, cut_out, repaint
+from limner.pipeline.empty_outlines import EmptyOutline, not_found, sentence_of
 from limner.pipeline.extending import Extension, extended
 from limner.pipeline.grounding import (
     SAYS_WHAT,
@@ -12,24 +13,29 @@ from limner.pipeline.grounding import (
     needs_detector,
     segment_everything,
 )
-from limner.pipeline.redacting import BoxRegions, Redaction, redact
+from limner.pipeline.redacting import BoxRegions, Redaction, cover_empty, each_alone, redact
 
 __all__ = [
     "SAYS_WHAT",
     "BoxRegions",
     "Consensus",
     "Edit",
+    "EmptyOutline",
     "Extension",
     "Grounding",
     "Redaction",
     "Stopwatch",
     "composite_background",
+    "cover_empty",
     "cut_out",
     "detect",
+    "each_alone",
     "extended",
     "ground",
     "needs_detector",
+    "not_found",
     "redact",
     "repaint",
     "segment_everything",
+    "sentence_of",
 ]

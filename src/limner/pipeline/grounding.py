@@ -16,6 +16,7 @@ from limner import masks
 from limner.errors import UnsupportedPrompt
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
 from limner.pipeline.consensus import AGREED, Consensus
+from limner.pipeline.empty_outlines import EmptyOutline, box_to_outline, without_empty
 from limner.pipeline.looking import look, unlimited
 from limner.pipeline.tiling import SEEN
 from limner.pipeline.zooming import zoomed
@@ -52,13 +53,15 @@ class Grounding:
     """Where the things are in one image.
 
     ``detections`` holds one row an object, with masks if a segmenter answered; ``class_id`` is the
-    index of the prompt. ``seconds`` are wall seconds by stage.
+    index of the prompt. ``seconds`` are wall seconds by stage. ``empty`` are those whose outline
+    had no pixel in it: they are none of the rows.
     """
 
     size_wh: tuple[int, int]
     prompts: tuple[VisualPrompt, ...]
     detections: sv.Detections
     seconds: Mapping[str, float] = field(default_factory=dict)
+    empty: tuple[EmptyOutline, ...] = ()
 
     def __len__(self) -> int:
         return len(self.detections)
@@ -231,7 +234,7 @@ def ground(
     Text and example prompts go through ``detector`` and become box prompts; points, boxes and masks
     skip it, and so does a phrase that the segmenter itself takes. What a detector answers with
     masks of its own is outlined already. The image is embedded once, if a segmenter is asked at
-    all.
+    all. An outline without a pixel is no find: it is named in ``Grounding.empty``.
 
     Args:
         outlined: take a detector's own masks; otherwise only its boxes.
@@ -254,6 +257,7 @@ def ground(
         check_accepts(segmenter, [prompts[k]])
     sources = [Asked(k, prompts[k], _name(prompts[k])) for k in direct]
     answered: list[sv.Detections] = []
+    empty: tuple[EmptyOutline, ...] = ()
     if asked:
         if detector is None:
             raise UnsupportedPrompt(
@@ -265,7 +269,8 @@ def ground(
             wanted = [prompts[k] for k in asked]
             found = detect(image, wanted, detector, detect_options, selections)
         if outlined and found.mask is not None:
-            answered.append(_under(found, asked))
+            kept, empty = without_empty(_under(found, asked))
+            answered.append(kept)
         else:
             sources += _box_prompts(found, prompts, asked, segmenter, image.size)
     sources.sort(key=lambda source: source.index)
@@ -279,12 +284,15 @@ def ground(
                 segment_options or SegmentOptions(),
                 on_step,
             )
-        answered.append(_relabel(answer, sources))
+        shown = [box_to_outline(source.prompt) for source in sources]
+        kept, dropped = without_empty(_relabel(answer, sources), shown)
+        answered.append(kept)
+        empty += dropped
     answered += [_drawn(prompts[k], k) for k in drawn]
-    rows = _in_order(_merged(answered or [dets.empty(with_mask_keys=True)]))
+    rows = _in_order(merge_found(answered or [dets.empty(with_mask_keys=True)]))
     for select in selections:
         rows = _selected(rows, select, [*direct, *drawn])
-    return Grounding(image.size, prompts, rows, watch.seconds)
+    return Grounding(image.size, prompts, rows, watch.seconds, empty)
 
 
 def _selected(rows: sv.Detections, select: Select, direct: Sequence[int]) -> sv.Detections:
@@ -377,7 +385,7 @@ def _relabel(answer: sv.Detections, sources: Sequence[Asked]) -> sv.Detections:
     return made
 
 
-def _merged(parts: Sequence[sv.Detections]) -> sv.Detections:
+def merge_found(parts: Sequence[sv.Detections]) -> sv.Detections:
     """All rows in one; the columns ``HOW_FOUND`` of some parts are empty for the others."""
     keys = {key for part in parts if len(part) for key in HOW_FOUND if key in part.data}
     filled = []
@@ -414,4 +422,4 @@ def segment_everything(
         embedding = embed(segmenter, image) if embed else segmenter.embed(image)
     with watch.stage("segment"):
         found = segmenter.segment_everything(embedding, options or EverythingOptions(), on_step)
-    return Grounding(image.size, (), found, watch.seconds)
+    return Grounding(image.size, (), without_empty(found)[0], watch.seconds)

@@ -13,12 +13,14 @@ from PIL import Image as pil
 
 from limner import detections as dets
 from limner import masks, redaction
+from limner.errors import NothingFound
 from limner.options import DetectOptions, RedactOptions, SegmentOptions, check_honoured
 from limner.pipeline.cropping import Crop
 from limner.pipeline.editing import Edit, check_mask, make_edit
-from limner.pipeline.grounding import detect
+from limner.pipeline.empty_outlines import sentence_of
+from limner.pipeline.grounding import Grounding, detect, merge_found
 from limner.pipeline.looking import unlimited
-from limner.prompts import BoolMask, PromptKind, VisualPrompt
+from limner.prompts import BoolMask, Box, PromptKind, VisualPrompt
 from limner.protocols import Detector, ImageEmbedding, ModelRef, OnStep, check_accepts
 
 if TYPE_CHECKING:
@@ -59,6 +61,50 @@ class BoxRegions:
             np.array([box.xyxy for box in boxes]), ones, np.arange(len(boxes)), ["box"] * len(boxes)
         )
         return dets.with_masks(found, covered, ones, candidates=[()] * len(boxes))
+
+
+def each_alone(prompts: Sequence[VisualPrompt]) -> tuple[VisualPrompt, ...]:
+    """What a redaction hides: a phrase's finds and the box or mask that was given with it.
+
+    Elsewhere such a box narrows the phrase. Here that would leave open what somebody pointed at.
+    """
+    alone: list[VisualPrompt] = []
+    for prompt in prompts:
+        if prompt.says_what and (prompt.box or prompt.mask):
+            alone.append(replace(prompt, box=None, mask=None))
+            alone += [VisualPrompt(box=prompt.box)] if prompt.box else []
+            alone += [VisualPrompt(mask=prompt.mask)] if prompt.mask else []
+        else:
+            alone.append(prompt)
+    return tuple(alone)
+
+
+def cover_empty(grounding: Grounding) -> Grounding:
+    """With a row for each empty outline: its box, which is hidden instead.
+
+    Raises:
+        NothingFound: an empty outline of points, which have no box.
+    """
+    boxes = []
+    for one in grounding.empty:
+        if one.xyxy is None:
+            raise NothingFound(
+                f"The outline of {sentence_of(one, grounding.prompts)} is empty, and a point has "
+                "no box that could be hidden instead, so nothing was written: give a box or a mask."
+            )
+        boxes.append(VisualPrompt(box=Box(*one.xyxy)))
+    if not boxes:
+        return grounding
+    here = ImageEmbedding("", grounding.size_wh, BoxRegions.ref.name, None)
+    rows = BoxRegions().segment(here, boxes, SegmentOptions())
+    rows.class_id = np.array([one.prompt_index for one in grounding.empty], dtype=np.int64)
+    rows.data["prompt_index"] = rows.class_id.copy()
+    rows.data["class_name"] = np.array([one.class_name for one in grounding.empty], dtype=str)
+    return replace(
+        grounding,
+        detections=merge_found([grounding.detections, rows]),
+        empty=tuple(replace(one, covered=True) for one in grounding.empty),
+    )
 
 
 STILL_THERE = 0.3

@@ -132,12 +132,20 @@ class Finder:
         finding: Finding,
         redact: RedactOptions,
     ) -> Found:
-        """What a redaction covers: the boxes, where every prompt has or finds one; outlines
-        otherwise."""
-        has_boxes = all(prompt.says_what or prompt.kinds == {PromptKind.BOX} for prompt in prompts)
-        region = redact.region or ("box" if prompts and has_boxes else "outline")
+        """What a redaction covers: the boxes, where every prompt has or finds one, or is a mask;
+        outlines otherwise, and the boxes of those outlines that are empty.
+
+        Raises:
+            NothingFound: the outline of points is empty.
+        """
+        has_boxes = all(
+            prompt.says_what or prompt.kinds in ({PromptKind.BOX}, {PromptKind.MASK})
+            for prompt in prompts
+        ) and not all(prompt.kinds == {PromptKind.MASK} for prompt in prompts)
+        region = redact.region or ("box" if has_boxes else "outline")
         if region == "outline":
-            return self.ground(source, prompts, finding)
+            grounding, tasks = self.ground(source, prompts, finding)
+            return pipeline.cover_empty(grounding), tasks
         if not has_boxes:
             raise OptionError(
                 "region box needs a box alone, a phrase or an example image for each object; "

@@ -398,12 +398,14 @@ class Session:
     ) -> Run:
         """Hide what is found, then look again.
 
-        The phrases and examples that found the things are looked for where they were hidden, and
+        A box or mask beside a phrase is hidden like what the phrase finds, wherever that is. The
+        phrases and examples that found the things are looked for where they were hidden, and
         what ``verify`` names is looked for on the whole result. Whether that is a failure is for
         the caller: see ``redaction.verified``.
         """
         source = Source.open(image)
         job = self.job("redact", find, finding=finding, redact=redact, verify=tuple(verify))
+        find = pipeline.each_alone(find)
         redact, finding = redact or RedactOptions(), finding or Finding()
         # An example in the picture itself is hidden with the rest: nothing can be like it then.
         words = [replace(p, likes=()) for p in find if p.text or p.exemplar]
@@ -449,6 +451,7 @@ class Session:
         ``settings`` are the verb's own keyword arguments; those that are None, or no prompts at
         all, don't count.
         """
+        prompts = pipeline.each_alone(prompts) if verb == "redact" else prompts
         needed = tasks_of(verb, prompts, settings)
         if "inpaint" in needed and verb in REMOVING and settings.get("paint") is None:
             needed = (*needed[:-1], self.models.painting_slot(words=False))

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner import images
-from limner.pipeline import Grounding
+from limner.pipeline import EmptyOutline, Grounding
 from limner.protocols import ImageEmbedding, PackableSegmenter, Segmenter
 from limner.runs.record import describe, versions
 from limner.session import packing
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from limner.prompts import PromptKind, VisualPrompt
     from limner.protocols import Detector, ModelRef
 
-FORMAT = 1
+FORMAT = 2
 """Goes up when an answer is packed in another way."""
 EMBEDDINGS_KEPT = 4
 """In memory; SAM's is 4 MB, GrabCut's the picture itself."""
@@ -114,13 +114,16 @@ class Stages:
         def compute() -> bytes:
             made.append(make())
             grounding, took_part = made[0]
-            return packing.pack_detections(grounding.detections, {"tasks": took_part})
+            facts = {"tasks": took_part, "empty": [one.to_dict() for one in grounding.empty]}
+            return packing.pack_detections(grounding.detections, facts)
 
         found, facts = self._answer(MASK, key, compute, packing.unpack_detections)
         if made:
             return made[0]
         seconds = {"cache": time.perf_counter() - start}
-        return Grounding(image.size, tuple(prompts), found, seconds), tuple(facts["tasks"])
+        empty = tuple(map(EmptyOutline.from_dict, facts["empty"]))
+        grounding = Grounding(image.size, tuple(prompts), found, seconds, empty)
+        return grounding, tuple(facts["tasks"])
 
     def detections(
         self,

@@ -135,7 +135,7 @@ def make_run(
     redaction: pipeline.Redaction | None = None,
 ) -> Run:
     """A run with its record."""
-    numbers: dict[str, Any] = {"objects": len(grounding), **result}
+    numbers: dict[str, Any] = {"objects": len(grounding), **result, **_shortfall(grounding)}
     if edits:
         numbers["edits"] = [edit.to_dict() for edit in edits]
     if redaction:
@@ -149,6 +149,17 @@ def make_run(
         notes=source.notes,
     )
     return Run(record, source, grounding, edits, cutout, redaction)
+
+
+def _shortfall(grounding: pipeline.Grounding) -> dict[str, list[str]]:
+    """What was asked for and not found, and what is covered by its box; absent where all was."""
+    prompts, empty = grounding.prompts, grounding.empty
+    covered = [pipeline.sentence_of(one, prompts) for one in empty if one.covered]
+    missing = pipeline.not_found(prompts, grounding.detections, empty)
+    return {
+        **({"not_found": missing} if missing else {}),
+        **({"covered_by_box": covered} if covered else {}),
+    }
 
 
 def _plain(value: Any) -> Any:
