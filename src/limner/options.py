@@ -328,6 +328,12 @@ class TeachOptions(_Checked):
         ),
     )
     lr_warmup_steps: int = setting(0, "Steps over which it rises from 0.", low=0)
+    lr_num_cycles: int = setting(
+        3, "How often cosine_with_restarts falls from the whole step size.", low=2, high=10_000
+    )
+    lr_power: float = setting(
+        2.0, "Power of polynomial's curve: 1 is linear, more falls sooner.", low=0.1, high=100.0
+    )
     max_train_steps: int = setting(500, "Steps of the optimizer.", low=1, high=10_000_000)
     train_batch_size: int = setting(
         1, "Photographs a step, and with them as many pictures of the class.", low=1, high=4096
@@ -374,6 +380,12 @@ class TeachOptions(_Checked):
                 self.lr_scheduler == "constant",
                 "with lr_scheduler constant: take constant_with_warmup",
             ),
+            (
+                ("lr_num_cycles",),
+                self.lr_scheduler != "cosine_with_restarts",
+                "without lr_scheduler cosine_with_restarts",
+            ),
+            (("lr_power",), self.lr_scheduler != "polynomial", "without lr_scheduler polynomial"),
             (("num_validation_images",), self.validation_steps is None, "without validation_steps"),
             (of_the_prior, not self.with_prior_preservation, "without with_prior_preservation"),
         ):
@@ -381,6 +393,25 @@ class TeachOptions(_Checked):
             if idle and said:
                 have = "have" if len(said) > 1 else "has"
                 raise OptionError(f"{' and '.join(said)} {have} no effect {where}.")
+        self._check_rate()
+
+    def _check_rate(self) -> None:
+        """Refuse a schedule that the run ends before."""
+        left = self.max_train_steps - self.lr_warmup_steps
+        if left < 1:
+            raise OptionError(
+                f"lr_warmup_steps must be fewer than max_train_steps, got {self.lr_warmup_steps} "
+                f"and {self.max_train_steps}: the step size would still be rising at the end."
+            )
+        if self.lr_scheduler == "constant_with_warmup" and not self.lr_warmup_steps:
+            raise OptionError(
+                "lr_scheduler constant_with_warmup needs lr_warmup_steps: without it is constant."
+            )
+        if self.lr_scheduler == "cosine_with_restarts" and left < self.lr_num_cycles:
+            raise OptionError(
+                f"lr_num_cycles {self.lr_num_cycles} don't fit into the {left} steps after the "
+                "warm-up: ask for fewer, or for more max_train_steps."
+            )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from limner.errors import InputError
+from limner.errors import InputError, ModelError, OptionError, UnknownModel, WeightsMissing
 from limner.models import subjects
 from limner.models.subjects import ADAPTER, Subject
 
@@ -100,6 +100,58 @@ def test_scores_stand_on_both_cards(subject: Subject) -> None:
     assert text.index("## Scores") < text.index("![](scores/trade-off.png)")
     taken = subjects.take(subjects.find("mydog"), subject.run / "checkpoints" / "000200", 200)
     assert taken.card["scores"] == SCORES
+
+
+DAMAGE: dict[str, str | dict[str, Any]] = {
+    "half a file": '{"name": "mydog", ',
+    "no object": "[1, 2]",
+    "empty": "",
+    "nothing said": "{}",
+    "steps in words": {"steps": "many"},
+    "a base that is none": {"base": "sd15"},
+    "a base without its name": {"base": {"asked_for": "sd15"}},
+    "an identifier of another kind": {"identifier": {"is": 1}},
+    "scores of another kind": {"scores": {"rows": 1}},
+    "warnings of another kind": {"warnings": 7},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_card_is_named_and_stops_nobody(
+    subject: Subject, damage: str | dict[str, Any]
+) -> None:
+    """`teach list` and the advice for an unknown name list the others."""
+    other = subjects.folder_of("other")
+    other.mkdir()
+    text = damage if isinstance(damage, str) else json.dumps({**CARD, **damage})
+    (other / subjects.CARD).write_text(text)
+    with pytest.raises(ModelError, match=r"subject\.json"):
+        subjects.find("other")
+    heard: list[str] = []
+    assert [one.name for one in subjects.found(heard.append)] == ["mydog"]
+    assert [sentence.split()[0] for sentence in heard] == ["other"]
+    with pytest.raises(UnknownModel, match="there are mydog, other"):
+        subjects.find("nobody")
+
+
+def test_a_folder_that_no_subject_can_be_called(subject: Subject) -> None:
+    odd = subjects.root() / "my dog"
+    odd.mkdir()
+    (odd / subjects.CARD).write_text(json.dumps(CARD))
+    heard: list[str] = []
+    assert [one.name for one in subjects.found(heard.append)] == ["mydog"]
+    assert "my dog is left out" in heard[0]
+
+
+@pytest.mark.parametrize("name", ["x" * 101, "x" + "é" * 60, "a" * 5000])
+def test_a_name_too_long_for_a_folder(subject: Subject, name: str) -> None:
+    with pytest.raises(OptionError, match="at most 100 bytes"):
+        subjects.find(name)
+
+
+def test_a_path_too_long_holds_no_lora() -> None:
+    with pytest.raises(WeightsMissing, match="There is no LoRA"):
+        subjects.adapter_of("./" + "x" * 5000)
 
 
 def test_a_card_of_an_earlier_version_says_how_it_is_called(subject: Subject) -> None:

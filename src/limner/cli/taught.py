@@ -20,7 +20,7 @@ def listed(as_json: bool) -> None:
     """List the subjects that were taught."""
     from limner.models import subjects
 
-    found = subjects.found()
+    found = subjects.found(lambda sentence: say(f"limner: {sentence}", err=True))
     if as_json:
         say(json.dumps([dict(one.card) for one in found], ensure_ascii=False))
         return
@@ -32,7 +32,7 @@ def listed(as_json: bool) -> None:
 
 
 def _row(card: Any) -> tuple[str, ...]:
-    trained = f"LoRA {card['rank']}" if card["rank"] else "all weights"
+    trained = f"LoRA {card['rank']}" if card.get("rank") else "all weights"
     return card["name"], card["called"], card["base"]["name"], trained, str(card["steps"])
 
 
@@ -50,18 +50,19 @@ def show(name: str, as_json: bool) -> None:
         say(json.dumps(dict(card), ensure_ascii=False))
         return
     base = card["base"]
+    revision = base.get("revision") or "not known"
     rows = [
         ("name", name),
         ("say", card["called"]),
-        ("model", f"{base['name']} ({card['kind']}), revision {base['revision'] or 'not known'}"),
+        ("model", f"{base['name']} ({card.get('kind', 'kind not known')}), revision {revision}"),
         ("instance prompt", card["instance_prompt"]),
         ("class prompt", card["class_prompt"]),
-        ("photographs", ", ".join(card["photographs"])),
+        ("photographs", ", ".join(card.get("photographs", ()))),
         ("steps", f"{card['steps']} at {card['side']} px"),
-        ("settings", ", ".join(f"{k} {v}" for k, v in card["options"].items())),
+        ("settings", ", ".join(f"{k} {v}" for k, v in card.get("options", {}).items())),
         ("licence", card["licence"]),
-        ("consent", card["consent"] or "not asked for"),
-        *(("warning", sentence) for sentence in card["warnings"]),
+        ("consent", card.get("consent") or "not asked for"),
+        *(("warning", sentence) for sentence in card.get("warnings", ())),
         ("created", card["created"]),
         ("folder", str(subject.folder)),
     ]

@@ -15,20 +15,20 @@ def readme(card: Mapping[str, Any]) -> str:
     """
     base = card["base"]
     rows = {
-        "base": f"{base['name']}, revision {base['revision'] or 'not known'}",
+        "base": f"{base['name']}, revision {base.get('revision') or 'not known'}",
         "taught as": card["instance_prompt"],
         "class": card["class_prompt"],
         "steps": f"{card['steps']} at {card['side']} px",
-        "trained": f"LoRA of rank {card['rank']}" if card["rank"] else "all weights",
+        "trained": f"LoRA of rank {card['rank']}" if card.get("rank") else "all weights",
         "licence": f"that of the base, {card['licence']}",
-        "consent": card["consent"] or "not asked for: the class is no person",
-        "created": f"{card['created']} by limner {card['limner']}",
+        "consent": card.get("consent") or "not asked for: the class is no person",
+        "created": f"{card['created']} by limner {card.get('limner', '')}",
     }
     return (
         f"---\nbase_model: {json.dumps(base['name'])}\n"
         f"instance_prompt: {json.dumps(card['instance_prompt'])}\n"
         f"license: {json.dumps(card['licence'])}\ntags: [limner, dreambooth, diffusers, lora]\n"
-        f"---\n\n# {card['name']}\n\n{_pictures(card['thumbnails'])}\n\n"
+        f"---\n\n# {card['name']}\n\n{_pictures(card.get('thumbnails', ()))}\n\n"
         f"{_table(('', ''), rows.items())}\n\n"
         f'`limner edit room.jpg --text "the sofa" --inpainter {base["name"]} '
         f'--subject {card["name"]} --paint "{card["called"]}"`\n'

@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,47 @@ ADAPTER = "pytorch_lora_weights.safetensors"
 TEACHABLE = "stable_diffusion"
 """The family whose models can be taught a subject."""
 CARD, README, WHOLE, RUN, SCORES = "subject.json", "README.md", "model", "run", "scores"
+
+
+LONGEST_NAME = 100
+"""Bytes: folders' names end at 255."""
+
+KINDS: Mapping[str, Any] = {
+    "name": str,
+    "base": dict,
+    "base.name": str,
+    "base.asked_for": str,
+    "identifier": str,
+    "class": str,
+    "called": str,
+    "instance_prompt": str,
+    "class_prompt": str,
+    "steps": int,
+    "side": int,
+    "licence": str,
+    "created": str,
+    "kind": str,
+    "rank": int | None,
+    "consent": str | None,
+    "options": dict,
+    "photographs": dict,
+    "captions": dict,
+    "warnings": list,
+    "thumbnails": list,
+    "scores": dict,
+    "scores.models": list,
+    "scores.prompts": list,
+    "scores.seeds": int,
+    "scores.ceiling": dict,
+    "scores.rows": list,
+    "scores.best": str | None,
+    "scores.pictures": list,
+}
+"""What a card says, and as what."""
+REQUIRED = frozenset(
+    "name base identifier class instance_prompt class_prompt steps side licence created".split()
+)
+"""What every card says."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +106,10 @@ def folder_of(name: str) -> Path:
     Raises:
         OptionError: a name that is no folder's.
     """
+    if (size := len(name.encode("utf-8", "replace"))) > LONGEST_NAME:
+        raise OptionError(
+            f"A subject's name has at most {LONGEST_NAME} bytes, got {size}: such as mydog."
+        )
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         raise OptionError(
             f"A subject's name has letters, digits, - and _, got {name!r}: such as mydog."
@@ -72,12 +117,27 @@ def folder_of(name: str) -> Path:
     return root() / name
 
 
-def found() -> list[Subject]:
-    """All finished subjects, by name."""
+def found(say: Callable[[str], None] | None = None) -> list[Subject]:
+    """All finished subjects, by name.
+
+    Args:
+        say: hears of each that is damaged, which is left out.
+    """
+    subjects = []
+    for name in _names():
+        try:
+            subjects.append(find(name))
+        except (ModelError, OptionError) as error:
+            if say:
+                say(f"{name} is left out: {error}")
+    return subjects
+
+
+def _names() -> list[str]:
+    """Folders that have a card."""
     if not root().is_dir():
         return []
-    names = sorted(path.name for path in root().iterdir() if (path / CARD).is_file())
-    return [find(name) for name in names]
+    return sorted(path.name for path in root().iterdir() if (path / CARD).is_file())
 
 
 def find(name: str) -> Subject:
@@ -91,7 +151,7 @@ def find(name: str) -> Subject:
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
     except OSError:
-        known = ", ".join(one.name for one in found()) or "none yet"
+        known = ", ".join(_names()) or "none yet"
         begun = " It was begun, and not finished: run its `limner teach` again."
         raise UnknownModel(
             f"There is no subject {name!r}; there {'is' if known == 'none yet' else 'are'} {known}."
@@ -99,8 +159,31 @@ def find(name: str) -> Subject:
         ) from None
     except ValueError as error:
         raise ModelError(f"{folder / CARD} is damaged ({error}): teach {name} again.") from error
-    card.setdefault("called", f"{card['identifier']} {card['class']}")  # of earlier versions
-    return Subject(name, folder, card)
+    return Subject(name, folder, _checked(folder / CARD, card))
+
+
+def _checked(path: Path, card: Any) -> dict[str, Any]:
+    """A card, each of whose entries is of its kind; older ones lack some, which is well.
+
+    Raises:
+        ModelError: no card, or one that lacks what every one has.
+    """
+    if not isinstance(card, dict):
+        raise ModelError(f"{path} is damaged (no JSON object): teach the subject again.")
+    inside = {f"{of}.": card[of] for of in ("base", "scores") if isinstance(card.get(of), dict)}
+    for of, entries in {"": card, **inside}.items():
+        for key, kind in KINDS.items():
+            name = key.removeprefix(of)
+            if not key.startswith(of) or "." in name:
+                continue
+            value = entries.get(name)
+            needed = of or key in REQUIRED
+            if (name in entries or needed) and (
+                not isinstance(value, kind) or isinstance(value, bool)
+            ):
+                came = f"is {str(value)[:40]!r}" if name in entries else "is missing"
+                raise ModelError(f"{path} is damaged ({key} {came}): teach the subject again.")
+    return {"called": f"{card['identifier']} {card['class']}", **card}  # later versions say it
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
@@ -157,8 +240,8 @@ def adapter_of(named: str, weight: float = 1.0) -> Adapter:
     """
     if is_path(named):
         path = absolute(named)
-        path = path / ADAPTER if path.is_dir() else path
-        if path.suffix != ".safetensors" or not path.is_file():
+        path = path / ADAPTER if os.path.isdir(path) else path  # of a name too long: False
+        if path.suffix != ".safetensors" or not os.path.isfile(path):
             raise WeightsMissing(
                 f"There is no LoRA at {named}: expected a .safetensors file, or a folder with "
                 f"{ADAPTER} in it."
@@ -213,10 +296,7 @@ def parse(text: str) -> tuple[str, float]:
 
 
 def _is_there(path: str) -> bool:
-    try:
-        return Path(path).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
-        return False
+    return os.path.exists(os.path.expanduser(path))
 
 
 def _sha256(path: Path) -> str:

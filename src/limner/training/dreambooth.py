@@ -34,6 +34,7 @@ from limner.training import (
     lessons,
     mapped,
     photographs,
+    rates,
     resuming,
     sampling,
 )
@@ -194,10 +195,11 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     learning = {name: accelerator.prepare(part) for name, part in pupil.parts.items()}
     optimizer = accelerator.prepare(
         optimizer_kind(
-            pupil.parameters, lr=_learning_rate(options), weight_decay=options.adam_weight_decay
+            pupil.parameters,
+            lr=rates.learning_rate(options),
+            weight_decay=options.adam_weight_decay,
         )
     )
-    rate_at = _rate(optimizer, options)
     begin = resuming.resume(order.folder, pupil, optimizer.optimizer, options)
     if begin:
         watch.say(f"Going on from step {begin}.")
@@ -211,7 +213,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     for number in range(begin, options.max_train_steps):
         started = time.monotonic()
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(number)
+            group["lr"] = rates.rate_at(number, options)
         with guard_memory(ADVICE):
             instance, prior = step(number, optimizer, pupil)
         report = _report(number + 1, options, instance, prior, time.monotonic() - started)
@@ -288,27 +290,6 @@ def _optimizer_kind(options: TeachOptions) -> Any:
             'use_8bit_adam needs the package bitsandbytes: pip install "limner[bitsandbytes]".'
         ) from None
     return bitsandbytes.optim.AdamW8bit
-
-
-def _learning_rate(options: TeachOptions) -> float:
-    if options.learning_rate is not None:
-        return options.learning_rate
-    return 5e-4 if options.method == "lora" else 5e-6
-
-
-def _rate(optimizer: Any, options: TeachOptions) -> Callable[[int], float]:
-    """The step size by the number of the step, so that a resumed run needs no state for it."""
-    from diffusers.optimization import get_scheduler
-
-    first = _learning_rate(options)
-    scheduler = get_scheduler(
-        options.lr_scheduler,
-        optimizer=optimizer.optimizer,
-        num_warmup_steps=options.lr_warmup_steps,
-        num_training_steps=options.max_train_steps,
-    )
-    (factor,) = scheduler.lr_lambdas
-    return lambda step: first * float(factor(step))
 
 
 def _report(

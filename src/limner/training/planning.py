@@ -66,6 +66,10 @@ def plan(order: Order, watch: Watch) -> Plan:
         max_train_steps=STEPS,
         num_class_images=1 if options.with_prior_preservation else options.num_class_images,
         checkpointing_steps=STEPS,
+        lr_scheduler=TeachOptions.lr_scheduler,  # the others may not fit into so few
+        lr_warmup_steps=TeachOptions.lr_warmup_steps,
+        lr_num_cycles=TeachOptions.lr_num_cycles,
+        lr_power=TeachOptions.lr_power,
         validation_steps=None,
         num_validation_images=TeachOptions.num_validation_images,  # else it is refused
     )

@@ -32,6 +32,8 @@ NOT_DECIDING = frozenset(
 )
 """Options that a run may go on with changed: what was learned so far is the same."""
 
+OF_SCHEDULERS = {"lr_num_cycles": "cosine_with_restarts", "lr_power": "polynomial"}
+
 
 def job(
     options: TeachOptions,
@@ -45,6 +47,9 @@ def job(
     decides = {k: v for k, v in asdict(options).items() if k not in NOT_DECIDING}
     if options.lr_scheduler not in ("constant", "constant_with_warmup"):
         decides["max_train_steps"] = options.max_train_steps
+    for name, scheduler in OF_SCHEDULERS.items():
+        if options.lr_scheduler != scheduler:
+            del decides[name]
     return {
         "base": base.ref.name,
         "base_digest": base.digest,
@@ -69,7 +74,8 @@ def check_job(folder: Path, asked: Mapping[str, Any]) -> None:
         return
     if not checkpoints.found(folder / "checkpoints"):
         return
-    usual = asdict(TeachOptions())  # of options that came after the run did
+    # Of options that came after the run did; before these two, the curves were cosine and linear.
+    usual = {**asdict(TeachOptions()), "lr_num_cycles": 1, "lr_power": 1.0}
     differ = [key for key in asked if before.get(key, usual.get(key)) != asked[key]]
     if not differ:
         return
