@@ -24,7 +24,9 @@ import click
 from limner.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
+    from limner.runs.collecting import Collecting
     from limner.runs.entries import Row, Wanted
+    from limner.runs.location import Location
     from limner.runs.store import Store
     from limner.session.stage_cache import StageCache
 
@@ -134,6 +136,30 @@ def listed_rows(place: str | None, wanted: Wanted) -> list[Row]:
     database = locate(place).database
     rows = quick_rows(database, wanted) if database else None
     return _open(place, create=False).rows(wanted) if rows is None else rows
+
+
+def collecting_of(place: str | None) -> Collecting:
+    """What collects the files of the store that a command looks into; SQLite's isn't opened.
+
+    Raises:
+        StoreError: as ``opened_store``.
+    """
+    from limner.runs.collecting import Collecting
+    from limner.runs.location import locate
+
+    place = _looked_into(place)
+    location = locate(place, os.environ.get("LIMNER_STORE_FILES") or None)
+    if location.database is not None and is_there(location):
+        return Collecting(location)
+    return _open(place, create=False).collecting()
+
+
+def is_there(location: Location) -> bool:
+    """Whether a SQLite store can be seen; a name that no file can have is none."""
+    try:
+        return location.database is not None and location.database.exists()
+    except OSError:
+        return False
 
 
 def _looked_into(place: str | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.keeping import listed_rows, opened_store, store_option
+from limner.cli.keeping import collecting_of, listed_rows, opened_store, store_option
 from limner.cli.runs_again import compare, export, replay
 from limner.cli.say import aligned, say
 from limner.errors import OptionError, StoreError
@@ -176,17 +176,36 @@ def delete(names: tuple[str, ...], store: str | None) -> None:
     is_flag=True,
     help="Also files of the last hour: nothing may be recording meanwhile.",
 )
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="Also what an older limner kept where several stores share it: no other store, such as a "
+    "PostgreSQL one, may keep its files there.",
+)
 @store_option
-def gc(dry_run: bool, everything: bool, store: str | None) -> None:
-    """Remove the files that no run names."""
+def gc(dry_run: bool, everything: bool, shared: bool, store: str | None) -> None:
+    """Remove this store's files that no run names."""
     from limner.runs.files import GRACE
 
-    opened = opened_store(store)
+    collecting = collecting_of(store)
     grace = -1.0 if everything else GRACE
-    idle, kept = opened.collect(grace=grace, remove=not dry_run)
-    megabytes = sum(file.size for file in idle) / 1e6
     verb = "would be removed" if dry_run else "removed"
-    say(f"{len(idle)} files ({megabytes:.1f} MB) {verb}, {kept} stay")
+    own = collecting.own(grace=grace, remove=not dry_run)
+    say(f"{len(own.idle)} files ({own.megabytes:.1f} MB) {verb}, {own.staying} stay")
+    older = collecting.shared(grace=grace, remove=shared and not dry_run)
+    place = collecting.location.files
+    if shared:
+        say(
+            f"{len(older.idle)} shared files ({older.megabytes:.1f} MB) {verb}, "
+            f"{older.staying} stay"
+        )
+    elif older.idle:
+        say(
+            f"limner: {len(older.idle)} files ({older.megabytes:.1f} MB) that an older limner kept "
+            f"in {place} are named by no store beside them; another one may share them: "
+            "limner runs gc --shared removes them if none does.",
+            err=True,
+        )
 
 
 for command in (compare, replay, export):

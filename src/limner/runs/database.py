@@ -21,6 +21,7 @@ from sqlalchemy import event, exc
 from limner.errors import MissingExtra, StoreError
 from limner.runs.entries import VERSIONS
 from limner.runs.location import Location
+from limner.runs.reasons import is_of_the_disk, reason_of
 
 BUSY_SECONDS = 20.0
 _MIGRATION_LOCK = 0x6C696D6E6572  # "limner": PostgreSQL's advisory locks are numbers
@@ -45,18 +46,28 @@ class Database:
     ) -> None:
         self.location = location
         self._busy_seconds = busy_seconds
-        if not create and location.database and not location.database.exists():
-            raise StoreError(
-                f"There is no store at {location.database}: run a verb here first, or name another "
-                "with --store."
-            )
         with self._said("opened"):
-            url = location.url if create else _readable(location)
-            self.engine = _engine(url, busy_seconds)
-            weakref.finalize(self, self.engine.dispose)  # no connection outlives its store
+            if not create and location.database and not location.database.exists():
+                raise StoreError(
+                    f"There is no store at {location.database}: run a verb here first, or name "
+                    "another with --store."
+                )
             if location.database and create:
                 _make_folder(location.database.parent)
-            self._prepare(create)
+            self._open(location.url if create else _readable(location))
+            try:
+                self._prepare(create)
+            except exc.OperationalError as error:
+                if create or self.engine.dialect.name != "sqlite" or not is_of_the_disk(error):
+                    raise
+                # A full disk has no room for the index of the WAL, which can be in memory.
+                self.engine.dispose()
+                self._open(location.url, alone=True)
+                self._prepare(create)
+
+    def _open(self, url: str, *, alone: bool = False) -> None:
+        self.engine = _engine(url, self._busy_seconds, alone=alone)
+        weakref.finalize(self, self.engine.dispose)  # no connection outlives its store
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -115,7 +126,7 @@ class Database:
             ) from None
         except (exc.SQLAlchemyError, OSError, UnicodeError, OverflowError) as error:
             raise StoreError(
-                f"The store {self.location.shown} can't be {verb}: {_reason(error)}."
+                f"The store {self.location.shown} can't be {verb}: {reason_of(error)}."
             ) from error
 
 
@@ -123,14 +134,16 @@ def migrations_folder() -> Path:
     return Path(__file__).parent / "migrations"
 
 
-def _engine(url: str, busy_seconds: float) -> sa.Engine:
-    engine = sa.create_engine(url)
+def _engine(url: str, busy_seconds: float, *, alone: bool = False) -> sa.Engine:
+    """``alone``: a SQLite file that nobody else opens meanwhile."""
+    engine = sa.create_engine(url, **({"poolclass": sa.NullPool} if alone else {}))
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
         def set_up(connection: Any, _: Any) -> None:
             connection.isolation_level = None  # transactions begin where `begin` says
             for pragma in (
+                *(("locking_mode = EXCLUSIVE",) if alone else ()),  # before the file is looked at
                 f"busy_timeout = {round(busy_seconds * 1000)}",
                 "foreign_keys = ON",
                 "synchronous = NORMAL",  # with WAL: a power cut loses the last runs, never the rest
@@ -196,24 +209,3 @@ def _make_folder(folder: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
-
-
-_REASONS = {
-    "database is locked": "another program has locked it; try again when that has finished",
-    "readonly database": "it is read-only",
-    "disk is full": "the disk is full",
-    "unable to open database file": "the file or its folder can't be opened",
-    "not a database": "it is a file of another kind",
-    "malformed": "the file is damaged",
-}
-"""What SQLite says -> what a person is told."""
-
-
-def _reason(error: BaseException) -> str:
-    original = getattr(error, "orig", None) or error
-    said = getattr(original, "strerror", None) or str(original)
-    for sign, reason in _REASONS.items():
-        if sign in said:
-            return reason
-    first = said.strip().splitlines()[0] if said.strip() else type(original).__name__
-    return first.rstrip(".")

@@ -14,7 +14,7 @@ STATUSES = (RUNNING, DONE, FAILED, DIED)
 """``died`` is never stored, because a dead process can't say so: it is seen when a run is
 read whose process is gone."""
 
-VERSIONS = ("0001", "0002")
+VERSIONS = ("0001", "0002", "0003")
 """Every version that a store ever had, oldest first; the last one is what this limner writes."""
 
 INPUT, EXEMPLAR, BACKDROP = "input", "exemplar", "backdrop"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -72,6 +73,23 @@ def open_files(place: str) -> Files:
     return Remote(place, system, root)
 
 
+NAME = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,8})?")
+"""What a file is called: anything else may come from a stranger, and lead out of the folder."""
+
+
+def checked_name(name: str) -> str:
+    """The name, if it is one.
+
+    Raises:
+        StoreError: it isn't what ``name_of`` makes.
+    """
+    if not NAME.fullmatch(name):
+        raise StoreError(
+            f"A file of a run is named by its SHA-256 and a suffix; got {name[:80]!r}."
+        )
+    return name
+
+
 def name_of(data: bytes, suffix: str) -> str:
     """The name under which bytes are kept. One content always has one suffix, which its writer
     takes from the bytes themselves."""
@@ -126,16 +144,19 @@ class Folder:
             raise StoreError(f"{self.place} can't be read: {error.strerror or error}.") from error
 
     def remove(self, name: str) -> None:
-        path = self._path(name)
-        if name.startswith("."):  # what a killed writer left lies beside the others
-            path = next(Path(self.place).glob(f"??/{name}"), path)
+        if name.startswith(".limner-"):  # what a killed writer left lies beside the others
+            paths = list(Path(self.place).glob(f"??/{name}"))
+        else:
+            paths = [self._path(name)]
+        path = Path(self.place)
         try:
-            path.unlink(missing_ok=True)
+            for path in paths:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{path} can't be removed: {error.strerror or error}.") from error
 
     def _path(self, name: str) -> Path:
-        return Path(self.place) / name[:2] / name
+        return Path(self.place) / name[:2] / checked_name(name)
 
 
 @dataclass(frozen=True)
@@ -170,6 +191,8 @@ class Remote:
                 return
             listing = self.system.find(self.root, detail=True)
         for path, facts in sorted(listing.items()):
+            if len(path.split("/")[-2]) != 2:
+                continue  # of another store, whose folder lies here too
             modified = facts.get("mtime") or facts.get("LastModified") or facts.get("created")
             stamp = getattr(modified, "timestamp", None)
             yield Found(
@@ -177,11 +200,13 @@ class Remote:
             )
 
     def remove(self, name: str) -> None:
+        path = f"{self.root}/??/{name}" if name.startswith(".limner-") else self._path(name)
         with self._said("written"):
-            self.system.rm_file(self._path(name))
+            for found in self.system.glob(path):
+                self.system.rm_file(found)
 
     def _path(self, name: str) -> str:
-        return f"{self.root}/{name[:2]}/{name}"
+        return f"{self.root}/{name[:2]}/{checked_name(name)}"
 
     @contextlib.contextmanager
     def _said(self, verb: str) -> Iterator[None]:

@@ -24,6 +24,9 @@ COLUMNS = (
     "host", "pid", "process_started",
 )  # fmt: skip
 
+LISTED = VERSIONS[1:]
+"""Versions that have all that a list shows: an older store needn't be written to be looked at."""
+
 Execute = Callable[[str, Mapping[str, Any]], Iterable[Any]]
 """SQL with ``:name`` for its values -> rows, which give a column by its name."""
 
@@ -42,7 +45,7 @@ def quick_rows(database: Path, wanted: Wanted) -> list[Row] | None:
             connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")  # one moment's state, over all statements
             (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            if version != VERSIONS[-1]:
+            if version not in LISTED:
                 return None
             return listed(connection.execute, wanted)
     except (sqlite3.Error, OSError, ValueError, TypeError):  # no version is no pair either

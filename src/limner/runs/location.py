@@ -8,8 +8,12 @@ from pathlib import Path
 from limner.errors import StoreError
 
 DEFAULT = ".limner"
-_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _POSTGRES = ("postgres://", "postgresql://")
+
+
+MOST_SHOWN = 300
+"""Letters of a path in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,10 @@ class Location:
 
     @property
     def shown(self) -> str:
-        """For sentences: without a password."""
+        """For sentences: without a password, and of a length that a person reads."""
         if self.database:
-            return str(self.database)
+            path = str(self.database)
+            return path if len(path) <= MOST_SHOWN else f"{path[: MOST_SHOWN - 1]}…"
         from sqlalchemy.engine import make_url
 
         return make_url(self.url).render_as_string(hide_password=True)
@@ -57,7 +62,7 @@ def locate(store: str | Path | None = None, files: str | Path | None = None) -> 
     text = str(store or DEFAULT)
     if "://" not in text:
         path = Path(text).expanduser().absolute()
-        database = path if path.suffix.lower() in _SUFFIXES else path / "runs.db"
+        database = path if path.suffix.lower() in SUFFIXES else path / "runs.db"
         return Location("", _files(files, database.parent), database)
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from limner.errors import StoreError
 from limner.runs.entries import Entry, KeptFile, Labels, Note
 from limner.runs.listing import CHUNK, Execute, row_of
 from limner.runs.schema import run_files, run_models, run_notes, run_tags, runs
@@ -43,7 +44,32 @@ def entries_of(connection: sa.Connection, ids: Sequence[str]) -> list[Entry]:
     return [found[run_id] for run_id in ids if run_id in found]
 
 
+def rows_of(connection: sa.Connection, ids: Sequence[str]) -> list[Any]:
+    """The bare rows of runs, which also one that is damaged has."""
+    found: list[Any] = []
+    for first in range(0, len(ids), CHUNK):
+        query = sa.select(runs).where(runs.c.id.in_(ids[first : first + CHUNK]))
+        found += connection.execute(query).mappings()
+    return found
+
+
 def _entry(
+    row: Any,
+    models: dict[str, tuple[str, ...]],
+    tags: dict[str, tuple[str, ...]],
+    files: tuple[KeptFile, ...],
+    notes: tuple[Note, ...],
+) -> Entry:
+    try:
+        return _entry_of(row, models, tags, files, notes)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(
+            f"Run {row['id']} is damaged in the store ({type(error).__name__}): limner runs delete "
+            f"{row['id']} forgets it."
+        ) from None
+
+
+def _entry_of(
     row: Any,
     models: dict[str, tuple[str, ...]],
     tags: dict[str, tuple[str, ...]],

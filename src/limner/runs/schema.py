@@ -22,6 +22,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+identity = Table("identity", metadata, Column("id", String(16), primary_key=True))
+"""One row: what tells this store from all others, and names the folder of its files."""
+
 runs = Table(
     "runs",
     metadata,
@@ -49,10 +52,13 @@ runs = Table(
     Column("record", Text),
     Column("places", Text),
     Column("rating", Integer),
+    Column("cell", String(64)),
+    Column("tracked", Text),
     Index("runs_by_start", "started"),
     Index("runs_by_job", "job"),
     Index("runs_by_sweep", "sweep_id"),
     Index("runs_by_suite", "suite_id"),
+    Index("runs_by_cell", "cell"),
 )
 
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from limner.errors import StoreError
 from limner.runs import files as kept
+from limner.runs.collecting import Collecting
 from limner.runs.database import BUSY_SECONDS, Database
 from limner.runs.entries import (
     DONE,
@@ -31,11 +32,12 @@ from limner.runs.entries import (
     Row,
     Wanted,
 )
-from limner.runs.listing import listed
+from limner.runs.listing import listed, status_of
 from limner.runs.location import Location, locate
+from limner.runs.owned import open_owned
 from limner.runs.process import this_process
-from limner.runs.reading import entries_of, executing
-from limner.runs.schema import run_files, run_models, run_notes, run_tags, runs
+from limner.runs.reading import entries_of, executing, rows_of
+from limner.runs.schema import identity, run_files, run_models, run_notes, run_tags, runs
 
 LARGEST_INPUT = 64_000_000
 """Bytes: a larger input isn't copied, and replay reads it from where it lay."""
@@ -77,7 +79,9 @@ class Store:
         """
         location = locate(store, files)
         database = Database(location, create=create, busy_seconds=busy_seconds)
-        return cls(database, kept.open_files(location.files), largest_input=largest_input)
+        with database.reading() as connection:
+            owner = str(connection.scalar(sa.select(identity.c.id)))
+        return cls(database, open_owned(location.files, owner), largest_input=largest_input)
 
     @property
     def location(self) -> Location:
@@ -234,11 +238,11 @@ class Store:
         """
         with self.database.writing() as connection:
             ids = list(dict.fromkeys(self._id(connection, name) for name in names))
-            for entry in entries_of(connection, ids):
-                if entry.row.status == RUNNING:
+            for row in rows_of(connection, ids):
+                if status_of(row) == RUNNING:
                     raise StoreError(
-                        f"Run {entry.id} is still going on (process {entry.pid} on {entry.host}): "
-                        "stop it first."
+                        f"Run {row['id']} is still going on (process {row['pid']} on "
+                        f"{row['host']}): stop it first."
                     )
             connection.execute(sa.delete(runs).where(runs.c.id.in_(ids)))
         return ids
@@ -246,21 +250,24 @@ class Store:
     def collect(
         self, *, grace: float = kept.GRACE, remove: bool = True
     ) -> tuple[tuple[kept.Found, ...], int]:
-        """Remove the files that no run names.
-
-        What is younger than ``grace`` seconds stays: its run may be about to name it.
+        """Remove this store's own files that no run names; see ``collecting.Collecting.own``.
 
         Returns:
             The files, and how many files stay.
         """
-        lying = list(self.files.found())  # before the names: what comes later isn't looked at
+        done = self.collecting().own(grace=grace, remove=remove)
+        return done.idle, done.staying
+
+    def collecting(self) -> Collecting:
+        if self.location.database is not None:
+            return Collecting(self.location)
+        return Collecting(self.location, self._named)
+
+    def _named(self) -> tuple[str, frozenset[str]]:
         with self.database.reading() as connection:
-            named = set(connection.scalars(sa.select(run_files.c.name).distinct()))
-        idle = tuple(f for f in lying if f.name not in named and kept.is_old(f, grace))
-        if remove:
-            for file in idle:
-                self.files.remove(file.name)
-        return idle, len(lying) - len(idle)
+            owner = str(connection.scalar(sa.select(identity.c.id)))
+            names = connection.scalars(sa.select(run_files.c.name).distinct())
+            return owner, frozenset(names)
 
 
 def now() -> str:
