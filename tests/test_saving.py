@@ -108,7 +108,7 @@ def test_read_record_of_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(ImageError, match="no image"):
         saving.read_record(tmp_path / "a.txt")
-    with pytest.raises(ImageError, match="can't be read"):
+    with pytest.raises(ImageError, match="There is no file"):
         saving.read_record(tmp_path / "missing.png")
 
 

@@ -7,6 +7,8 @@
     │   ├── PromptError         a point, box, mask, phrase or example that can't be meant
     │   ├── SuiteError          a suite of prompt tests that can't be meant: its file and line
     │   ├── RecipeError         a recipe of a sweep that can't be meant: its file and line
+    │   ├── FileError           a file of text that can't be read, or isn't what it should be
+    │   │   └── FileMissing     there is no such file
     │   ├── ImageError          a file or array that is no usable image
     │   ├── OptionError         a setting out of range, or with no effect on this model
     │   ├── OutputError         a place that can't be written, or is already taken
@@ -48,6 +50,14 @@ class SuiteError(InputError):
 
 class RecipeError(InputError):
     """A recipe of a sweep that can't be meant; the message begins with its file and line."""
+
+
+class FileError(InputError):
+    """A file that can't be read, is larger or deeper than it may be, or no JSON, TOML or YAML."""
+
+
+class FileMissing(FileError):
+    """There is no such file."""
 
 
 class ImageError(InputError):

@@ -28,8 +28,9 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, ImageFile
 
 from limner.decoding import decoder_of, decoding, identify
-from limner.errors import ImageError, PromptError
+from limner.errors import FileError, FileMissing, ImageError, PromptError
 from limner.prompts import BoolMask, RgbArray
+from limner.regular_files import read_bytes
 
 IntBox = tuple[int, int, int, int]
 """(x0, y0, x1, y1) whole pixels, right and bottom excluded."""
@@ -51,6 +52,8 @@ SUFFIXES = tuple(_FORMAT_OF_SUFFIX)
 
 MAX_PIXELS = 100_000_000
 """Larger images are refused from their header, before anything is decoded."""
+MOST_BYTES = 2_000_000_000
+"""Of a picture's file: 64 bits for each of those pixels, and twice that for what else it holds."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
         MissingExtra: a HEIC picture, and ``limner[heif]`` is not installed.
     """
     path = None if isinstance(source, bytes) else Path(source)
-    data = source if isinstance(source, bytes) else _read(Path(source))
+    data = source if isinstance(source, bytes) else read_picture(Path(source))
     name = "The image" if path is None else str(path)
     kind = identify(data, name)
     notes = []
@@ -138,20 +141,22 @@ def digest(image: Image.Image) -> str:
     ).hexdigest()
 
 
-def _read(path: Path) -> bytes:
+def read_picture(path: Path) -> bytes:
+    """The bytes of a picture's file.
+
+    Raises:
+        ImageError: no such file, no regular one, or one that can't be read.
+    """
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
+        return read_bytes(path, limit=MOST_BYTES, what="picture")
+    except FileMissing:
         if str(path).startswith(("http:/", "https:/")):
             hint = "limner reads files: download the picture first"
         else:
             hint = "check the name and the folder"
         raise ImageError(f"There is no file {path}: {hint}.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder: name an image file in it.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{path} can't be read: {reason}.") from None
+    except FileError as error:
+        raise ImageError(str(error)) from None
 
 
 def _check_size(size_wh: tuple[int, int], max_pixels: int, name: str) -> None:

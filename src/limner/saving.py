@@ -23,7 +23,9 @@ from xml.sax.saxutils import escape
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from limner.decoding import decoder_of, decoding, identify
-from limner.errors import ImageError, OutputError
+from limner.documents import parse_json
+from limner.errors import FileError, ImageError, OutputError
+from limner.images import read_picture
 
 _FORMATS = {
     ".png": "PNG",
@@ -80,10 +82,7 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     Raises:
         ImageError: no such file, no image, or a record that is damaged.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} can't be read: {error.strerror}.") from None
+    data = read_picture(Path(path))
     kind = identify(data, str(path))
     with decoding(str(path), kind):
         file = decoder_of(kind, str(path))(io.BytesIO(data))  # the header only: no pixel is decoded
@@ -92,8 +91,8 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         continued = file.applist if isinstance(file, JpegImagePlugin.JpegImageFile) else []
     try:
         text = text or _record_in(packet) or _record_in(_joined_extension(packet, continued))
-        record = None if text is None else json.loads(text)
-    except (ElementTree.ParseError, ValueError) as error:
+        record = None if text is None else parse_json(text, "its JSON", ours=True)
+    except (ElementTree.ParseError, ValueError, FileError) as error:
         raise ImageError(f"The record in {path} is damaged ({error}).") from None
     if record is not None and not isinstance(record, dict):
         raise ImageError(f"The record in {path} is damaged (it is no JSON object).")

@@ -291,10 +291,10 @@ def test_a_bad_row_is_refused_with_what_is_wrong(edit: Any, says: str) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        pytest.param(None, "can't be read", id="no such file"),
-        pytest.param(b"{", "no JSON", id="cut off"),
-        pytest.param(b"\xff\xfe\x00", "no JSON", id="no text"),
-        pytest.param(b"[" * 100_000, "no JSON", id="nested without end"),
+        pytest.param(None, "There is no truth file", id="no such file"),
+        pytest.param(b"{", "json:1: This is not JSON", id="cut off"),
+        pytest.param(b"\xff\xfe\x00", "not UTF-8 text", id="no text"),
+        pytest.param(b"[" * 100_000, "nested deeper", id="nested without end"),
         pytest.param(b"[]", "images, categories and annotations", id="a list"),
         pytest.param(b'{"images": []}', "got images", id="half a truth"),
         pytest.param(

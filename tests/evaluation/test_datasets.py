@@ -96,7 +96,7 @@ def changed(edit: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
 
 
 BAD = [
-    ("coco", "cut off", spoil("annotations.json", "{"), "no JSON"),
+    ("coco", "cut off", spoil("annotations.json", "{"), "not JSON"),
     (
         "coco",
         "no images",

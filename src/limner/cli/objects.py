@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.places import probing
 from limner.cli.say import say
-from limner.errors import ImageError, PromptError
+from limner.errors import PromptError
 from limner.grammar import SYNTAX, BoxDraft, Draft, parse_objects
 
 if TYPE_CHECKING:
@@ -147,10 +146,10 @@ def _alpha_of(path: str) -> Image | None:
     """The opacity of a picture that can be opened, upright; None where all of it is opaque."""
     from PIL import ImageOps
 
+    from limner import images
     from limner.decoding import decoder_of, decoding, identify
 
-    with probing(Path(path), ImageError):
-        data = Path(path).read_bytes()
+    data = images.read_picture(Path(path))
     kind = identify(data, path)
     with decoding(path, kind):
         file = decoder_of(kind, path)(io.BytesIO(data))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +33,8 @@ from limner.cli.scorecard import (
     score_painters,
     trade_off,
 )
-from limner.errors import InputError, OptionError
+from limner.documents import read_json_object
+from limner.errors import FileError, InputError, OptionError
 
 if TYPE_CHECKING:
     from limner.models.source import Adapter
@@ -205,11 +205,9 @@ def _prompts(folder: Path, files: Sequence[Path], common: str | None) -> list[st
     if not listing.exists():
         return None
     try:
-        said = json.loads(listing.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{listing} can't be read: {error}.") from error
-    if not isinstance(said, Mapping):
-        raise InputError(f"{listing} maps file names to prompts, got {type(said).__name__}.")
+        said = read_json_object(listing)
+    except FileError as error:
+        raise InputError(f"{error} It maps file names to prompts.") from error
     for file in files:
         if not isinstance(said.get(file.name), str):
             raise InputError(f"{listing} has no prompt for {file.name}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.cli.places import PICTURES, Place, probing
+from limner.documents import parse_json
 from limner.errors import LimnerError, OutputError
+from limner.regular_files import read_bytes
 
 if TYPE_CHECKING:
     from limner.cli.batch import Settings
@@ -38,6 +39,10 @@ class Stored:
         return [folder / name for name in self.record.get("files", ())]
 
 
+LARGEST = 1_000_000_000
+"""Bytes of a result that is looked into: COCO JSON of many outlines."""
+
+
 def stored(path: Path) -> Stored | None:
     """The result in a file; None when it isn't one of ours."""
     from limner.saving import read_record
@@ -46,11 +51,11 @@ def stored(path: Path) -> Stored | None:
         if path.suffix != ".json":
             record = read_record(path)
             return Stored(record) if record and "job" in record else None
-        data = json.loads(path.read_bytes())
+        data = parse_json(read_bytes(path, limit=LARGEST, what="result"), str(path), ours=True)
         finds = {key: data[key] for key in ("annotations", "categories") if key in data}
         found = Stored(dict(data["info"]["limner"]), finds)
         return found if "job" in found.record else None
-    except (ValueError, KeyError, TypeError, RecursionError, OSError, LimnerError):
+    except (ValueError, KeyError, TypeError, LimnerError):
         return None
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pycocotools.cocoeval import COCOeval
 
 from limner import masks
 from limner.detections import mask_of
+from limner.documents import read_json
 from limner.errors import InputError, PromptError
 
 IouType = Literal["bbox", "segm"]
@@ -228,6 +228,10 @@ def rows_of(results: Any) -> Sequence[Row]:
     return _rows(rows.get("annotations") if isinstance(rows, Mapping) else rows, "result")
 
 
+MOST_BYTES = 2_000_000_000
+"""Of a file of labels or results: LVIS's are half of that."""
+
+
 def load(source: Any, what: str) -> Any:
     """A JSON file's content; anything but a path as it is.
 
@@ -236,12 +240,7 @@ def load(source: Any, what: str) -> Any:
     """
     if not isinstance(source, str | Path):
         return source
-    try:
-        return json.loads(Path(source).read_bytes())
-    except OSError as error:
-        raise InputError(f"The {what} file {source} can't be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"The {what} file {source} is no JSON: {error}.") from error
+    return read_json(source, limit=MOST_BYTES, what=f"{what} file")
 
 
 def _rows(rows: Any, what: str) -> Sequence[Row]:

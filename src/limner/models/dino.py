@@ -6,7 +6,6 @@ A row is the class token after the last layer norm: what DreamBooth's DINO score
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from PIL import Image
 from transformers import BitImageProcessorPil, Dinov2Model, ViTImageProcessorPil, ViTModel
 
 from limner.errors import UnsupportedPrompt
+from limner.models.lock import read_json
 from limner.models.memory import guard_memory
 from limner.models.pretrained import (
     check_side,
@@ -63,8 +63,7 @@ def load(weights: Weights, runtime: Runtime) -> Dino:
 
 def _named_processor(path: Path) -> Any | None:
     """The image processor that a folder asks for; torchvision's or PIL's, it is PIL's here."""
-    file = path / "preprocessor_config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    config = read_json(path / "preprocessor_config.json") or {}
     name = str(config.get("image_processor_type") or config.get("feature_extractor_type"))
     return PROCESSORS.get(name.removesuffix("Pil").removesuffix("Fast"))
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import tomllib
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from limner.errors import ModelError, OptionError, UnknownModel
+from limner.documents import read_toml
+from limner.errors import FileError, FileMissing, ModelError, OptionError, UnknownModel
 from limner.models.catalog import Entry
 from limner.models.lock import home
 from limner.models.vlm_table import Manner, manner_of
@@ -97,13 +97,12 @@ def identity(name: str) -> str:
 
 
 def _tables() -> dict[str, Any]:
-    path = file()
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+        return read_toml(file())
+    except FileMissing:
         return {}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} can't be read as TOML: {error}") from error
+    except FileError as error:
+        raise ModelError(str(error)) from None
 
 
 def _read(name: str, table: Any) -> EndpointOptions:

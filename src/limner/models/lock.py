@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from limner.errors import ModelError
+from limner.documents import read_json_object
+from limner.errors import FileError, FileMissing, ModelError
 
 LOCK = "models.lock.json"
 RECORD = "limner.json"
@@ -168,14 +169,11 @@ def _paths(folder: Path) -> Iterator[Path]:
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None when there is no such file."""
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+        return read_json_object(path)
+    except FileMissing:
         return None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} can't be read as JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ModelError(f"{path} should hold a JSON object.")
-    return data
+    except FileError as error:
+        raise ModelError(str(error)) from None
 
 
 def now() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from limner.errors import ImageError, ModelError, PromptError, WeightsMissing
+from limner.documents import read_json_object
+from limner.errors import (
+    FileError,
+    FileMissing,
+    ImageError,
+    ModelError,
+    PromptError,
+    WeightsMissing,
+)
 from limner.models.source import Runtime, Weights
 
 IMAGES_AT_ONCE = 16
@@ -30,9 +37,11 @@ def folder_of(weights: Weights, kinds: Collection[str]) -> tuple[Path, str]:
     if path is None:
         raise WeightsMissing(f"{name} needs a folder of weights, and none was given.")
     try:
-        kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except OSError as error:
+        kind = read_json_object(path / "config.json", what="config").get("model_type")
+    except FileMissing as error:
         raise WeightsMissing(f"{name} can't be read from {path}: {error}") from error
+    except FileError as error:
+        raise ModelError(f"{name} can't be read: {error}") from error
     if kind not in kinds:
         known = " and ".join(kinds)
         raise ModelError(f"{path} holds a {kind} model; this family reads {known}.")
@@ -47,7 +56,7 @@ def config_within(architecture: Any, path: Path, part: str) -> Any:
     Args:
         part: the key that it stands under, if it stands apart.
     """
-    said = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    said = read_json_object(path / "config.json", what="config")
     own = {key: value for key, value in said.get(part, said).items() if key != "model_type"}
     return architecture.config_class(**own)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from limner.errors import ModelError, UnsafeWeights, WeightsMissing
+from limner.documents import read_json_object
+from limner.errors import FileError, FileMissing, ModelError, UnsafeWeights, WeightsMissing
 from limner.models.memory import guard_memory
 from limner.models.source import Runtime, Weights
 
@@ -142,11 +142,11 @@ def _tell_role(name: str, pipe: Any) -> None:
 
 def _read_index(name: str, path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((path / "model_index.json").read_text(encoding="utf-8")))
-    except OSError as error:
+        return read_json_object(path / "model_index.json")
+    except FileMissing as error:
         raise WeightsMissing(f"{name} can't be read: {path} has no model_index.json.") from error
-    except ValueError as error:
-        raise ModelError(f"{path / 'model_index.json'} is not JSON: {error}.") from error
+    except FileError as error:
+        raise ModelError(str(error)) from error
 
 
 def _pipeline_kind(name: str, index: Mapping[str, Any], pipelines: Mapping[str, str]) -> str:

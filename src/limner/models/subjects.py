@@ -23,7 +23,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limner.errors import InputError, ModelError, OptionError, UnknownModel, WeightsMissing
+from limner.documents import read_json_object
+from limner.errors import (
+    FileError,
+    FileMissing,
+    InputError,
+    ModelError,
+    OptionError,
+    UnknownModel,
+    WeightsMissing,
+)
 from limner.models.source import Adapter, is_path
 from limner.models.store import absolute, home
 from limner.models.subject_readme import readme
@@ -149,27 +158,25 @@ def find(name: str) -> Subject:
     """
     folder = folder_of(name)
     try:
-        card = json.loads((folder / CARD).read_text("utf-8"))
-    except OSError:
+        card = read_json_object(folder / CARD, what="card")
+    except FileMissing:
         known = ", ".join(_names()) or "none yet"
         begun = " It was begun, and not finished: run its `limner teach` again."
         raise UnknownModel(
             f"There is no subject {name!r}; there {'is' if known == 'none yet' else 'are'} {known}."
             + (begun if (folder / RUN).is_dir() else "")
         ) from None
-    except ValueError as error:
-        raise ModelError(f"{folder / CARD} is damaged ({error}): teach {name} again.") from error
+    except FileError as error:
+        raise ModelError(f"The card of {name} is damaged: {error} Teach it again.") from error
     return Subject(name, folder, _checked(folder / CARD, card))
 
 
-def _checked(path: Path, card: Any) -> dict[str, Any]:
+def _checked(path: Path, card: dict[str, Any]) -> dict[str, Any]:
     """A card, each of whose entries is of its kind; older ones lack some, which is well.
 
     Raises:
         ModelError: no card, or one that lacks what every one has.
     """
-    if not isinstance(card, dict):
-        raise ModelError(f"{path} is damaged (no JSON object): teach the subject again.")
     inside = {f"{of}.": card[of] for of in ("base", "scores") if isinstance(card.get(of), dict)}
     for of, entries in {"": card, **inside}.items():
         for key, kind in KINDS.items():

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import supervision as sv
 
 from limner import detections as dets
+from limner.documents import parse_json
+from limner.errors import FileError
 from limner.pipeline.consensus import AGREED, Opinion
 from limner.pipeline.tiling import SEEN
 from limner.rle import from_rle, to_rle
@@ -54,9 +56,10 @@ def unpack(content: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]
         raise Unreadable("not what was written")
     try:
         length = int.from_bytes(content[:8], "little")
-        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["facts"])
+        header = parse_json(content[8 : 8 + length], "header", ours=True)
+        facts = parse_json(header["__metadata__"]["facts"], "facts", ours=True)
         return load(content), cast(dict[str, Any], facts)
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (SafetensorError, FileError, ValueError, KeyError, TypeError) as error:
         raise Unreadable(str(error)) from error
 
 

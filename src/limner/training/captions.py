@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from limner.errors import InputError
+from limner.documents import MOST_BYTES, parse_json
+from limner.errors import FileError, FileMissing, InputError
+from limner.regular_files import read_text
 from limner.saving import write_atomic
 from limner.training.identifiers import Naming
 from limner.training.photographs import METADATA
@@ -67,19 +69,17 @@ def with_identifier(caption: str, naming: Naming) -> str:
 def _lines(path: Path) -> dict[str, str]:
     """File name -> words. Empty without a file."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except FileNotFoundError:
+        lines = read_text(path, limit=MOST_BYTES).split("\n")
+    except FileMissing:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} can't be read: {error}.") from error
     said = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line, f"{path}:{number}")
             name, text = row["file_name"], row["text"]
-        except (ValueError, KeyError, TypeError):
+        except (FileError, KeyError, TypeError):
             name = text = None
         if not isinstance(name, str) or not isinstance(text, str):
             raise InputError(

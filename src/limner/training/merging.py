@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from limner.documents import read_json_object
 from limner.errors import ModelError
 from limner.models.adapters import add_adapters
 from limner.models.source import Adapter, Weights
@@ -69,7 +69,7 @@ def save_taught(model: str, checkpoint: Path, out: Path) -> None:
 def _save_changed(weights: Weights, change: Callable[[Any], None], out: Path) -> None:
     """The base as its own kind of pipeline, in full precision, changed and saved."""
     assert weights.path is not None
-    index = json.loads((weights.path / "model_index.json").read_text("utf-8"))
+    index = read_json_object(weights.path / "model_index.json")
     kind = index["_class_name"]
     left_out = WITHOUT.get(kind, {}) if "XL" in kind else WITHOUT["StableDiffusionInpaintPipeline"]
     with errors_only(transformers), errors_only(diffusers):

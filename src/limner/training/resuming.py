@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
-from limner.errors import ModelError, OptionError, OutputError
+from limner.documents import MOST_BYTES, parse_json, read_json_object
+from limner.errors import FileError, ModelError, OptionError, OutputError
 from limner.options import TeachOptions
+from limner.regular_files import read_text
 from limner.saving import write_atomic
 from limner.training import checkpoints
 from limner.training.base import Base
@@ -69,8 +71,8 @@ def check_job(folder: Path, asked: Mapping[str, Any]) -> None:
         OptionError: other photographs or settings.
     """
     try:
-        before = json.loads((folder / JOB).read_text("utf-8"))
-    except (OSError, ValueError):
+        before = read_json_object(folder / JOB)
+    except FileError:
         return
     if not checkpoints.found(folder / "checkpoints"):
         return
@@ -120,13 +122,13 @@ def log(path: Path, values: Mapping[str, Any]) -> None:
 
 def cut_log(path: Path, begin: int) -> None:
     """Keep the lines up to the checkpoint: the steps after it are done again."""
-    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    lines = read_text(path, limit=MOST_BYTES).splitlines() if path.is_file() else []
     kept = [line for line in lines if _step_of(line) <= begin]
     write_atomic(path, "".join(line + "\n" for line in kept), overwrite=True)
 
 
 def _step_of(line: str) -> float:
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return float(parse_json(line, LOG)["step"])
+    except (FileError, ValueError, KeyError, TypeError):
         return float("inf")

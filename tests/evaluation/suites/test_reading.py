@@ -215,7 +215,14 @@ BAD = {
     "no cases": ("models: [grabcut]\n", 1, "has no cases"),
     "empty": ("# nothing\n", 1, "is empty"),
     "not YAML": ("models: [a\ncases: 3\n", 2, "not YAML"),
-    "itself inside itself": ("models: &a [*a]\ncases: [{image: b}]\n", 1, "is a text"),
+    "a list as a key": ("models: [mini]\n[1, 2]: 3\n", 2, "is a word"),
+    "a mapping as a key": ("models: [mini]\n? {a: b}\n: c\n", 2, "is a word"),
+    "a NUL in a picture's name": ('cases: [{image: "a\\0.png"}]\n', 1, "a NUL"),
+    "itself inside itself": (
+        "models: &a [*a]\ncases: [{image: b}]\n",
+        1,
+        "stands inside of what it names",
+    ),
 }
 
 

@@ -133,13 +133,14 @@ def test_any_document_reads_as_tomllib_reads_it(document: dict[str, Any], gap: s
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "There is no recipe .*r.toml: expected a TOML file"),
+        (None, "There is no recipe .*r.toml. It is a TOML file"),
         (b"\xff\xfe", "is not UTF-8 text"),
         (b"a = 1\nb = \n", "r.toml:2: This is not TOML: Invalid value"),
         (b"a = 1\n\nc = [1,\n", "r.toml:3: This is not TOML"),
         (b"a = 1\na = 2\n", "r.toml:2: This is not TOML: Cannot overwrite a value"),
         (b"[a]\n[a]\n", r"r.toml:2: This is not TOML: Cannot declare"),
-        (b"a = " + b"[" * 5000, "r.toml:1: This is not TOML"),
+        (b"a = " + b"[" * 5000, "r.toml is nested deeper"),
+        (b"x=" + b"{a=" * 300 + b"1" + b"}" * 300, "r.toml is nested deeper"),
     ],
 )
 def test_what_is_no_toml_is_refused_with_its_line(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from limner.errors import OptionError
+from limner.documents import read_json
+from limner.errors import FileError, OptionError
+from limner.evaluation.suites.comparing import MOST_BYTES
 from limner.evaluation.suites.journal import begun
 from limner.evaluation.suites.reports import report_json
 from limner.saving import write_atomic
@@ -96,9 +97,9 @@ class Reports:
     def _last(self) -> Path:
         for eval_id in self.ids():
             try:
-                if not json.loads(self.path(eval_id).read_bytes())["filtered"]:
+                if not read_json(self.path(eval_id), limit=MOST_BYTES)["filtered"]:
                     return self.path(eval_id)
-            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            except (FileError, KeyError, TypeError):
                 continue  # somebody else's, or damaged: it is no baseline
         raise OptionError(
             f"There is no last report of all cells of this suite in {self.folder}: run it once "

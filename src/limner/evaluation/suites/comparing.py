@@ -6,15 +6,19 @@ outcome are what a person sees.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.errors import OptionError
+from limner.documents import read_json
+from limner.errors import FileError, FileMissing, OptionError
 from limner.evaluation.suites.reports import FORMAT
 from limner.evaluation.suites.results import PASS, STATUSES
+from limner.regular_files import shown
+
+MOST_BYTES = 500_000_000
+"""Of a report: a kilobyte for each of half a million cells."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +66,19 @@ def read_statuses(path: Path) -> dict[str, str]:
         OptionError: no such file, no report, or one of a later limner.
     """
     try:
-        report = json.loads(path.read_bytes())
+        report = read_json(path, limit=MOST_BYTES, what="report")
         if report["format"] > FORMAT:
             raise OptionError(f"{path} was written by a newer limner, {report['limner']}: update.")
         statuses = {str(cell["name"]): str(cell["status"]) for cell in report["cells"]}
         if not set(statuses.values()) <= set(STATUSES):
             raise ValueError
-    except FileNotFoundError:
+    except FileMissing:
         raise OptionError(
             f"There is no report {path}: make one with limner eval suite.yaml -o {path.name}."
         ) from None
-    except OSError as error:
-        raise OptionError(f"{path} can't be read: {error.strerror or error}.") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except FileError as error:
+        raise OptionError(f"{shown(path)} is no report of limner eval: {error}") from None
+    except (ValueError, KeyError, TypeError):
         raise OptionError(
             f"{path} is no report of limner eval: expected what -o report.json writes."
         ) from None

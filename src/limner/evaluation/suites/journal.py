@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from limner.errors import OutputError
+from limner.documents import parse_json
+from limner.errors import FileError, OutputError
+from limner.evaluation.suites.comparing import MOST_BYTES
 from limner.evaluation.suites.results import CellResult
+from limner.regular_files import read_bytes, read_text
 from limner.saving import write_atomic
 
 CELLS = "cells.jsonl"
@@ -46,7 +49,7 @@ class Journal:
             for old in (path, *self.pictures.glob("*.jpg"), *self.pictures.glob("*.png")):
                 old.unlink(missing_ok=True)
         write_atomic(folder / BEGUN, eval_id, overwrite=True)
-        content = path.read_bytes() if path.exists() else b""
+        content = read_bytes(path, limit=MOST_BYTES, what="journal") if path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         self.found = results_in(whole)
         self._file: IO[bytes] = path.open("ab")
@@ -100,8 +103,8 @@ def journal(
 def begun(folder: Path) -> str:
     """The id of the eval that was begun last in a folder; empty where none was."""
     try:
-        return (folder / BEGUN).read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        return read_text(folder / BEGUN, limit=100)
+    except FileError:
         return ""
 
 
@@ -111,8 +114,8 @@ def results_in(lines: bytes) -> dict[str, CellResult]:
     found: dict[str, CellResult] = {}
     for line in lines.split(b"\n"):
         try:
-            result = CellResult.from_dict(json.loads(line))
-        except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
+            result = CellResult.from_dict(parse_json(line, CELLS, ours=True))
+        except (FileError, ValueError, TypeError, KeyError, AttributeError):
             continue
         found[result.key] = result
     return found

@@ -14,8 +14,11 @@ from typing import Any, NoReturn
 
 import yaml
 
-from limner.errors import InputError, LimnerError, SuiteError
+from limner.documents import MOST_TEXT_BYTES
+from limner.errors import FileError, FileMissing, InputError, LimnerError, SuiteError
 from limner.evaluation.suites.templates import TemplateFault, fill, near
+from limner.regular_files import read_text, shown
+from limner.yaml_documents import compose_yaml
 
 MERGE = "tag:yaml.org,2002:merge"
 DEEPEST = 20
@@ -79,10 +82,8 @@ class Spot:
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"{what} is a mapping, got {self.kind}.")
         found: dict[str, Spot] = {}
-        for key_node, value_node in self._pairs(self.node):
+        for key_node, value_node in self._pairs(self.node, what):
             key_spot = replace(self, node=key_node)
-            if not isinstance(key_node, yaml.ScalarNode):
-                key_spot.fail(f"A key of {_lower(what)} is a word, got {key_spot.kind}.")
             key = str(key_node.value)
             if known and key not in known:
                 hint = f" Did you mean {hints[key]}?" if hints and key in hints else ""
@@ -163,10 +164,16 @@ class Spot:
         plain = value is None or isinstance(value, str | int | float)
         return value if plain and not is_word else said
 
-    def _pairs(self, node: yaml.MappingNode, depth: int = 0) -> list[tuple[yaml.Node, yaml.Node]]:
+    def _pairs(
+        self, node: yaml.MappingNode, what: str, depth: int = 0
+    ) -> list[tuple[yaml.Node, yaml.Node]]:
         """Keys and values, those of ``<<: *common`` after its own, where it has none itself."""
         if depth > DEEPEST:
             self.fail("<< merges a mapping into itself.")
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                spot = replace(self, node=key)
+                spot.fail(f"A key of {_lower(what)} is a word, got {spot.kind}.")
         own = [(key, value) for key, value in node.value if key.tag != MERGE]
         names = {key.value for key, _ in own}
         for key, value in node.value:
@@ -177,7 +184,9 @@ class Spot:
                 if not isinstance(source, yaml.MappingNode):
                     replace(self, node=value).fail("<< takes a mapping or a list of them.")
                 merged = [
-                    pair for pair in self._pairs(source, depth + 1) if pair[0].value not in names
+                    pair
+                    for pair in self._pairs(source, what, depth + 1)
+                    if pair[0].value not in names
                 ]
                 names |= {key.value for key, _ in merged}
                 own += merged
@@ -188,28 +197,18 @@ def read_yaml(path: Path) -> Spot:
     """A file's one document.
 
     Raises:
-        SuiteError: no such file, not UTF-8, not YAML, or empty.
+        SuiteError: no such file, not UTF-8, not YAML, empty, or beyond what ``yaml_documents``
+            reads.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SuiteError(f"There is no suite {path}: expected a YAML file.") from None
-    except UnicodeDecodeError as error:
-        raise SuiteError(f"{path} is not UTF-8 text (byte {error.start}).") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SuiteError(f"{path} can't be read: {reason}.") from None
-    try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SuiteError(f"{path}:{line}: This is not YAML: {_reason(error)}.") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise SuiteError(f"{path}:1: This is not YAML: {_reason(error)}.") from None
+        node = compose_yaml(read_text(path, limit=MOST_TEXT_BYTES, what="suite"), shown(path))
+    except FileMissing as error:
+        raise SuiteError(f"{error} It is a YAML file.") from None
+    except FileError as error:
+        raise SuiteError(str(error)) from None
     if node is None:
         raise SuiteError(f"{path}:1: The suite is empty: it has models, prompts and cases.")
-    return Spot(node, path, loader=loader)
+    return Spot(node, path)
 
 
 def _reason(error: Exception) -> str:

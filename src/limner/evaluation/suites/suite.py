@@ -14,8 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from limner.errors import FileError
 from limner.grammar import Draft
+from limner.images import MOST_BYTES
 from limner.prompts import Text
+from limner.regular_files import read_bytes
 
 VERBS = ("detect", "segment", "edit", "remove")
 OWN = "its own"
@@ -157,7 +160,8 @@ def digest_of_files(paths: list[Path], known: dict[Path, str]) -> str:
     for path in paths:
         if path not in known:
             try:
-                known[path] = hashlib.sha256(path.read_bytes()).hexdigest()
-            except OSError:
+                content = read_bytes(path, limit=MOST_BYTES)
+                known[path] = hashlib.sha256(content).hexdigest()
+            except FileError:
                 known[path] = "missing"
     return hashlib.sha256(" ".join(known[path] for path in paths).encode()).hexdigest()

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from limner.errors import OutputError
+from limner.documents import read_json_object
+from limner.errors import FileError, FileMissing, OutputError
 from limner.saving import write_atomic
 
 STATE = "sweep.json"
@@ -44,14 +45,13 @@ def read_state(folder: Path) -> State | None:
     """
     path = folder / STATE
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        state = State(**said)
+        state = State(**read_json_object(path))
         whole = isinstance(state.id, str) and isinstance(state.batch, int) and state.batch > 0
         if not whole or not isinstance(state.told, dict):
             raise ValueError(path)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileMissing:
         return None
-    except (OSError, ValueError, TypeError):
+    except (FileError, ValueError, TypeError):
         raise OutputError(
             f"{path} is no sweep's of this limner: take another --out, or --overwrite."
         ) from None

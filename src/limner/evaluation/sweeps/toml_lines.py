@@ -14,8 +14,10 @@ from typing import Any
 
 import yaml
 
-from limner.errors import RecipeError
+from limner.documents import MOST_TEXT_BYTES, parse_toml
+from limner.errors import FileError, FileMissing, RecipeError
 from limner.evaluation.suites.lines import Spot
+from limner.regular_files import read_text, shown
 
 _TAG = "tag:yaml.org,2002:"
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -27,7 +29,6 @@ _STRINGS = (
     re.compile(r'"(?:[^"\\]|\\.)*"'),
     re.compile(r"'[^']*'"),
 )
-_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 def read_toml(path: Path) -> Spot:
@@ -37,24 +38,12 @@ def read_toml(path: Path) -> Spot:
         RecipeError: no such file, not UTF-8, or not TOML; with the line where there is one.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise RecipeError(f"There is no recipe {path}: expected a TOML file.") from None
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is not UTF-8 text (byte {error.start}).") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecipeError(f"{path} can't be read: {reason}.") from None
-    try:
-        tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        place = _PLACE.search(str(error))
-        last = text.count("\n") + (not text.endswith("\n"))
-        line = int(place[1]) if place and place[1] else max(last, 1)
-        reason = _PLACE.sub("", str(error))
-        raise RecipeError(f"{path}:{line}: This is not TOML: {reason}.") from None
-    except (RecursionError, ValueError) as error:  # nested too deep; an int of 5,000 digits
-        raise RecipeError(f"{path}:1: This is not TOML: {error}.") from None
+        text = read_text(path, limit=MOST_TEXT_BYTES, what="recipe")
+        parse_toml(text, shown(path))
+    except FileMissing as error:
+        raise RecipeError(f"{error} It is a TOML file.") from None
+    except FileError as error:
+        raise RecipeError(str(error)) from None
     return Spot(nodes(text), path, refusal=RecipeError)
 
 
