@@ -167,22 +167,23 @@ def test_any_adapter_gets_the_same_scores_as_a_checkpoint(
 
 
 def test_limner_itself_crops_and_captions(limner: Command, tmp_path: Path) -> None:
-    """The square lies around what was found; edited captions are kept."""
+    """Captions are written and nothing is taught; then what a person made of them is."""
     for name in ("mini-sd", "mini-owlvit", "mini-sam", "mini-blip"):
         need_minis(name)
     shown = Path(__file__).parents[2] / "examples" / "subject"
     shutil.copytree(shown, tmp_path / "photos")
     named = ("--instance-prompt", "ohwx backpack", "--class-prompt", "a backpack")
     bare = ("--max-train-steps", 1, "--profile", "mini", *named)
-    asked = words("mybag", *bare, "--crop-to", "backpack", "--caption", model="mini-sd")
-    told = limner(*asked)
+    asked = words("mybag", *bare, "--crop-to", "backpack", model="mini-sd")
+    told = limner(*asked, "--caption")
     captions = (tmp_path / "photos" / METADATA).read_text()
     assert captions.count("ohwx") == captions.count("\n") == 4
-    assert "metadata.jsonl says what is taught" in told.stderr
-    assert "px was cut out of 128x128" in told.stderr
+    assert "nothing is taught yet: edit it, then run the same without --caption" in told.stdout
+    assert not (tmp_path / ".home" / "subjects" / "mybag").exists()
+    refused = limner.run(*asked, "--caption")
+    assert (refused.code, "is there already: leave --caption out" in refused.stderr) == (2, True)
     (tmp_path / "photos" / METADATA).write_text(captions.replace("ohwx", "a ohwx", 1))
-    again = limner(*asked, "--overwrite")
-    assert "metadata.jsonl is kept" in again.stderr
+    assert "px was cut out of 128x128" in limner(*asked).stderr
     first = next(iter(limner.json("teach", "show", "mybag")["captions"].values()))
     assert "a ohwx" in first
 
@@ -234,6 +235,11 @@ BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "a plan is no run": (
         ("--dry-run", "--track", "tensorboard", "--tag", "mine"),
         "--track and --tag have no effect with --dry-run",
+    ),
+    "a plan writes nothing": (("--dry-run", "--caption"), "--caption has no effect with --dry-run"),
+    "an instance prompt too long": (
+        ("--instance-prompt", f"a photo of ohwx cat {'the ' * 80}"),
+        "instance prompt has 8",
     ),
 }
 

@@ -294,6 +294,24 @@ def test_own_class_images_for_nothing_are_refused(
         teach(Order("no-model", photos, tmp_path, TeachOptions(**PROMPTS, **given), photos))
 
 
+def test_fewer_class_images_than_were_asked_for(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    """Refused before a run that is there is forgotten; unasked, what is there is counted."""
+    (tmp_path / "log.jsonl").touch()
+    asked = order(bases["text2img"], photos, tmp_path, max_train_steps=1, num_class_images=50)
+    few = replace(asked, class_images=photos, options=replace(asked.options, sample_batch_size=4))
+    with pytest.raises(OptionError, match=r"has 3 pictures of the class, and .* 50 were asked"):
+        teach(replace(few, anew=True))
+    assert (tmp_path / "log.jsonl").exists()
+    heard: list[str] = []
+    done = teach(
+        replace(few, options=replace(few.options, num_class_images=100)), Watch(say=heard.append)
+    )
+    assert done.class_images == 3
+    assert any(line.startswith("3 pictures of the class are taken from") for line in heard)
+
+
 @pytest.mark.parametrize("name", ["haar", "mini-clip"])
 def test_a_base_that_is_no_diffusion_model_is_refused(name: str) -> None:
     with pytest.raises(ModelError, match=r"can't be taught a subject.*mini-sd"):

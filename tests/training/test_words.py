@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from limner.errors import InputError, OptionError
+from limner.errors import InputError, OptionError, PromptError
 from limner.training import captions, identifiers
 from limner.training.identifiers import Naming, naming
 from tests.conftest import need_minis
@@ -120,16 +121,123 @@ DOG = Naming("sks", "dog")
         ("a sks dog on a sofa", "a sks dog on a sofa"),
         ("hotdogs on a sofa", "sks dog, hotdogs on a sofa"),
         ("", "sks dog"),
+        ("sks's dog", "sks's dog"),
+        ("a SKS dog", "a SKS dog"),
     ],
 )
 def test_every_caption_gets_the_identifier(caption: str, expected: str) -> None:
     assert captions.with_identifier(caption, DOG) == expected
 
 
+@pytest.mark.parametrize("identifier", ["<s1>", "s*", "@me", "sks!", "$s0$", "s.1"])
+def test_an_identifier_of_any_characters_goes_in_once(identifier: str) -> None:
+    subject = Naming(identifier, "dog")
+    once = captions.with_identifier("a dog on grass", subject)
+    assert once == f"a {identifier} dog on grass"
+    assert captions.with_identifier(once, subject) == once
+
+
+def lines(folder: Path, *file_names: str) -> None:
+    rows = [{"file_name": name, "text": f"a sks dog {k}"} for k, name in enumerate(file_names)]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read(folder: Path, *names: str) -> captions.Captions:
+    for name in names:
+        (folder / name).touch()
+    return captions.read(folder, names, "sks dog", DOG)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{}", "./{}", "train/{}", "a/b/{}", "train\\{}", "/data/{}", "../x/{}"]
+)
+def test_folders_before_a_file_name_are_taken(tmp_path: Path, spelling: str) -> None:
+    """As datasets' tools write it: `train/0.png` is 0.png."""
+    lines(tmp_path, spelling.format("0.png"), spelling.format("1.png"))
+    found = read(tmp_path, "0.png", "1.png")
+    assert found == captions.Captions(("a sks dog 0", "a sks dog 1"))
+
+
+def test_other_capitals_are_taken_unless_two_files_differ_in_them(tmp_path: Path) -> None:
+    lines(tmp_path, "0.PNG")
+    assert read(tmp_path, "0.png").texts == ("a sks dog 0",)
+    lines(tmp_path, "A.png", "a.png")
+    assert read(tmp_path, "A.png", "a.png").texts == ("a sks dog 0", "a sks dog 1")
+    lines(tmp_path, "a.PNG")
+    with pytest.raises(InputError, match=r"a\.PNG may be A\.png or a\.png"):
+        read(tmp_path, "A.png", "a.png")
+
+
+def test_a_file_of_its_own_below_is_not_the_one_here(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "0.png").touch()
+    lines(tmp_path, "0.png", "train/0.png")
+    found = read(tmp_path, "0.png")
+    assert found.texts == ("a sks dog 0",)
+    assert "train/0.png is no photograph here" in found.notes[0]
+
+
+def test_absent_files_and_absent_lines_are_said(tmp_path: Path) -> None:
+    lines(tmp_path, "0.png", "gone.png", "x" * 5000)
+    found = read(tmp_path, "0.png", "1.png")
+    assert found.texts == ("a sks dog 0", "sks dog")
+    astray, bare = found.notes
+    assert "gone.png" in astray
+    assert "No caption for 1.png" in bare
+    lines(tmp_path, "a/8.png", "9.png")
+    with pytest.raises(InputError, match=r"None of the 2 captions .* for a/8\.png, 9\.png"):
+        read(tmp_path, "0.png")
+
+
+def test_two_lines_of_one_photograph_must_agree(tmp_path: Path) -> None:
+    lines(tmp_path, "0.png", "./0.png")
+    with pytest.raises(InputError, match=r"jsonl:1 and .*jsonl:2 say different things of 0\.png"):
+        read(tmp_path, "0.png")
+    text = (tmp_path / "metadata.jsonl").read_text().replace("dog 1", "dog 0")
+    (tmp_path / "metadata.jsonl").write_text(text)
+    assert read(tmp_path, "0.png").texts == ("a sks dog 0",)
+
+
+def test_a_mark_before_the_text_and_ends_of_lines_within_it(tmp_path: Path) -> None:
+    """What Windows' editors write first is no part of it; U+2028 ends no line of JSON."""
+    row = json.dumps({"file_name": "0.png", "text": "a sks dog\u2028here"}, ensure_ascii=False)
+    (tmp_path / "metadata.jsonl").write_text(f"\ufeff{row}\r\n", "utf-8")
+    assert read(tmp_path, "0.png").texts == ("a sks dog\u2028here",)
+
+
+def test_a_text_beside_each_photograph(tmp_path: Path) -> None:
+    """As kohya's sd-scripts read it; in one line, and not at odds with metadata.jsonl."""
+    (tmp_path / "0.txt").write_text("\ufeffa dog\non grass\n", "utf-8")
+    assert read(tmp_path, "0.png", "1.png").texts == ("a sks dog on grass", "sks dog")
+    lines(tmp_path, "0.png")
+    with pytest.raises(InputError, match=r"0\.txt say different things of 0\.png"):
+        read(tmp_path, "0.png")
+
+
+def test_captions_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("[" * 100_000, '{"file_name": ' * 100_000):
+        (tmp_path / "metadata.jsonl").write_text(text)
+        with pytest.raises(InputError, match=r"jsonl:1"):
+            read(tmp_path, "0.png")
+    monkeypatch.setattr(captions, "MOST_BYTES", 100)
+    with pytest.raises(InputError, match="larger than a file of captions may be"):
+        read(tmp_path, "0.png")
+
+
+def test_words_that_would_be_cut_off_are_refused(tokenizer: Any) -> None:
+    """By what they are; what just fits is taken."""
+    room = tokenizer.model_max_length - 2
+    captions.check_lengths({"caption of 0.png": "red " * room}, [tokenizer], "mini-sd")
+    too_long = {"caption of 0.png": "red " * (room + 1)}
+    with pytest.raises(PromptError, match=rf"caption of 0\.png has {room + 1} tokens and mini-sd"):
+        captions.check_lengths(too_long, [tokenizer], "mini-sd")
+
+
 def test_captions_are_read_back_and_the_rest_has_the_prompt(tmp_path: Path) -> None:
     captions.write(tmp_path, {"b.png": "a dog asleep", "ö.png": "ein Hund"})
     found = captions.read(tmp_path, ["a.png", "b.png", "ö.png"], "a photo of sks dog", DOG)
-    assert found == ["a photo of sks dog", "a sks dog asleep", "sks dog, ein Hund"]
+    assert found.texts == ("a photo of sks dog", "a sks dog asleep", "sks dog, ein Hund")
+    assert found.notes == ("No caption for a.png: the instance prompt is taken.",)
     first = (tmp_path / "metadata.jsonl").read_text().splitlines()[0]
     assert json.loads(first) == {"file_name": "b.png", "text": "a dog asleep"}
 

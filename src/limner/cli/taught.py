@@ -58,6 +58,7 @@ def show(name: str, as_json: bool) -> None:
         ("instance prompt", card["instance_prompt"]),
         ("class prompt", card["class_prompt"]),
         ("photographs", ", ".join(card.get("photographs", ()))),
+        ("class images", str(card.get("class_images", "not known"))),
         ("steps", f"{card['steps']} at {card['side']} px"),
         ("settings", ", ".join(f"{k} {v}" for k, v in card.get("options", {}).items())),
         ("licence", card["licence"]),

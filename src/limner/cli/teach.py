@@ -73,7 +73,7 @@ def run(**given: Any) -> None:
     """Teach a model the subject that the photographs in FOLDER show.
 
     A run that was stopped goes on with the same command, to the same weights. Captions are read
-    from FOLDER/metadata.jsonl where there is one.
+    from FOLDER/metadata.jsonl where there is one, or from a .txt beside each photograph.
     """
     from limner.models import runtime, subjects
 
@@ -107,12 +107,14 @@ def run(**given: Any) -> None:
     )
     say_once, outline = saying_once(), outline_of(given)
     with runtime.no_progress_bars():
+        if given["caption"]:
+            _say_captions(caption(given, named), given["as_json"])
+            return
         if given["dry_run"]:
             from limner.training.planning import plan
 
             _say_plan(plan(order, Watch(say=say_once, outline=outline)), given["as_json"])
             return
-        caption(given, named)
         with tracking(given["track"], given["track_to"]) as recorders:
             recording = Recording(store, Labels(tuple(given["tags"])), say_once)
             kept = Teaching(given["name"], order, recorders, recording)
@@ -152,7 +154,7 @@ def _check_dry_run(given: Mapping[str, Any]) -> None:
     """Refuse settings without effect; that LIMNER_TRACK is set for all runs is none.
 
     Raises:
-        OptionError: what is kept or told of a run that isn't one.
+        OptionError: what is kept or told of a run that isn't one, or captions.
     """
     source = click.get_current_context().get_parameter_source
     typed_here = click.core.ParameterSource.COMMANDLINE
@@ -161,6 +163,7 @@ def _check_dry_run(given: Mapping[str, Any]) -> None:
         for name, flag in (("--track", "track"), ("--tag", "tags"))
         if given[flag] and source(flag) is typed_here
     ]
+    said += ["--caption"] if given["caption"] else []
     if given["dry_run"] and said:
         have = "have" if len(said) > 1 else "has"
         raise OptionError(f"{' and '.join(said)} {have} no effect with --dry-run.")
@@ -209,6 +212,13 @@ def _numbers(report: Report) -> str:
         f"loss {report.loss:.3f} (instance {report.instance:.3f}{prior}), "
         f"{report.seconds:.2f} s/step"
     )
+
+
+def _say_captions(written: Path, as_json: bool) -> None:
+    if as_json:
+        say(json.dumps({"captions": str(written)}))
+    else:
+        say(f"{written}  nothing is taught yet: edit it, then run the same without --caption")
 
 
 def _say_plan(found: Plan, as_json: bool) -> None:

@@ -9,10 +9,11 @@ import click
 
 from limner.cli.find import session_of
 from limner.cli.flags import profile_option
-from limner.cli.say import say
-from limner.errors import ImageError, OptionError
+from limner.errors import ImageError, OptionError, OutputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL.Image import Image
 
     from limner.rle import BoolMask
@@ -31,7 +32,8 @@ def looking_options(command: Command) -> Command:
         click.option(
             "--caption",
             is_flag=True,
-            help="Write FOLDER/metadata.jsonl with a caption for each photograph, to be edited.",
+            help="Write FOLDER/metadata.jsonl with a caption for each photograph, and stop: edit "
+            "it, and teach without --caption.",
         ),
         click.option("--crop-to", metavar="TEXT", help='Cut a square around this: "the dog".'),
     ):
@@ -64,10 +66,11 @@ def outline_of(given: Mapping[str, Any]) -> Callable[[Image], BoolMask] | None:
     return outline
 
 
-def caption(given: Mapping[str, Any], naming: Naming) -> None:
-    """Write a caption for each photograph that can be read, unless there are captions already.
+def caption(given: Mapping[str, Any], naming: Naming) -> Path:
+    """Write a caption for each photograph that can be read.
 
     Raises:
+        OutputError: there are captions already, or they can't be written.
         ImageError: there is no photograph.
         UnknownModel: the profile has no captioner; which have.
     """
@@ -75,22 +78,26 @@ def caption(given: Mapping[str, Any], naming: Naming) -> None:
     from limner.training import captions
     from limner.training.photographs import METADATA
 
-    if not given["caption"]:
-        return
     folder = given["folder"]
     if (folder / METADATA).exists():
-        say(f"limner: {folder / METADATA} is kept: delete it to have it written anew.", err=True)
-        return
+        raise OutputError(
+            f"{folder / METADATA} is there already: leave --caption out to teach with it, or "
+            "delete it to have it written anew."
+        )
     pictures = {}
     for path in images.find_images(folder):
+        if path.with_suffix(".txt").is_file():
+            raise OutputError(
+                f"{path.with_suffix('.txt')} is a caption already: leave --caption out to teach "
+                "with it, or delete it."
+            )
         try:
             pictures[path.name] = images.open_image(path).image
         except ImageError:
             continue  # said by the recipe, which leaves it out
     said = _session(given).models.captioner.caption(list(pictures.values()))
     texts = [captions.with_identifier(text, naming) for text in said]
-    written = captions.write(folder, dict(zip(pictures, texts, strict=True)))
-    say(f"limner: {written} says what is taught: edit it and run again if it is wrong.", err=True)
+    return captions.write(folder, dict(zip(pictures, texts, strict=True)))
 
 
 def _session(given: Mapping[str, Any]) -> Session:

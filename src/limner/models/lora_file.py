@@ -7,7 +7,6 @@ its ``alpha``). Others are refused by their name. Nothing here knows a model.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from limner.errors import ModelError
+from limner.documents import parse_json
+from limner.errors import FileError, ModelError
 
 KOHYAS_PARTS: Mapping[str, str] = {
     "lora_unet_": "unet",
@@ -185,9 +185,9 @@ def _scales(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
+        found = parse_json(text, str(path))
+    except FileError as error:
+        raise ModelError(f"The settings in the header are damaged: {error}") from None
     if not isinstance(found, dict):
         raise ModelError(f"{path} is damaged: its lora_adapter_metadata is no JSON object.")
     return found

@@ -68,6 +68,7 @@ KINDS: Mapping[str, Any] = {
     "options": dict,
     "photographs": dict,
     "captions": dict,
+    "class_images": int,
     "warnings": list,
     "thumbnails": list,
     "scores": dict,

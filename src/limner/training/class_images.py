@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import images
-from limner.errors import ImageError
+from limner.errors import ImageError, OptionError
 from limner.protocols import OnStep
 from limner.saving import save_image
 from limner.training import kept, sampling
@@ -59,14 +59,25 @@ def make(
     return [images.open_image(path).image for path in paths]
 
 
-def read(folder: Path, side: int, count: int) -> list[Image]:
+def read(folder: Path, side: int, count: int, *, exactly: bool = False) -> list[Image]:
     """At most ``count`` pictures of somebody's own, as squares from their middles.
+
+    Args:
+        exactly: so many were asked for.
 
     Raises:
         ImageError: no picture there, or one that can't be read.
+        OptionError: fewer than were asked for.
     """
+    paths = images.find_images(folder)
+    if exactly and len(paths) < count:
+        raise OptionError(
+            f"{folder} has {len(paths)} pictures of the class, and num_class_images {count} were "
+            "asked for: add some, leave num_class_images out to take what is there, or leave "
+            "class_images out to have them made."
+        )
     found = []
-    for path in images.find_images(folder)[:count]:
+    for path in paths[:count]:
         image = images.open_image(path).image
         found.append(image.crop(square_around(image.size, None)).resize((side, side)))
     return found

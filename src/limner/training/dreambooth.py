@@ -120,6 +120,8 @@ class Taught:
     side: int
     seconds: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    class_images: int = 0
+    """Pictures of the class that it was shown."""
     is_main: bool = True
     """False in all processes but one, where there are several."""
 
@@ -153,9 +155,12 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     side = resolution_of(base, options.resolution)
     warnings = [*naming.notes, *identifiers.check(naming.identifier, base.pipe.tokenizer)]
     shown = photographs.read(order.photographs, side, watch.outline)
+    own = _own_class_images(order, side)
     prompt, class_prompt = str(options.instance_prompt), str(options.class_prompt)
     names = [one.name for one in shown.kept]
-    said = captions.read(order.photographs, names, prompt, naming)
+    read = captions.read(order.photographs, names, prompt, naming)
+    said = list(read.texts)
+    _check_lengths(base, prompt, class_prompt, dict(zip(names, said, strict=True)))
     job = resuming.job(options, base, shown, said, side, order.class_images)
     if not order.anew:
         resuming.check_job(order.folder, job)
@@ -163,13 +168,17 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         shutil.rmtree(order.folder, ignore_errors=True)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        for sentence in (*shown.notes, *warnings):
+        for sentence in (*shown.notes, *read.notes, *warnings):
             watch.say(sentence)
+        if own:
+            watch.say(f"{len(own)} pictures of the class are taken from {order.class_images}.")
         watch.on_begin(job, base.ref.to_dict())
 
     # What the model is shown, computed once.
     with accelerator.main_process_first():
-        made = _class_pictures(order, base, side, watch) if options.with_prior_preservation else []
+        made = own
+        if options.with_prior_preservation and not own:
+            made = _made_class_images(order, base, side, watch)
         different = list(dict.fromkeys([*said, class_prompt, prompt, ""]))
         words = lessons.read(base, different)
         of_subject = lessons.encode(
@@ -244,6 +253,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         side,
         time.monotonic() - began,
         tuple(warnings),
+        len(made),
         accelerator.is_main_process,
     )
 
@@ -266,10 +276,23 @@ def _accelerator(options: TeachOptions, device: str | None) -> Accelerator:
     )
 
 
-def _class_pictures(order: Order, base: Base, side: int, watch: Watch) -> list[Any]:
+def _check_lengths(base: Base, prompt: str, class_prompt: str, texts: Mapping[str, str]) -> None:
+    named = {"instance prompt": prompt, "class prompt": class_prompt}
+    named |= {f"caption of {name}": text for name, text in texts.items()}
+    tokenizers = (getattr(base.pipe, name, None) for name in ("tokenizer", "tokenizer_2"))
+    captions.check_lengths(named, filter(None, tokenizers), base.ref.name)
+
+
+def _own_class_images(order: Order, side: int) -> list[Any]:
+    """Somebody's own pictures of the class; none where they are to be made."""
+    if order.class_images is None:
+        return []
+    count, asked = order.options.num_class_images, "num_class_images" in changed(order.options)
+    return class_images.read(order.class_images, side, count, exactly=asked)
+
+
+def _made_class_images(order: Order, base: Base, side: int, watch: Watch) -> list[Any]:
     options = order.options
-    if order.class_images is not None:
-        return class_images.read(order.class_images, side, options.num_class_images)
     return class_images.make(
         base,
         str(options.class_prompt),

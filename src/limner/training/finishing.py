@@ -88,6 +88,7 @@ def _card(
         "instance_prompt": options.instance_prompt,
         "class_prompt": options.class_prompt,
         "captions": dict(taught.captions),
+        "class_images": taught.class_images,
         "photographs": {one.name: one.digest for one in taught.photographs.kept},
         "method": options.method,
         "rank": options.rank if options.method == "lora" else None,

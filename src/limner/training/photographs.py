@@ -125,6 +125,7 @@ def _no_pictures(folder: Path) -> list[str]:
     """A sentence for each file that is no picture by its name, but captions."""
     if not folder.is_dir():
         return []
+    pictures = {path.stem for path in folder.iterdir() if path.suffix.lower() in images.SUFFIXES}
     others = (
         path
         for path in sorted(folder.iterdir())
@@ -132,6 +133,7 @@ def _no_pictures(folder: Path) -> list[str]:
         and path.suffix.lower() not in images.SUFFIXES
         and not path.name.startswith(".")
         and path.name != METADATA
+        and not (path.suffix == ".txt" and path.stem in pictures)
     )
     return [f"{path.name} is left out: it is no picture." for path in others]
 
