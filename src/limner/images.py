@@ -101,6 +101,26 @@ def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     return Opened(image, hashlib.sha256(data).hexdigest(), tuple(notes), kind, path)
 
 
+def upright_size(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(width, height) of the image that ``open_image`` would give; no pixel is decoded.
+
+    Raises:
+        ImageError, MissingExtra: as ``open_image``.
+    """
+    data, name = _read(Path(path)), str(path)
+    kind = identify(data, name)
+    with decoding(name, kind):
+        file = decoder_of(kind, name)(io.BytesIO(data))
+        _check_size(file.size, max_pixels, name)
+        width, height = file.size
+        try:
+            turned = file.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
+        except Exception:  # as in _upright
+            turned = False
+    # TIFF's reader gives the upright size before it has turned anything.
+    return (height, width) if turned and kind != "TIFF" else (width, height)
+
+
 def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
     """Image files of a folder by their suffix, sorted; hidden ones are left out.
 
@@ -182,6 +202,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+_SIDEWAYS = (5, 6, 7, 8)
+"""Orientations whose upright width is the height in the file."""
 
 
 def _upright(file: ImageFile.ImageFile, notes: list[str]) -> Image.Image:

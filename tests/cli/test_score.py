@@ -125,6 +125,18 @@ def test_lvis_and_d3(limner: Command, coco: Path, tmp_path: Path) -> None:
     assert report["scores"] == pytest.approx({"FULL": 1, "PRES": 1, "ABS": 1})
 
 
+def test_what_was_left_out_of_the_labels_is_said(limner: Command, coco: Path) -> None:
+    """A row that encloses nothing neither blocks the set nor counts as missed, nor goes unsaid."""
+    content = labelled.coco_content()
+    content["annotations"][1]["bbox"] = [40, 10, 0, 20]
+    (coco / "annotations.json").write_text(json.dumps(content))
+    words = ("score", "detect", coco, "--predictions", results(Path("r.json"), EXACT[0], EXACT[2]))
+    report = limner.json(*words)
+    assert report["scores"]["AP"] == 1
+    assert report["notes"] == ["COCO annotation 1 (id 1, a.png) encloses nothing and was left out."]
+    assert f"limner: {report['notes'][0]}" in limner(*words).stderr
+
+
 # --- segment --------------------------------------------------------------------------------------
 
 
@@ -256,7 +268,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("unknown class", ["detect", "data", "--class", "cow"], "no class 'cow'"),
     ("unknown image", ["detect", "data", "--predictions", "image.json"], "image 8"),
     ("unknown category", ["detect", "data", "--predictions", "category.json"], "category_id 99"),
-    ("no JSON", ["detect", "data", "--predictions", "data/a.png"], "no JSON"),
+    ("no JSON", ["detect", "data", "--predictions", "data/a.png"], "not UTF-8 text"),
     ("no predictions", ["detect", "data", "--predictions", "none.json"], "There is no none.json"),
     (
         "a model and predictions",
@@ -270,7 +282,7 @@ BAD: list[tuple[str, list[str], str]] = [
         "d3_full",
     ),
     ("no LVIS", ["detect", "data", "--protocol", "lvis", "--predictions", "image.json"], "LVIS"),
-    ("boxes only", ["segment", "boxes", "--prompt", "box"], "segmentation"),
+    ("boxes only", ["segment", "boxes", "--prompt", "box"], "is a box only"),
     ("no masks", ["segment", "data", "--predictions", "empty"], "no image in"),
     ("masks of another size", ["segment", "data", "--predictions", "small"], "5x5 pixels"),
     ("clicks and prompts", ["segment", "data", "--clicks", "2", "--prompt", "box"], "--clicks"),

@@ -72,8 +72,7 @@ def yolo(folder: Path, *, polygons: bool = False) -> Path:
     for stem, things in BOXES.items():
         lines = []
         for name, (x0, y0, x1, y1) in things:
-            # A polygon's corners are pixels' centres there: cv2 fills up to and with them.
-            corners = ((x0, y0), (x1 - 1, y0), (x1 - 1, y1 - 1), (x0, y1 - 1))
+            corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
             numbers = [((x0 + x1) / 2, (y0 + y1) / 2), (x1 - x0, y1 - y0)]
             said = [(x / width, y / height) for x, y in (corners if polygons else numbers)]
             lines.append(" ".join([str(NAMES.index(name)), *(f"{v:.8f}" for p in said for v in p)]))

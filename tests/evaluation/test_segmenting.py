@@ -11,6 +11,7 @@ from PIL import Image
 from limner.errors import InputError
 from limner.evaluation import datasets
 from limner.evaluation.mask_folder import files_of
+from limner.evaluation.predictions import names_of
 from limner.evaluation.segmenting import SegmentScores, paired, score_image
 
 from .labelled import SIZE_WH, coco, rectangle
@@ -67,7 +68,8 @@ def test_whose_mask_a_file_is(data: datasets.Dataset, tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for name in ("a-segment-0-cat", "a-1", "b", "bird-0-cat"):
         Image.new("L", SIZE_WH).save(folder / f"{name}.png")
-    found = files_of(tmp_path / "masks", data.images, data.names)
+    found, notes = files_of(tmp_path / "masks", names_of(data), data.names)
+    assert notes == ["No labelled picture has the name of 1 masks: deeper/bird-0-cat.png"]
     named = {k: [(path.stem, name) for path, name in files] for k, files in found.items()}
     assert named == {7: [("a-1", None), ("a-segment-0-cat", "cat")], 9: [("b", None)]}
 
@@ -76,7 +78,7 @@ def test_masks_of_no_picture_are_refused(data: datasets.Dataset, tmp_path: Path)
     folder = tmp_path / "masks"
     folder.mkdir()
     with pytest.raises(InputError, match="no image in"):
-        files_of(folder, data.images, data.names)
+        files_of(folder, names_of(data), data.names)
     Image.new("L", SIZE_WH).save(folder / "c.png")
     with pytest.raises(InputError, match=r"c\.png is the mask of no labelled picture.* a, b"):
-        files_of(folder, data.images, data.names)
+        files_of(folder, names_of(data), data.names)

@@ -14,26 +14,6 @@ if TYPE_CHECKING:
     from limner.evaluation.matching import Matched
 
 
-def own_rows(data: Dataset, predictions: Path, classes: Sequence[str]) -> Sequence[dict[str, Any]]:
-    """The rows of a result file; with --class those of the chosen classes.
-
-    An ``image_id`` may also be a picture's file name or its stem, as YOLO's tools write it.
-    """
-    from limner.evaluation.coco import rows_of
-
-    ids = {image.path.stem: image.id for image in data.images}
-    ids |= {image.path.name: image.id for image in data.images}
-    rows = [
-        {**row, "image_id": ids[row["image_id"]]}
-        if isinstance(row.get("image_id"), str) and row["image_id"] in ids
-        else row
-        for row in rows_of(predictions)
-    ]
-    if classes:
-        rows = [row for row in rows if row.get("category_id") in data.category_ids]
-    return rows
-
-
 def matched_of(data: Dataset, rows: Sequence[dict[str, Any]], kind: IouType) -> list[Matched]:
     """The results of each class by name, right or wrong at IoU 0.5."""
     from limner.evaluation.matching import matched
@@ -75,5 +55,6 @@ def report(
         "predictions": str(given["predictions"]) if given.get("predictions") else None,
         "models": models,
         "scores": scores,
+        "notes": list(data.notes),
         **more,
     }

@@ -20,7 +20,7 @@ from limner.cli.measuring import (
     report_options,
 )
 from limner.cli.say import progress
-from limner.cli.score_data import check_either, matched_of, own_rows, report
+from limner.cli.score_data import check_either, matched_of, report
 from limner.errors import OptionError
 from limner.options import DetectOptions
 
@@ -54,9 +54,12 @@ def detect(**given: Any) -> None:
     """Boxes against labelled boxes: average precision.
 
     DATA is a folder labelled in COCO JSON, YOLO text files or Pascal VOC XML. The model is asked
-    for each class by its name, and every box counts down to score 0 unless --threshold is given.
+    for each labelled class by its name, and every box counts down to score 0 unless --threshold is
+    given. A result file that lists its own images and categories, as limner's does, is matched by
+    their names.
     """
     from limner import evaluation
+    from limner.evaluation.predictions import rows_for
 
     check_report(given)
     if given["charts"] and given["protocol"] != "coco":
@@ -75,12 +78,13 @@ def detect(**given: Any) -> None:
     data = read_data(given, "bbox")
     models: list[dict[str, Any]] = []
     if predictions is None:
+        data = data if given["classes"] else data.askable()
         options = typed(DetectOptions, {**given, "threshold": given["threshold"] or 0.0})
         session = session_of(given)
         rows: Any = found_boxes(data, session, options)
         models = models_used(session, "detect")
     else:
-        rows = own_rows(data, predictions, given["classes"])
+        rows = rows_for(data, predictions, given["classes"])
     judge = evaluation.evaluate_lvis if given["protocol"] == "lvis" else evaluation.evaluate
     scores = judge(data.truth, rows, "bbox")
     finish(given, report("score detect", given, data, models, scores.to_dict()))

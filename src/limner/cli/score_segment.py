@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from limner.cli.measuring import (
 )
 from limner.cli.objects import Opener
 from limner.cli.say import progress
-from limner.cli.score_data import check_either, matched_of, own_rows, report
+from limner.cli.score_data import check_either, matched_of, report
 from limner.errors import OptionError
 
 if TYPE_CHECKING:
@@ -65,8 +66,12 @@ def segment(**given: Any) -> None:
     """Outlines against labelled masks: IoU, boundary F, average precision, clicks.
 
     DATA is a folder labelled in COCO JSON, YOLO text files or Pascal VOC XML, with masks. A mask
-    of a folder belongs to the picture whose name its own begins with.
+    of a folder belongs to the picture whose name its own begins with; overlays and maps that
+    limner wrote beside its masks don't count. A result file that lists its own images and
+    categories, as limner's does, is matched by their names.
     """
+    from limner.evaluation.predictions import rows_for
+
     check_report(given)
     predictions: Path | None = given["predictions"]
     check_either(given, predictions, ("prompt", "clicks", "detector", "segmenter"))
@@ -85,14 +90,17 @@ def segment(**given: Any) -> None:
     elif predictions is None:
         session, prompt = session_of(given), given["prompt"] or "text"
         by_words = prompt == "text"
+        if by_words and not given["classes"]:
+            data = data.askable()
         tasks = ("detect", "segment") if by_words else ("segment",)
         answers = _by_model(data, session, prompt)
         used = partial(models_used, session, *tasks)
         _finish(given, data, answers, used, ranked=by_words, in_order=not by_words)
     elif by_folder:
-        _finish(given, data, _by_folder(data, predictions), list, ranked=False)
+        data, answers = _by_folder(data, predictions)
+        _finish(given, data, answers, list, ranked=False)
     else:
-        rows = own_rows(data, predictions, given["classes"])
+        rows = rows_for(data, predictions, given["classes"])
         _finish(given, data, _by_rows(data, rows), list, ranked=True, rows=rows)
 
 
@@ -130,12 +138,17 @@ def _finish(
         draw_charts(given, ranked_charts(matched_of(data, found_rows, "segm")))
 
 
-def _by_folder(data: Dataset, folder: Path) -> Answers:
+def _by_folder(data: Dataset, folder: Path) -> tuple[Dataset, Answers]:
+    """The labels with a note of masks that answer none of them, and the masks."""
     from limner.evaluation.mask_folder import files_of
+    from limner.evaluation.predictions import names_of
 
-    files = files_of(folder, data.images, data.names)
-    for image in data.images:
-        yield image, [(name, _mask(path)) for path, name in files[image.id]], []
+    files, notes = files_of(folder, names_of(data), data.names)
+    answers: Answers = (
+        (image, [(name, _mask(path)) for path, name in files.get(image.id, ())], [])
+        for image in data.images
+    )
+    return replace(data, notes=(*data.notes, *notes)), answers
 
 
 def _mask(path: Path) -> Any:

@@ -60,6 +60,7 @@ def tune(**given: Any) -> None:
 
     check_report(given)
     data = read_data(given, "bbox")
+    data = data if given["classes"] else data.askable()
     phrases = data.present
     if not phrases:
         raise InputError(f"{data.source} labels no object: there is nothing to tune on.")
@@ -74,6 +75,8 @@ def tune(**given: Any) -> None:
     made["scores"] = [one.to_dict() for one in tuned]
     write_report(given, made)
     if not given["as_json"]:
+        for note in data.notes:
+            say(f"limner: {note}", err=True)
         _print(tuned)
     if given["charts"]:
         draw_charts(

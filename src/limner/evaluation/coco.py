@@ -30,9 +30,13 @@ from limner import masks
 from limner.detections import mask_of
 from limner.documents import read_json
 from limner.errors import InputError, PromptError
+from limner.regular_files import MB
 
 IouType = Literal["bbox", "segm"]
 Row = dict[str, Any]
+
+MOST_BYTES = 2000 * MB
+"""Of a JSON file: LVIS' labels of a hundred thousand pictures are half of it."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +152,13 @@ class Truth:
     categories: frozenset[int]
     annotations: tuple[Row, ...]
 
-    @classmethod
-    def read(cls, data: Any, iou_type: IouType) -> Truth:
+    @staticmethod
+    def checked(data: Any) -> Mapping[str, Any]:
+        """The content of an annotation file whose images and categories have ids of their own.
+
+        Raises:
+            InputError: it isn't one.
+        """
         if not isinstance(data, Mapping) or not {"images", "categories", "annotations"} <= set(
             data
         ):
@@ -158,15 +167,18 @@ class Truth:
                 + (", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__)
                 + "."
             )
-        images = _rows(data["images"], "image")
-        categories = _rows(data["categories"], "category")
-        made = cls(
-            {_id(row, "id", f"image {n}"): _size_hw(row) for n, row in enumerate(images)},
-            frozenset(_id(row, "id", f"category {n}") for n, row in enumerate(categories)),
-            (),
-        )
+        _by_id(rows_in(data["images"], "image"), "image", "file_name")
+        _by_id(rows_in(data["categories"], "category"), "category", "name")
+        return data
+
+    @classmethod
+    def read(cls, data: Any, iou_type: IouType) -> Truth:
+        data = cls.checked(data)
+        images = _by_id(data["images"], "image", "file_name")
+        categories = _by_id(data["categories"], "category", "name")
+        made = cls({key: size_hw_of(row) for key, row in images.items()}, frozenset(categories), ())
         annotations = []
-        for number, row in enumerate(_rows(data["annotations"], "annotation")):
+        for number, row in enumerate(rows_in(data["annotations"], "annotation")):
             where = f"annotation {number}"
             kept = made._row(row, where, iou_type)
             kept["area"] = _number(row, "area", where)
@@ -225,7 +237,7 @@ def rows_of(results: Any) -> Sequence[Row]:
         InputError: a file that can't be read, or no list of objects.
     """
     rows = load(results, "results")
-    return _rows(rows.get("annotations") if isinstance(rows, Mapping) else rows, "result")
+    return rows_in(rows.get("annotations") if isinstance(rows, Mapping) else rows, "result")
 
 
 MOST_BYTES = 2_000_000_000
@@ -243,13 +255,32 @@ def load(source: Any, what: str) -> Any:
     return read_json(source, limit=MOST_BYTES, what=f"{what} file")
 
 
-def _rows(rows: Any, what: str) -> Sequence[Row]:
+def rows_in(rows: Any, what: str) -> Sequence[Row]:
+    """A list of objects.
+
+    Raises:
+        InputError: anything else.
+    """
     if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
         raise InputError(f"COCO {what} rows are a list of objects, got {type(rows).__name__}.")
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise InputError(f"COCO {what} {number} is no object, got {type(row).__name__}.")
     return rows
+
+
+def _by_id(rows: Sequence[Row], what: str, name: str) -> dict[int, Row]:
+    """Rows by their id, which only one of them may have: pycocotools would take the last."""
+    by_id: dict[int, Row] = {}
+    for number, row in enumerate(rows):
+        key = _id(row, "id", f"{what} {number}")
+        if key in by_id:
+            raise InputError(
+                f"COCO {what} {number} ({row.get(name)!r:.60}) has the id {key}, which "
+                f"{by_id[key].get(name)!r:.60} has already: give each an id of its own."
+            )
+        by_id[key] = row
+    return by_id
 
 
 def _id(row: Row, key: str, where: str) -> int:
@@ -259,7 +290,8 @@ def _id(row: Row, key: str, where: str) -> int:
     return value
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number."""
     try:
         return not isinstance(value, bool) and math.isfinite(value)
     except (TypeError, OverflowError):
@@ -267,12 +299,13 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(row: Row, key: str, where: str) -> float:
-    if not _is_number(row.get(key)):
+    if not is_number(row.get(key)):
         raise InputError(f"COCO {where} has no usable {key}, got {row.get(key)!r}.")
     return float(row[key])
 
 
-def _size_hw(row: Row) -> tuple[int, int] | None:
+def size_hw_of(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(height, width) of a row of ``images``; None where it doesn't say."""
     sides = row.get("height"), row.get("width")
     if not all(isinstance(side, int) and 0 < side < 2**20 for side in sides):
         return None
@@ -281,7 +314,7 @@ def _size_hw(row: Row) -> tuple[int, int] | None:
 
 def _bbox(row: Row, where: str) -> list[float]:
     box = row.get("bbox")
-    if not isinstance(box, Sequence) or len(box) != 4 or not all(map(_is_number, box)):
+    if not isinstance(box, Sequence) or len(box) != 4 or not all(map(is_number, box)):
         raise InputError(f"COCO {where} has no bbox of x, y, width, height; got {box!r:.80}.")
     if min(box[2:]) < 0:
         raise InputError(f"COCO {where} has a bbox of negative size: {box!r:.80}.")
@@ -308,24 +341,43 @@ def _rle(segmentation: Any, size_hw: tuple[int, int], where: str) -> Row:
         if isinstance(counts, str | bytes):
             return {"size": [height, width], "counts": counts}
         return masks.to_rle(mask)
+    if not segmentation:
+        raise InputError(
+            f"COCO {where} has no segmentation, only a box: masks are scored against masks. Boxes "
+            "are scored by limner score detect."
+        )
     furthest = 10 * max(size_hw)  # outlines that leave the image a little are common
-    if (
-        not isinstance(segmentation, Sequence)
-        or not segmentation
-        or not all(_is_polygon(polygon, furthest) for polygon in segmentation)
+    if not isinstance(segmentation, Sequence) or not all(
+        is_polygon(polygon, furthest) for polygon in segmentation
     ):
         raise InputError(
             f"COCO {where} has a segmentation that is neither polygons (lists of x, y, x, y ..., "
             f"three corners or more) nor run lengths; got {segmentation!r:.80}."
         )
-    rle: Row = coco_mask.merge(coco_mask.frPyObjects(list(segmentation), height, width))
+    return _filled(segmentation, size_hw)
+
+
+def rasterized(
+    polygons: Sequence[Sequence[float]], size_hw: tuple[int, int]
+) -> tuple[dict[str, Any], int]:
+    """Polygons (x, y, x, y, … along the pixels' edges) as one mask: run lengths as JSON values, and
+    its pixels. By pycocotools, whose rule of what a polygon covers is COCO's."""
+    rle = _filled(polygons, size_hw)
+    return {"size": list(size_hw), "counts": rle["counts"].decode("ascii")}, int(
+        coco_mask.area(rle)
+    )
+
+
+def _filled(polygons: Sequence[Sequence[float]], size_hw: tuple[int, int]) -> Row:
+    rle: Row = coco_mask.merge(coco_mask.frPyObjects(list(map(list, polygons)), *size_hw))
     return rle
 
 
-def _is_polygon(polygon: Any, furthest: float) -> bool:
+def is_polygon(polygon: Any, furthest: float = math.inf) -> bool:
+    """Whether it is three corners or more as x, y, x, y, …, none further from 0 than that."""
     return (
         isinstance(polygon, Sequence)
         and len(polygon) >= 6
         and len(polygon) % 2 == 0
-        and all(_is_number(value) and abs(value) <= furthest for value in polygon)
+        and all(is_number(value) and abs(value) <= furthest for value in polygon)
     )

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from limner.errors import InputError
 from limner.evaluation.coco import IouType
-from limner.evaluation.datasets.by_supervision import read_voc, read_yolo
 from limner.evaluation.datasets.coco_json import read_coco
-from limner.evaluation.datasets.values import Dataset, Labelled, TrueObject
+from limner.evaluation.datasets.values import Dataset, Labelled, TrueObject, folded
+from limner.evaluation.datasets.voc import read_voc
+from limner.evaluation.datasets.yolo import read_yolo
 
-__all__ = ["FORMATS", "Dataset", "Labelled", "TrueObject", "format_of", "read"]
+__all__ = ["FORMATS", "Dataset", "Labelled", "TrueObject", "folded", "format_of", "read"]
 
 FORMATS: dict[str, Callable[[Path, Path | None, IouType], Dataset]] = {
     "coco": read_coco,
@@ -30,7 +31,7 @@ def read(
     """Labelled pictures.
 
     Args:
-        source: a folder, or a COCO annotation file.
+        source: a folder, a COCO annotation file, or a YOLO data.yaml.
         kind: ``bbox`` reads boxes, ``segm`` masks, which the labels must then have.
         images: where the pictures lie, if not beside the labels.
         name: the format, one of ``FORMATS``; None: see ``format_of``.
@@ -52,10 +53,10 @@ def format_of(source: Path) -> str:
         InputError: none of them is there.
     """
     if source.is_file():
-        return "coco"
+        return "yolo" if source.suffix.lower() in (".yaml", ".yml") else "coco"
     if (source / "data.yaml").is_file() or (source / "data.yml").is_file():
         return "yolo"
-    if any(source.glob("*.xml")) or any(source.glob("[Aa]nnotations/*.xml")):
+    if any(source.glob("*.xml")) or any(source.glob("[Aa]nnotations/**/*.xml")):
         return "voc"
     if any(source.glob("*.json")):
         return "coco"

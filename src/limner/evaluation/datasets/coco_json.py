@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from limner import masks
-from limner.errors import InputError
+from limner.errors import InputError, LimnerError
 from limner.evaluation.coco import IouType, Truth, load
+from limner.evaluation.datasets.bounds import clipped
+from limner.evaluation.datasets.coco_rows import usable
 from limner.evaluation.datasets.values import Dataset, Labelled, TrueObject
+from limner.images import upright_size
 
-NAMES = ("annotations.json", "_annotations.coco.json", "instances.json")
+NAMES = (
+    "annotations.json",
+    "_annotations.coco.json",
+    "instances.json",
+    "annotations-segment.json",
+    "annotations-detect.json",
+)
 """Looked for first; else the only JSON file of the folder that has images and annotations."""
 
 
@@ -26,22 +36,37 @@ def read_coco(source: Path, images: Path | None, kind: IouType) -> Dataset:
         InputError: no annotation file, or one that can't be meant.
     """
     file = source if source.is_file() else _annotation_file(source)
-    data = load(file, "annotation")
-    return dataset_of(data, file, images, kind)
+
+    def path_of(name: str) -> Path:
+        return _path(name, file.parent, images)
+
+    data = _with_sizes(Truth.checked(load(file, "annotation")), path_of)
+    rows, notes = usable(data, kind)
+    return dataset_of({**data, "annotations": rows}, file, path_of, kind, notes)
 
 
-def dataset_of(data: Any, source: Path, images: Path | None, kind: IouType) -> Dataset:
-    """A dataset from COCO's content."""
+def dataset_of(
+    data: Mapping[str, Any],
+    source: Path,
+    path_of: Callable[[str], Path],
+    kind: IouType,
+    notes: Sequence[str] = (),
+) -> Dataset:
+    """A dataset from COCO's content.
+
+    Args:
+        path_of: where the picture of a ``file_name`` is.
+    """
     true = Truth.read(data, kind)
     names = {row["id"]: _name(row) for row in data["categories"]}
     things: dict[int, list[TrueObject]] = {key: [] for key in true.size_hw}
     for row in true.annotations:
-        name = names[row["category_id"]]
-        things[row["image_id"]].append(_object(row, name, kind))
+        size_hw = true.size_hw[row["image_id"]]
+        things[row["image_id"]].append(_object(row, names[row["category_id"]], kind, size_hw))
     labelled = tuple(
         Labelled(
             row["id"],
-            _path(row, source.parent, images),
+            path_of(file_name(row)),
             size[::-1] if (size := true.size_hw[row["id"]]) else None,
             tuple(things[row["id"]]),
         )
@@ -49,14 +74,18 @@ def dataset_of(data: Any, source: Path, images: Path | None, kind: IouType) -> D
     )
     if not labelled:
         raise InputError(f"{source} lists no images.")
-    return Dataset(source, tuple(names.values()), tuple(names), labelled, data)
+    _check_once([file_name(row) for row in data["images"]], source)
+    return Dataset(source, tuple(names.values()), tuple(names), labelled, data, tuple(notes))
 
 
-def _object(row: Mapping[str, Any], name: str, kind: IouType) -> TrueObject:
+def _object(
+    row: Mapping[str, Any], name: str, kind: IouType, size_hw: tuple[int, int] | None
+) -> TrueObject:
     crowd = bool(row["iscrowd"])
     if kind == "bbox":
         x, y, width, height = row["bbox"]
-        return TrueObject(name, (x, y, x + width, y + height), None, crowd)
+        xyxy = (x, y, x + width, y + height)
+        return TrueObject(name, clipped(xyxy, size_hw[::-1]) if size_hw else xyxy, None, crowd)
     box = masks.box_of(masks.from_rle(row["segmentation"])) or (0, 0, 0, 0)
     x0, y0, x1, y1 = map(float, box)
     return TrueObject(name, (x0, y0, x1, y1), row["segmentation"], crowd)
@@ -66,16 +95,44 @@ def _name(row: Mapping[str, Any]) -> str:
     name = row.get("name")
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"COCO category {row['id']} has no name, got {name!r}.")
-    return name
+    return name.strip()
 
 
-def _path(row: Mapping[str, Any], beside: Path, images: Path | None) -> Path:
+def file_name(row: Mapping[str, Any]) -> str:
+    """The name of a row of ``images``.
+
+    Raises:
+        InputError: it has none.
+    """
     name = row.get("file_name")
     if not isinstance(name, str) or not name:
         raise InputError(f"COCO image {row['id']} has no file_name, got {name!r}.")
-    if images is not None:
-        return images / name
-    return beside / name if (beside / name).exists() else beside / "images" / name
+    return name
+
+
+def _check_once(names: Sequence[str], source: Path) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for k, name in enumerate(names) if name in names[:k])
+        raise InputError(f"{source} lists {twice} twice: each picture has one row of images.")
+
+
+def _with_sizes(data: Mapping[str, Any], path_of: Callable[[str], Path]) -> dict[str, Any]:
+    """The same with the size of each picture that is here and whose row doesn't say it."""
+    images = []
+    for row in data["images"]:
+        sides = row.get("width"), row.get("height")
+        if not all(isinstance(side, int) and side > 0 for side in sides):
+            path = path_of(file_name(row))
+            with contextlib.suppress(LimnerError):  # said when the picture is opened, if it is
+                row = {**row, **dict(zip(("width", "height"), upright_size(path), strict=True))}
+        images.append(row)
+    return {**data, "images": images}
+
+
+def _path(name: str, beside: Path, images: Path | None) -> Path:
+    tried = [folder / name for folder in ([images] if images else [beside, beside / "images"])]
+    tried += [folder / name.replace("\\", "/") for folder in (images or beside,)]
+    return next((path for path in tried if path.exists()), tried[0] if images else tried[1])
 
 
 def _annotation_file(folder: Path) -> Path:
@@ -98,34 +155,3 @@ def _holds_annotations(path: Path) -> bool:
     except InputError:
         return False
     return isinstance(content, Mapping) and {"images", "annotations"} <= set(content)
-
-
-def coco_of(
-    names: Sequence[str], rows: Sequence[tuple[str, tuple[int, int], Any]]
-) -> dict[str, Any]:
-    """COCO's content: images and categories numbered from 1, in order.
-
-    Args:
-        rows: (file name, size_wh, ``sv.Detections`` with ``class_id`` into ``names``).
-    """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, (file_name, (width, height), found) in enumerate(rows, start=1):
-        images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        for k, (x0, y0, x1, y1) in enumerate(found.xyxy.astype(float).tolist()):
-            row = {
-                "id": len(annotations) + 1,
-                "image_id": image_id,
-                "category_id": int(found.class_id[k]) + 1,
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": (x1 - x0) * (y1 - y0),
-                "iscrowd": 0,
-            }
-            if found.mask is not None:
-                row |= {
-                    "segmentation": masks.to_rle(found.mask[k]),
-                    "area": int(found.mask[k].sum()),
-                }
-            annotations.append(row)
-    categories = [{"id": k, "name": name} for k, name in enumerate(names, start=1)]
-    return {"images": images, "categories": categories, "annotations": annotations}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -72,6 +72,8 @@ class Dataset:
     images: tuple[Labelled, ...]
     truth: Mapping[str, Any]
     """What ``coco.evaluate`` takes."""
+    notes: tuple[str, ...] = ()
+    """What was left out and from where it was read, in sentences for a person."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -81,6 +83,36 @@ class Dataset:
         """Classes of which there is an object."""
         there = {thing.name for image in self.images for thing in image.objects}
         return tuple(name for name in self.names if name in there)
+
+    def askable(self) -> Dataset:
+        """The same with the classes that a model can be asked for by name, in the same order.
+
+        A class that nobody labelled in these pictures is not one of them: what is found for it can
+        be neither right nor wrong, and it may be another class's name in other letters, as the
+        parent class that Roboflow adds.
+
+        Raises:
+            InputError: two labelled classes whose names differ in capitals or not at all.
+        """
+        known: dict[str, str] = {}
+        annotated = {row["category_id"] for row in self.truth["annotations"]}
+        for key, name in zip(self.category_ids, self.names, strict=True):
+            if key not in annotated:
+                continue
+            if (other := known.setdefault(folded(name), name)) is not name:
+                raise InputError(
+                    f"{self.source} labels things as {other!r} and as {name!r}, which a model "
+                    "can't tell apart: make one class of them, or score a result file "
+                    "(--predictions)."
+                )
+        left_out = [
+            n for k, n in zip(self.category_ids, self.names, strict=True) if k not in annotated
+        ]
+        if not left_out or not annotated:
+            return self
+        said = ", ".join(left_out[:8]) + (" …" if len(left_out) > 8 else "")
+        note = f"Nothing is labelled as {said}: not asked for. --class asks for it."
+        return replace(self._with_categories(annotated), notes=(*self.notes, note))
 
     def only(self, names: Sequence[str]) -> Dataset:
         """The same pictures with these classes alone; all where ``names`` is empty.
@@ -98,16 +130,29 @@ class Dataset:
                     f"{self.source} has no class {name!r}{meant}: it has "
                     f"{', '.join(self.names[:20])}{' …' if len(self.names) > 20 else ''}."
                 )
-        ids = {k for k, name in zip(self.category_ids, self.names, strict=True) if name in names}
-        kept = [row for row in self.truth["annotations"] if row["category_id"] in ids]
-        categories = [row for row in self.truth["categories"] if row["id"] in ids]
+        return self._with_categories(
+            {k for k, name in zip(self.category_ids, self.names, strict=True) if name in names}
+        )
+
+    def _with_categories(self, ids: Collection[int]) -> Dataset:
+        chosen = {k: n for k, n in zip(self.category_ids, self.names, strict=True) if k in ids}
+        names = set(chosen.values())
         return replace(
             self,
-            names=tuple(name for name in self.names if name in names),
-            category_ids=tuple(k for k in self.category_ids if k in ids),
+            names=tuple(chosen.values()),
+            category_ids=tuple(chosen),
             images=tuple(
                 replace(image, objects=tuple(o for o in image.objects if o.name in names))
                 for image in self.images
             ),
-            truth={**self.truth, "annotations": kept, "categories": categories},
+            truth={
+                **self.truth,
+                "annotations": [r for r in self.truth["annotations"] if r["category_id"] in ids],
+                "categories": [row for row in self.truth["categories"] if row["id"] in ids],
+            },
         )
+
+
+def folded(name: str) -> str:
+    """A class's name as a model reads it: capitals and spaces make no difference."""
+    return " ".join(name.casefold().split())

@@ -1,0 +1,87 @@
+"""Rows of COCO's annotations that can be scored: inside their picture, enclosing something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limner import masks
+from limner.errors import PromptError
+from limner.evaluation.coco import IouType, is_number, is_polygon, rasterized, rows_in, size_hw_of
+from limner.evaluation.datasets.bounds import box_around, check_inside
+from limner.evaluation.datasets.drawn import only_a_box
+
+Row = dict[str, Any]
+
+
+def usable(data: Mapping[str, Any], kind: IouType) -> tuple[list[Row], list[str]]:
+    """The annotations without those that enclose nothing, and a sentence for each of these.
+
+    A program that makes labels writes a few such rows (two corners, no width); one of them must
+    neither block the others nor count as an object that nobody can find. What is malformed is left
+    as it is, for ``Truth.read`` to refuse.
+
+    Args:
+        data: checked by ``Truth.checked``.
+
+    Raises:
+        InputError: a label outside its picture, or of a box alone where masks are read; which row.
+    """
+    images = {row["id"]: row for row in data["images"]}
+    kept: list[Row] = []
+    notes: list[str] = []
+    for number, row in enumerate(rows_in(data["annotations"], "annotation")):
+        image = images.get(row["image_id"]) if isinstance(row.get("image_id"), int) else None
+        named = [f"id {row['id']!r:.20}"] if "id" in row else []
+        named += [f"{image['file_name']!s:.80}"] if image and "file_name" in image else []
+        where = f"COCO annotation {number}" + (f" ({', '.join(named)})" if named else "")
+        size_hw = size_hw_of(image) if image else None
+        left = _boxed(row, where, size_hw) if kind == "bbox" else _outlined(row, where, size_hw)
+        if left is None:
+            notes.append(f"{where} encloses nothing and was left out.")
+        else:
+            kept.append(left)
+            if left is not row:
+                notes.append(f"{where} has a polygon of under three corners, which was left out.")
+    return kept, notes
+
+
+def _boxed(row: Row, where: str, size_hw: tuple[int, int] | None) -> Row | None:
+    box = row.get("bbox")
+    if not isinstance(box, Sequence) or len(box) != 4 or not all(map(is_number, box)):
+        return row
+    x, y, width, height = box
+    if size_hw and min(width, height) >= 0:
+        check_inside((x, y, x + width, y + height), size_hw[::-1], where)
+    return None if min(width, height) == 0 else row
+
+
+def _outlined(row: Row, where: str, size_hw: tuple[int, int] | None) -> Row | None:
+    drawn = row.get("segmentation")
+    if not drawn and isinstance(drawn, Sequence | None):
+        raise only_a_box(where)
+    if isinstance(drawn, Mapping):
+        return None if _is_empty(drawn) else row
+    if not isinstance(drawn, Sequence) or isinstance(drawn, str):
+        return row
+    polygons = [part for part in drawn if not _is_too_short(part)]
+    if not polygons:
+        return None
+    if size_hw and all(is_polygon(part) for part in polygons):
+        check_inside(box_around(polygons), size_hw[::-1], where)
+        if not rasterized(polygons, size_hw)[1]:
+            return None
+    return row if len(polygons) == len(drawn) else {**row, "segmentation": polygons}
+
+
+def _is_too_short(part: Any) -> bool:
+    """A polygon of under three corners."""
+    whole = isinstance(part, Sequence) and not isinstance(part, str) and len(part) % 2 == 0
+    return whole and len(part) < 6 and all(map(is_number, part))
+
+
+def _is_empty(rle: Mapping[str, Any]) -> bool:
+    try:
+        return not masks.from_rle(rle).any()
+    except PromptError:
+        return False

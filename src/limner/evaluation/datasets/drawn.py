@@ -1,0 +1,106 @@
+"""Labels of text formats as COCO's content, so that one code checks and scores all formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from limner.errors import InputError
+from limner.evaluation.coco import IouType, rasterized
+from limner.evaluation.datasets.bounds import XYXY, box_around, check_inside, clipped
+
+LARGEST_ID = 2**53
+"""Beyond it JSON's readers round."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One label as it stands in its file, in pixels."""
+
+    category: int
+    where: str
+    """File and line, for sentences."""
+    box: XYXY | None = None
+    """None: the box around the polygons."""
+    polygons: tuple[tuple[float, ...], ...] = ()
+    """Each x, y, x, y, … along the pixels' edges, as COCO's; none where only a box was drawn."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A labelled picture, its name within its folder, and what was drawn on it."""
+
+    path: Path
+    name: str
+    size_wh: tuple[int, int]
+    labels: tuple[Drawn, ...]
+
+
+def coco_of(
+    photos: Sequence[Photo], categories: Mapping[int, str], kind: IouType
+) -> tuple[dict[str, Any], list[str]]:
+    """COCO's content, and what was left out of it, in sentences.
+
+    Args:
+        categories: names by category id.
+        kind: ``segm`` needs an outline of every label.
+
+    Raises:
+        InputError: a label outside its picture, or of a box alone where masks are read.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for image_id, photo in zip(image_ids([p.name for p in photos]), photos, strict=True):
+        width, height = photo.size_wh
+        images.append({"id": image_id, "file_name": photo.name, "width": width, "height": height})
+        for label in photo.labels:
+            shape = _shape(label, photo.size_wh, kind)
+            if shape is None:
+                notes.append(f"{label.where} encloses no pixel and was left out.")
+                continue
+            where = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append({**where, "category_id": label.category, "iscrowd": 0, **shape})
+    listed = [{"id": key, "name": name} for key, name in categories.items()]
+    return {"images": images, "categories": listed, "annotations": annotations}, notes
+
+
+def _shape(label: Drawn, size_wh: tuple[int, int], kind: IouType) -> dict[str, Any] | None:
+    """``bbox``, ``area`` and ``segmentation`` of a label; None where it encloses nothing."""
+    xyxy = label.box or box_around(label.polygons)
+    check_inside(xyxy, size_wh, label.where)
+    if label.polygons:
+        check_inside(box_around(label.polygons), size_wh, label.where)
+    elif kind == "segm":
+        raise only_a_box(label.where)
+    x0, y0, x1, y1 = clipped(xyxy, size_wh)
+    if x1 <= x0 or y1 <= y0:
+        return None
+    shape: dict[str, Any] = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
+    if not label.polygons:
+        return shape
+    rle, area = rasterized(label.polygons, size_wh[::-1])
+    if not area:
+        return None if kind == "segm" else shape
+    return shape | {"area": area, "segmentation": rle}
+
+
+def only_a_box(where: str) -> InputError:
+    """What is said of a label that masks can't be scored against, in every format."""
+    return InputError(
+        f"{where} is a box only: masks are scored against masks, and a box says nothing of what "
+        "lies in its corners. Boxes are scored by limner score detect."
+    )
+
+
+def image_ids(names: Sequence[str]) -> list[int]:
+    """A number for each picture: that of its name, as Ultralytics writes it into results, where
+    every name is a number of its own; else 1, 2, 3 …"""
+    stems = [PurePosixPath(name).stem for name in names]
+    if all(stem.isascii() and stem.isdecimal() and len(stem) < 16 for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers) and max(numbers, default=0) < LARGEST_ID:
+            return numbers
+    return list(range(1, len(names) + 1))
