@@ -107,7 +107,7 @@ def upright_size(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) 
     Raises:
         ImageError, MissingExtra: as ``open_image``.
     """
-    data, name = _read(Path(path)), str(path)
+    data, name = read_picture(Path(path)), str(path)
     kind = identify(data, name)
     with decoding(name, kind):
         file = decoder_of(kind, name)(io.BytesIO(data))

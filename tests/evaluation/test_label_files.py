@@ -287,7 +287,7 @@ def test_what_can_not_be_meant_is_refused_by_file_and_line(tmp_path: Path, case:
         datasets.read(write(tmp_path / "data"), "bbox")
 
 
-@pytest.mark.parametrize("name", ["labels/a.txt", "data.yaml", "Annotations/a.xml"])
+@pytest.mark.parametrize("name", ["images/a.png", "labels/a.txt", "data.yaml", "Annotations/a.xml"])
 def test_only_regular_files_are_opened(tmp_path: Path, name: str) -> None:
     """A label that is a device or a pipe would never end."""
     folder = voc(tmp_path, thing()) if name.endswith(".xml") else yolo(tmp_path)

@@ -30,13 +30,9 @@ from limner import masks
 from limner.detections import mask_of
 from limner.documents import read_json
 from limner.errors import InputError, PromptError
-from limner.regular_files import MB
 
 IouType = Literal["bbox", "segm"]
 Row = dict[str, Any]
-
-MOST_BYTES = 2000 * MB
-"""Of a JSON file: LVIS' labels of a hundred thousand pictures are half of it."""
 
 
 @dataclass(frozen=True)
