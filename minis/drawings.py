@@ -154,6 +154,50 @@ def redrawn(rng: np.random.Generator, rgba: Pixels) -> Pixels:
     return np.concatenate([within.round().astype(np.uint8), bent[..., 3:]], axis=2)
 
 
+def restyled(rng: np.random.Generator, rgba: Pixels) -> Pixels:
+    """The same drawing in another manner: posterised, flat, outlined, sketched or recoloured.
+
+    Cheap stand-ins for styles that nobody drew; what it shows stays what it was.
+
+    Args:
+        rgba: (H, W, 4), colours premultiplied.
+    """
+    alpha = rgba[..., 3:].astype(np.float32)
+    plain = np.where(alpha > 0, rgba[..., :3] * (255 / np.maximum(alpha, 1)), 255)
+    plain = np.clip(plain, 0, 255).astype(np.uint8)
+    manner = rng.choice(["posterised", "flat", "outlined", "sketched", "recoloured"])
+    if manner == "posterised":
+        step = 256 / rng.integers(3, 6)
+        drawn = np.floor(plain / step) * step + step / 2
+    elif manner == "flat":
+        small = cv2.resize(plain, (24, 24), interpolation=cv2.INTER_AREA)
+        drawn = cv2.resize(small, plain.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        drawn = cv2.medianBlur(drawn, 7)
+    elif manner == "recoloured":
+        hsv = cv2.cvtColor(plain, cv2.COLOR_RGB2HSV).astype(np.float32)
+        hsv[..., 0] = (hsv[..., 0] + rng.uniform(-20, 20)) % 180
+        hsv[..., 1] *= rng.uniform(0.3, 1.3)
+        hsv[..., 2] = 255 * (hsv[..., 2] / 255) ** rng.uniform(0.6, 1.6)
+        drawn = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    else:
+        lines = _lines(plain, rgba[..., 3], thick=bool(rng.random() < 0.5))[..., None]
+        paper = 255 - (255 - plain.astype(np.float32)) * rng.uniform(0, 0.35)
+        ground = paper if manner == "sketched" else plain.astype(np.float32)
+        drawn = ground * (1 - lines) + rng.uniform(0, 70) * lines
+    colour = np.clip(drawn, 0, 255) * (alpha / 255)
+    return np.concatenate([colour.round().astype(np.uint8), rgba[..., 3:]], axis=2)
+
+
+def _lines(rgb: Pixels, alpha: Pixels, *, thick: bool) -> npt.NDArray[np.float32]:
+    """(H, W) in [0, 1]: where a pen would go, along edges within and around a drawing."""
+    gray = cv2.GaussianBlur(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (0, 0), 1.2)
+    kernel = np.ones((3, 3), np.uint8)
+    within = cv2.morphologyEx(gray, cv2.MORPH_GRADIENT, kernel).astype(np.float32) / 40
+    around = cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, kernel).astype(np.float32) / 128
+    lines = np.clip(np.maximum(within - 0.2, around), 0, 1)
+    return cv2.dilate(lines, kernel) if thick else lines
+
+
 def _colour_name(rgba: Pixels) -> str:
     """The colour of ``COLOURS`` that most of the drawn pixels are nearest to, in CIELAB."""
     pixels = rgba[rgba[..., 3] > 128][:, :3]

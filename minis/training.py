@@ -125,6 +125,20 @@ def train(
     return average.eval()
 
 
+def begun(name: str) -> bool:
+    """Whether a run has a checkpoint."""
+    return (OUT / f"{name}.pt").exists()
+
+
+def fits(model: torch.nn.Module, shipped: Path) -> bool:
+    """Whether what ships has this model's parts and shapes, so that a run can go on from it."""
+    if not shipped.is_dir():
+        return False
+    old = type(model).from_pretrained(shipped).state_dict()
+    mine = model.state_dict()
+    return all(name in mine and mine[name].shape == weight.shape for name, weight in old.items())
+
+
 def take_up(name: str, model: torch.nn.Module, shipped: Path) -> tuple[int, float]:
     """Load the weights that ship into ``model``; the steps and seconds that they took.
 
