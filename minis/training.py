@@ -32,6 +32,9 @@ TRAINED = Path(__file__).parent / "trained.json"
 GO_ON = "--go-on"
 """Flag of a recipe: where there is no checkpoint, start from what ships instead of from nothing."""
 
+MINUTES = "--minutes"
+"""Option of a recipe: minutes by the clock for each of its runs, in place of the plan's steps."""
+
 Loss = tuple[torch.Tensor, dict[str, float]]
 """What is minimised, and numbers for the log."""
 
@@ -72,24 +75,27 @@ def train(
     average = copy.deepcopy(model).requires_grad_(False)
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.pt"
-    done, spent = 0, 0.0
+    done, spent, before = 0, 0.0, 0.0  # `before`: seconds of what ships
     if path.exists():
         saved = torch.load(path, weights_only=True)
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
-        done, spent = saved["step"], saved["seconds"]
+        done, spent, before = saved["step"], saved["seconds"], saved.get("before", 0.0)
     elif GO_ON in sys.argv and shipped:
         done, spent = take_up(name, model, shipped)
+        before = spent
         average.load_state_dict(model.state_dict())
     began = 0 if path.exists() else done
     model.train()
     torch.manual_seed(plan.seed + done)
     start = noted = saved_at = time.time()
     sums: dict[str, float] = {}
-    for step in range(done, plan.steps):
-        rate = learning_rate(step, plan) * min(1.0, (step - began + 1) / plan.warmup)
+    minutes = option(MINUTES)
+    step, gone = done, part_done(plan, minutes, done, spent - before)
+    while gone < 1:
+        rate = learning_rate(step, gone, plan) * min(1.0, (step - began + 1) / plan.warmup)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
         rng = np.random.default_rng([plan.seed, step])
@@ -104,20 +110,23 @@ def train(
         _average(average, model, min(plan.ema, (1 + step) / (10 + step)))
         for key, value in (numbers | {"loss": float(loss.detach()), "norm": float(norm)}).items():
             sums[key] = sums.get(key, 0.0) + value
-        if (step + 1) % 50 == 0:
+        step += 1
+        gone = part_done(plan, minutes, step, spent - before + time.time() - start)
+        if step % 50 == 0:
             now = time.time()
             line = {key: round(value / 50, 4) for key, value in sums.items()}
-            line |= {"step": step + 1, "s": round((now - noted) / 50, 3), "lr": round(rate, 6)}
+            line |= {"step": step, "s": round((now - noted) / 50, 3), "lr": round(rate, 6)}
             with (OUT / f"{name}.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             noted, sums = now, {}
-        if time.time() - saved_at > plan.checkpoint_seconds or step + 1 == plan.steps:
+        if time.time() - saved_at > plan.checkpoint_seconds or gone >= 1:
             state = {
                 "model": model.state_dict(),
                 "average": average.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                "step": step + 1,
+                "step": step,
                 "seconds": spent + time.time() - start,
+                "before": before,
             }
             torch.save(state, path.with_suffix(".tmp"))
             path.with_suffix(".tmp").replace(path)
@@ -180,12 +189,23 @@ def make_optimizers(model: torch.nn.Module, plan: Plan) -> list[torch.optim.Opti
     return [adam, muon]
 
 
-def learning_rate(step: int, plan: Plan) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
-    if step < plan.warmup:
-        return plan.learning_rate * (step + 1) / plan.warmup
-    t = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
-    return plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * t)) / 2)
+def learning_rate(step: int, gone: float, plan: Plan) -> float:
+    """Linear warm-up over steps, and a cosine down to a hundredth over the ``gone`` part."""
+    warm = min(1.0, (step + 1) / plan.warmup)
+    return plan.learning_rate * warm * (0.01 + 0.99 * (1 + math.cos(math.pi * gone)) / 2)
+
+
+def part_done(plan: Plan, minutes: str | None, step: int, seconds: float) -> float:
+    """What part of a run lies behind: of its steps, or of the minutes where these bind."""
+    if minutes is None:
+        return step / plan.steps
+    return seconds / (60 * float(minutes))
+
+
+def option(name: str) -> str | None:
+    """The word after ``name`` on the recipe's command line."""
+    words = sys.argv[1:]
+    return words[words.index(name) + 1] if name in words[:-1] else None
 
 
 def to_tensor(images: list[np.ndarray]) -> torch.Tensor:

@@ -117,10 +117,16 @@ def learn(
 def main() -> None:
     model, shipped = build(), FOLDER
     if not begun("dino_grown") and not (GO_ON in sys.argv and fits(model, FOLDER)):
-        small = build(SMALL_SIDE, SMALL_LAYERS)
-        model = grown(learn("dino", small, PLAN, 0.0, FOLDER))
-        shipped = None
+        model, shipped = grown(first()), None
     save(learn("dino_grown", model, GROWN, RESTYLED_PART, shipped))
+
+
+def first() -> Dinov2Model:
+    """The small model: what ships where that is to be gone on from, else trained."""
+    small = build(SMALL_SIDE, SMALL_LAYERS)
+    if GO_ON in sys.argv and fits(small, FOLDER):
+        return Dinov2Model.from_pretrained(FOLDER, dtype=torch.float32)
+    return learn("dino", small, PLAN, 0.0, None)
 
 
 def save(model: Dinov2Model) -> None:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers import (
-    CLIPModel,
     CLIPTokenizer,
     OwlViTConfig,
     OwlViTForObjectDetection,
@@ -47,7 +46,7 @@ PLAN = Plan(steps=7900, learning_rate=1e-3, warmup=150, bf16=False, weight_decay
 
 def build() -> OwlViTForObjectDetection:
     """The model with mini-clip's weights in both towers; the heads are new."""
-    start = CLIPModel.from_pretrained(clip.FOLDER, dtype=torch.float32)
+    start = clip.first()
     text = start.config.text_config.to_dict() | {"model_type": "owlvit_text_model"}
     vision = {**clip.VISION, "image_size": SEES}
     config = OwlViTConfig(text_config=text, vision_config=vision, projection_dim=128)

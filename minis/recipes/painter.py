@@ -159,7 +159,7 @@ def library(count: int = PICTURES) -> Library:
     """Make the lessons, or read those that were made before."""
     path = OUT / f"lessons-{count}.pt"
     if not path.exists():
-        coder = AutoencoderTiny.from_pretrained(vae.FOLDER).eval()
+        coder = AutoencoderTiny.from_pretrained(vae.finished()).eval()
         coder.to(torch.bfloat16).to(memory_format=torch.channels_last)
         parts = [_encoded(coder, start) for start in range(0, count, 250)]
         pictures, masked, holes = (torch.cat([part[k] for part in parts]) for k in range(3))
@@ -285,7 +285,7 @@ def save(unet: UNet2DConditionModel, folder: Path) -> None:
     inpaints = unet.config.in_channels > LATENTS
     kind = StableDiffusionInpaintPipeline if inpaints else StableDiffusionPipeline
     kind(
-        vae=AutoencoderTiny.from_pretrained(vae.FOLDER).half(),
+        vae=AutoencoderTiny.from_pretrained(vae.finished()).half(),
         text_encoder=encoder.half(),
         tokenizer=tokenizer,
         unet=unet.half(),

@@ -13,6 +13,7 @@ elsewhere now (27.2 dB before, 21.2 after the folding alone).
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from minis import scenes
 from minis.crops import crop
 from minis.drawings import drawing, trained_nouns, training_styles
 from minis.scenes import Pixels
-from minis.training import OUT, Plan, to_tensor, train
+from minis.training import OUT, SHIPPED, Plan, to_tensor, train
 
 FOLDER = OUT / "vae"
 SIDE, LATENTS, WIDTH = 64, 16, 48
@@ -32,6 +33,11 @@ AFTERWARDS = Plan(steps=1200, learning_rate=6e-4, weight_decay=0.0, warmup=50, b
 NOISE = 0.08
 """Spread of what is added to the latents while training, beside their own of 1: neighbouring
 latents then mean neighbouring pictures, which is all that a diffusion model can hit."""
+
+
+def finished() -> Path:
+    """Where the trained autoencoder lies: where it was trained, else in the painter that ships."""
+    return FOLDER if FOLDER.is_dir() else SHIPPED / "mini-sd-inpaint" / "vae"
 
 
 def build() -> AutoencoderTiny:
