@@ -46,6 +46,8 @@ def deepened(
         if match:
             head, number, tail = match.groups()
             name = f"{prefix}{head}{layers[int(number)]}.{tail}"
+        if name not in state:
+            raise ValueError(f"{name} isn't a part of the larger model")
         if state[name].shape != weight.shape:
             raise ValueError(f"{name} is {tuple(weight.shape)}, not {tuple(state[name].shape)}")
         state[name] = weight.clone()

@@ -1,7 +1,8 @@
 """What all recipes share: the loop with its schedule, averaged weights, checkpoints and log.
 
-A recipe gives a model and a function that makes the loss of a step; ``train`` runs it for a number
-of steps, goes on after a kill where its last checkpoint was, and returns the averaged weights.
+A recipe gives a model, a function that makes what a step is shown, and one that makes its loss of
+it; ``train`` runs them for a number of steps or minutes, goes on after a kill where its last
+checkpoint was, and returns the averaged weights.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
+from minis import devices
+from minis.devices import Render
 from minis.muon import Muon
 
 OUT = Path(os.environ.get("LIMNER_MINIS_OUT", Path(__file__).parent / "out"))
@@ -32,6 +36,10 @@ TRAINED = Path(__file__).parent / "trained.json"
 GO_ON = "--go-on"
 """Flag of a recipe: where there is no checkpoint, start from what ships instead of from nothing."""
 
+LARGE = "--large"
+"""Flag of a recipe: the size that an accelerator has the time for, where the recipe has one."""
+SHARD = "16MB"
+"""Most that one file of weights holds, as a host of code takes it."""
 MINUTES = "--minutes"
 """Option of a recipe: minutes by the clock for each of its runs, in place of the plan's steps."""
 
@@ -61,15 +69,19 @@ def train(
     name: str,
     model: torch.nn.Module,
     plan: Plan,
-    step_loss: Callable[[np.random.Generator], Loss],
+    render: Render,
+    step_loss: Callable[[Any, np.random.Generator], Loss],
     shipped: Path | None = None,
 ) -> torch.nn.Module:
-    """Minimise, and return a copy of ``model`` with the averaged weights, in eval mode.
+    """Minimise, and return a copy of ``model`` with the averaged weights, in eval mode, on the CPU.
 
-    ``step_loss`` gets a generator that depends only on the plan's seed and the step, and computes
-    with ``model``. Steps that a checkpoint holds are not done again; with ``--go-on`` nor are those
-    that the weights in the folder ``shipped`` have behind them.
+    ``render`` gets a generator that depends only on the plan's seed and the step; ``step_loss``
+    gets what it made, on the device of ``--device``, and a generator for what is left to chance.
+    Steps that a checkpoint holds are not done again; with ``--go-on`` nor are those that the
+    weights in the folder ``shipped`` have behind them.
     """
+    device = devices.chosen()
+    model.to(device)
     cv2.setNumThreads(torch.get_num_threads())  # its own pool fights the other core's run
     optimizers = make_optimizers(model, plan)
     average = copy.deepcopy(model).requires_grad_(False)
@@ -77,7 +89,7 @@ def train(
     path = OUT / f"{name}.pt"
     done, spent, before = 0, 0.0, 0.0  # `before`: seconds of what ships
     if path.exists():
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, weights_only=True, map_location=device)
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
@@ -92,15 +104,18 @@ def train(
     torch.manual_seed(plan.seed + done)
     start = noted = saved_at = time.time()
     sums: dict[str, float] = {}
-    minutes = option(MINUTES)
+    minutes = devices.option(MINUTES)
     step, gone = done, part_done(plan, minutes, done, spent - before)
+    workers = devices.spare_cores() if device.type != "cpu" else 0
+    steps = devices.rendered(render, plan.seed, done, workers)
     while gone < 1:
         rate = learning_rate(step, gone, plan) * min(1.0, (step - began + 1) / plan.warmup)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
-        rng = np.random.default_rng([plan.seed, step])
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=plan.bf16):
-            loss, numbers = step_loss(rng)
+        shown, rng = next(steps)
+        half = plan.bf16 or device.type != "cpu"
+        with device, torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+            loss, numbers = step_loss(devices.moved(shown, device), rng)
         model.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
@@ -131,7 +146,8 @@ def train(
             torch.save(state, path.with_suffix(".tmp"))
             path.with_suffix(".tmp").replace(path)
             saved_at = time.time()
-    return average.eval()
+    model.cpu()
+    return average.cpu().eval()
 
 
 def begun(name: str) -> bool:
@@ -140,12 +156,15 @@ def begun(name: str) -> bool:
 
 
 def fits(model: torch.nn.Module, shipped: Path) -> bool:
-    """Whether what ships has this model's parts and shapes, so that a run can go on from it."""
+    """Whether what ships has this model's parts and shapes, so that a run can go on from it. Parts
+    that are thrown away after a training, whole ones at the top, needn't be there."""
     if not shipped.is_dir():
         return False
     old = type(model).from_pretrained(shipped).state_dict()
     mine = model.state_dict()
-    return all(name in mine and mine[name].shape == weight.shape for name, weight in old.items())
+    parts = {name.split(".")[0] for name in old}
+    kept = {name: weight.shape for name, weight in mine.items() if name.split(".")[0] in parts}
+    return kept == {name: weight.shape for name, weight in old.items()}
 
 
 def take_up(name: str, model: torch.nn.Module, shipped: Path) -> tuple[int, float]:
@@ -200,12 +219,6 @@ def part_done(plan: Plan, minutes: str | None, step: int, seconds: float) -> flo
     if minutes is None:
         return step / plan.steps
     return seconds / (60 * float(minutes))
-
-
-def option(name: str) -> str | None:
-    """The word after ``name`` on the recipe's command line."""
-    words = sys.argv[1:]
-    return words[words.index(name) + 1] if name in words[:-1] else None
 
 
 def to_tensor(images: list[np.ndarray]) -> torch.Tensor:

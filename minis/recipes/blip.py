@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from minis.captions import NUMBERS, listing, plural
 from minis.drawings import phrase, trained_nouns
 from minis.recipes import clip, owlvit
 from minis.scenes import Scene
-from minis.training import SHIPPED, Loss, Plan, to_tensor, train
+from minis.training import SHARD, SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = SHIPPED / "mini-blip"
 VISION_LAYERS, MOST_TOKENS = 3, 40
@@ -113,7 +114,7 @@ def main() -> None:
     index = {noun: k for k, noun in enumerate(nouns)}
     model.beside = torch.nn.Linear(clip.VISION["hidden_size"], len(nouns))
 
-    def step_loss(rng: np.random.Generator) -> Loss:
+    def render(rng: np.random.Generator) -> dict[str, Any]:
         batch = [scenes.scene(int(rng.integers(1 << 40)), split) for _ in range(BATCH)]
         batch = [scene for scene in batch if scene.things]
         words = [caption(scene) for scene in batch]
@@ -127,33 +128,39 @@ def main() -> None:
             size=(owlvit.SEES, owlvit.SEES),
             mode="bilinear",
         )
-        out = model(
-            pixel_values=pixels,
-            input_ids=ids,
-            attention_mask=tokens.attention_mask,
-            labels=labels,
-        )
         rows, patches, meant = [], [], []
         for row, scene in enumerate(batch):
             answering, owners = owlvit.assign(scene)
             rows += [row] * len(answering)
             patches += [1 + patch for patch in answering]  # the first position is no patch
             meant += [index[scene.things[k].noun] for k in owners]
-        guesses = model.beside(out.last_hidden_state[rows, patches]).float()
-        target = torch.tensor(meant)
-        told = F.cross_entropy(guesses, target)
-        hit = (guesses.argmax(dim=1) == target).float().mean()
+        return {
+            "asked": {
+                "pixel_values": pixels,
+                "input_ids": ids,
+                "attention_mask": tokens.attention_mask,
+                "labels": labels,
+            },
+            "answering": (torch.tensor(rows), torch.tensor(patches)),
+            "meant": torch.tensor(meant),
+        }
+
+    def step_loss(shown: dict[str, Any], rng: np.random.Generator) -> Loss:
+        out = model(**shown["asked"])
+        guesses = model.beside(out.last_hidden_state[shown["answering"]]).float()
+        told = F.cross_entropy(guesses, shown["meant"])
+        hit = (guesses.argmax(dim=1) == shown["meant"]).float().mean()
         numbers = {"words": float(out.loss.detach()), "top1": float(hit)}
         return out.loss + 0.5 * told, numbers
 
-    finished = train("blip", model, PLAN, step_loss, FOLDER)
+    finished = train("blip", model, PLAN, render, step_loss, FOLDER)
     del finished.beside
     save(finished, tokenizer)
 
 
 def save(model: BlipForConditionalGeneration, tokenizer: BertTokenizer) -> None:
     """Write the model as it ships."""
-    model.half().save_pretrained(FOLDER)
+    model.half().save_pretrained(FOLDER, max_shard_size=SHARD)
     BlipImageProcessorPil(
         size={"height": owlvit.SEES, "width": owlvit.SEES},
         image_mean=[0.5] * 3,

@@ -37,7 +37,7 @@ from minis.drawings import (
     training_styles,
 )
 from minis.scenes import Pixels, Thing
-from minis.training import GO_ON, OUT, SHIPPED, Plan, begun, fits, to_tensor, train
+from minis.training import GO_ON, OUT, SHARD, SHIPPED, Loss, Plan, begun, fits, to_tensor, train
 from minis.vocabulary import MAX_LENGTH, TEMPLATES, fill, save_tokenizer
 
 FOLDER = SHIPPED / "mini-clip"
@@ -153,9 +153,10 @@ def learn(
 
     def read(phrases: list[str]) -> torch.Tensor:
         tokens = tokenizer(phrases, padding=True, truncation=True, return_tensors="pt")
+        tokens = tokens.to(model.device)
         return F.normalize(model.get_text_features(**tokens).pooler_output.float(), dim=-1)
 
-    def step_loss(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+    def render(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, list[str], list[str]]:
         labels = rng.choice(len(nouns), BATCH, replace=False)
         pairs = [picture(rng, nouns[label], *parts) for label in labels]
         for _ in range(WHOLE):
@@ -164,13 +165,18 @@ def learn(
             pairs.append((scene.image, str(rng.choice(short or ["many things"]))))
         templates = rng.choice(TEMPLATES, len(nouns))
         asked = [fill(t, phrase(noun)) for t, noun in zip(templates, nouns, strict=True)]
-        captions = [caption for _, caption in pairs]
+        images, captions = zip(*pairs, strict=True)
+        return to_tensor(list(images)), torch.from_numpy(labels), asked, list(captions)
+
+    def step_loss(
+        shown: tuple[torch.Tensor, torch.Tensor, list[str], list[str]], rng: np.random.Generator
+    ) -> Loss:
+        pixels, truth, asked, captions = shown
         text = torch.cat([read(asked), read(captions)])
-        image = model.get_image_features(pixel_values=to_tensor([i for i, _ in pairs]))
+        image = model.get_image_features(pixel_values=pixels)
         image = F.normalize(image.pooler_output.float(), dim=-1)
         scale = model.logit_scale.exp().clamp(max=50)
         logits = scale * image[:BATCH] @ text[: len(nouns)].T
-        truth = torch.from_numpy(labels)
         named = F.cross_entropy(logits, truth, label_smoothing=0.05)
         known = model.names(image[:BATCH] * 8)
         named = named + F.cross_entropy(known, truth, label_smoothing=0.05)
@@ -185,7 +191,7 @@ def learn(
             "pairs": float(both.detach()),
         }
 
-    finished = train(name, model, plan, step_loss, shipped)
+    finished = train(name, model, plan, render, step_loss, shipped)
     del finished.names
     return finished
 
@@ -209,7 +215,7 @@ def main() -> None:
 
 def save(model: CLIPModel) -> None:
     """Write the model as it ships, beside its tokenizer."""
-    model.half().save_pretrained(FOLDER)
+    model.half().save_pretrained(FOLDER, max_shard_size=SHARD)
     CLIPImageProcessorPil(
         size={"height": SIDE, "width": SIDE},
         do_center_crop=False,

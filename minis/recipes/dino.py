@@ -25,7 +25,7 @@ from minis import growing
 from minis.crops import crop
 from minis.drawings import Drawing, blended, drawing, restyled, trained_nouns, training_styles
 from minis.scenes import Pixels
-from minis.training import GO_ON, SHIPPED, Loss, Plan, begun, fits, to_tensor, train
+from minis.training import GO_ON, SHARD, SHIPPED, Loss, Plan, begun, fits, to_tensor, train
 
 FOLDER = SHIPPED / "mini-dino"
 SMALL_SIDE, SIDE, PATCH = 72, 96, 12
@@ -101,17 +101,19 @@ def learn(
     """Train at the size of picture that the model is made for."""
     side = model.config.image_size
 
-    def step_loss(rng: np.random.Generator) -> Loss:
+    def render(rng: np.random.Generator) -> torch.Tensor:
         nouns = rng.choice(trained_nouns(), NOUNS_A_STEP, replace=False)
         drawings = [
             instance(rng, str(noun), str(style), restyled_part)
             for noun in nouns
             for style in rng.choice(training_styles(), STYLES_A_NOUN, replace=False)
         ]
-        views = [view(rng, drawn, side) for drawn in drawings + drawings]
-        return contrast(model, to_tensor(views))
+        return to_tensor([view(rng, drawn, side) for drawn in drawings + drawings])
 
-    return train(name, model, plan, step_loss, shipped)
+    def step_loss(views: torch.Tensor, rng: np.random.Generator) -> Loss:
+        return contrast(model, views)
+
+    return train(name, model, plan, render, step_loss, shipped)
 
 
 def main() -> None:
@@ -131,7 +133,7 @@ def first() -> Dinov2Model:
 
 def save(model: Dinov2Model) -> None:
     """Write the model as it ships."""
-    model.half().save_pretrained(FOLDER)
+    model.half().save_pretrained(FOLDER, max_shard_size=SHARD)
     ViTImageProcessorPil(
         size={"height": SIDE, "width": SIDE}, image_mean=[0.5] * 3, image_std=[0.5] * 3
     ).save_pretrained(FOLDER)

@@ -13,6 +13,7 @@ nearest to a thing's middle answer for it, each with the IoU of its box as the s
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from minis.crops import recoloured
 from minis.drawings import phrase, trained_nouns
 from minis.recipes import clip
 from minis.scenes import SIDE, Scene
-from minis.training import SHIPPED, Loss, Plan, to_tensor, train
+from minis.training import SHARD, SHIPPED, Loss, Plan, to_tensor, train
 from minis.vocabulary import TEMPLATES, fill
 
 FOLDER = SHIPPED / "mini-owlvit"
@@ -135,7 +136,7 @@ def main() -> None:
     nouns, split = trained_nouns(), scenes.train_blended()
     index = {noun: k for k, noun in enumerate(nouns)}
 
-    def step_loss(rng: np.random.Generator) -> Loss:
+    def render(rng: np.random.Generator) -> dict[str, Any]:
         batch = [scenes.scene(int(rng.integers(1 << 40)), split) for _ in range(BATCH)]
         batch = [scene for scene in batch if scene.things]
         templates = rng.choice(TEMPLATES, len(nouns))
@@ -149,56 +150,63 @@ def main() -> None:
                 continue
             images.append(scene.image)
             coloured[described(thing)] = (thing.noun, thing.colour)
-        asked = phrases + list(coloured)
-        tokens = tokenizer(asked, padding=True, truncation=True, return_tensors="pt")
-        with torch.no_grad():
-            text = model.owlvit.get_text_features(**tokens).pooler_output
         pixels = F.interpolate(to_tensor(images), size=(SEES, SEES), mode="bilinear")
-        feature_map = model.image_embedder(pixels)[0]
-        features = feature_map.flatten(1, 2)
-        boxes = model.box_predictor(features, feature_map).float()
         rows, patches, things = [], [], []
         for row, scene in enumerate(batch):
             answering, owners = assign(scene)
             rows += [row] * len(answering)
             patches += answering
             things += [scene.things[k] for k in owners]
+        return {
+            "asked": phrases + list(coloured),
+            "coloured": list(coloured.values()),
+            "pixels": pixels,
+            "rows": rows,
+            "patches": patches,
+            "kinds": [(thing.noun, thing.colour) for thing in things],
+            "truth": torch.tensor([thing.box for thing in things]) / SIDE,
+        }
+
+    def step_loss(shown: dict[str, Any], rng: np.random.Generator) -> Loss:
+        asked, pixels, truth, kinds = (shown[k] for k in ("asked", "pixels", "truth", "kinds"))
+        rows, patches = shown["rows"], shown["patches"]
+        tokens = tokenizer(asked, padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            tokens = tokens.to(model.device)
+            text = model.owlvit.get_text_features(**tokens).pooler_output
+        count = len(pixels)
+        feature_map = model.image_embedder(pixels)[0]
+        features = feature_map.flatten(1, 2)
+        boxes = model.box_predictor(features, feature_map).float()
         row, patch = torch.tensor(rows), torch.tensor(patches)
-        truth = torch.tensor([thing.box for thing in things]) / SIDE
         mine = corners(boxes[row, patch])
         iou, giou = iou_and_giou(mine, truth)
         size = truth[:, 2:] - truth[:, :2]
         sizes = torch.cat([size, size], dim=1)
         boxed = ((mine - truth).abs() / sizes.sqrt()).sum(dim=1).mean() + (1 - giou).mean()
         quality = iou.detach().clamp(min=0.05)
-        wanted = torch.zeros(len(batch), GRID * GRID, len(asked))
-        for n, thing in enumerate(things):
-            wanted[rows[n], patches[n], index[thing.noun]] = quality[n]
-            for k, who in enumerate(coloured.values()):
-                if who == (thing.noun, thing.colour):
-                    wanted[rows[n], patches[n], len(nouns) + k] = quality[n]
-        text = text.float()[None].expand(len(batch), -1, -1)
+        meant = torch.tensor([index[noun] for noun, _ in kinds])
+        wanted = torch.zeros(count, GRID * GRID, len(asked))
+        wanted[row, patch, meant] = quality
+        for k, who in enumerate(shown["coloured"]):
+            so = torch.tensor([n for n, kind in enumerate(kinds) if kind == who])
+            wanted[row[so], patch[so], len(nouns) + k] = quality[so]
+        text = text.float()[None].expand(count, -1, -1)
         logits, embeds = model.class_predictor(features, text)
-        named = varifocal(logits.float(), wanted) / len(things)
+        named = varifocal(logits.float(), wanted) / len(kinds)
         # One patch of each thing as an example for all other pictures.
-        picked = rng.permutation(len(things))[:40].tolist()
+        picked = rng.permutation(len(kinds))[:40].tolist()
         queries = embeds[row[picked], patch[picked]]
-        shown, _ = model.class_predictor(features, queries[None].expand(len(batch), -1, -1))
-        like = torch.zeros_like(shown)
-        kinds = [things[n].noun for n in picked]
-        own = torch.zeros(len(batch), 1, len(picked), dtype=torch.bool)
-        for q, n in enumerate(picked):
-            own[rows[n], 0, q] = True
-        for n, thing in enumerate(things):
-            for q, kind in enumerate(kinds):
-                if kind == thing.noun:
-                    like[rows[n], patches[n], q] = quality[n]
-        shown = shown.masked_fill(own, -20.0)  # its own picture would be no test
+        examples, _ = model.class_predictor(features, queries[None].expand(count, -1, -1))
+        like = torch.zeros_like(examples)
+        like[row, patch] = ((meant[:, None] == meant[picked]) * quality[:, None]).to(like.dtype)
+        own = torch.zeros(count, 1, len(picked), dtype=torch.bool)
+        own[row[picked], 0, torch.arange(len(picked))] = True
+        examples = examples.masked_fill(own, -20.0)  # its own picture would be no test
         like = like.masked_fill(own, 0.0)
-        exampled = varifocal(shown.float(), like) / max(1.0, float((like > 0).sum()))
+        exampled = varifocal(examples.float(), like) / max(1.0, float((like > 0).sum()))
         # Which noun it is, apart from how sure: the scores alone learn that slowly.
         guesses = logits[row, patch, : len(nouns)].float()
-        meant = torch.tensor([index[thing.noun] for thing in things])
         told = F.cross_entropy(guesses, meant)
         hit = (guesses.argmax(dim=1) == meant).float().mean()
         loss = named + 0.3 * exampled + 3 * boxed + told
@@ -209,13 +217,13 @@ def main() -> None:
             "top1": float(hit),
         }
 
-    finished = train("owlvit", model, PLAN, step_loss, FOLDER)
+    finished = train("owlvit", model, PLAN, render, step_loss, FOLDER)
     save(finished, tokenizer)
 
 
 def save(model: OwlViTForObjectDetection, tokenizer: CLIPTokenizer) -> None:
     """Write the model as it ships."""
-    model.half().save_pretrained(FOLDER)
+    model.half().save_pretrained(FOLDER, max_shard_size=SHARD)
     OwlViTImageProcessorPil(
         size={"height": SEES, "width": SEES}, image_mean=[0.5] * 3, image_std=[0.5] * 3
     ).save_pretrained(FOLDER)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -31,11 +32,12 @@ from diffusers import (
 )
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
+from minis import devices
 from minis.captions import described
 from minis.drawings import drawing, phrase, training_styles
 from minis.recipes import clip, vae
 from minis.scenes import Bools, Pixels, Thing, alpha_on, background, paste, photographed, turned
-from minis.training import OUT, SHIPPED, Loss, Plan, to_tensor, train
+from minis.training import LARGE, OUT, SHARD, SHIPPED, Loss, Plan, to_tensor, train
 from minis.vocabulary import fill
 
 FOLDER = SHIPPED / "mini-sd-inpaint"
@@ -49,7 +51,9 @@ NOUNS = tuple(
 """What the painters were taught: 48 of the 123 trained nouns."""
 SIDE, LATENTS = vae.SIDE, vae.LATENTS
 GRID = SIDE // 8
-PICTURES = 72_000
+PICTURES, AT_ONCE = 72_000, 250
+LESSONS = "--lessons"
+"""Option: how many pictures are shown, in place of ``PICTURES``."""
 BATCH = 64
 PLAN = Plan(steps=12_400, learning_rate=1e-3, warmup=300, ema=0.999, bf16=False, weight_decay=0.01)
 TEMPLATES = ("{}", "{a}", "{a}", "{a}", "a photo of {a}", "a picture of {a}", "a drawing of {a}")
@@ -57,6 +61,7 @@ NOTHING = ("nothing", "background", "empty background")
 """Asked for where the hole was empty from the start."""
 EMPTY_PART, DROPPED_PART = 0.05, 0.12
 TEXT_LAYERS = 2
+WIDTHS, LARGE_WIDTHS = (64, 80), (96, 128)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,32 +160,41 @@ class Library:
     captions: list[str]
 
 
-def library(count: int = PICTURES) -> Library:
-    """Make the lessons, or read those that were made before."""
-    path = OUT / f"lessons-{count}.pt"
+def library() -> Library:
+    """Make the lessons, ``--lessons`` many, or read those that were made before."""
+    amount = int(devices.option(LESSONS) or PICTURES)
+    path = OUT / f"lessons-{amount}.pt"
     if not path.exists():
+        device = devices.chosen()
         coder = AutoencoderTiny.from_pretrained(vae.finished()).eval()
-        coder.to(torch.bfloat16).to(memory_format=torch.channels_last)
-        parts = [_encoded(coder, start) for start in range(0, count, 250)]
+        coder.to(device, torch.bfloat16).to(memory_format=torch.channels_last)
+        workers = devices.spare_cores() if device.type != "cpu" else 0
+        shown = devices.rendered(_lessons, 7, 0, workers)
+        steps = -(-amount // AT_ONCE)
+        parts = [_encoded(coder, *part) for part, _ in islice(shown, steps)]
         pictures, masked, holes = (torch.cat([part[k] for part in parts]) for k in range(3))
         captions = [caption for part in parts for caption in part[3]]
         made = {"pictures": pictures, "masked": masked, "holes": holes, "captions": captions}
+        OUT.mkdir(parents=True, exist_ok=True)
         torch.save(made, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
     return Library(**torch.load(path, weights_only=True))
 
 
+def _lessons(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    shown = [lesson(rng) for _ in range(AT_ONCE)]
+    holes = torch.from_numpy(np.stack([one.hole for one in shown])[:, None]).float()
+    return to_tensor([one.image for one in shown]), holes, [one.caption for one in shown]
+
+
 @torch.no_grad()
 def _encoded(
-    coder: AutoencoderTiny, start: int
+    coder: AutoencoderTiny, pictures: torch.Tensor, holes: torch.Tensor, captions: list[str]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[str]]:
-    shown = [lesson(np.random.default_rng([7, start + k])) for k in range(250)]
-    pictures = to_tensor([one.image for one in shown])
-    holes = torch.from_numpy(np.stack([one.hole for one in shown])[:, None]).float()
-    both = torch.cat([pictures, pictures * (holes < 0.5)]).to(torch.bfloat16)
-    latents = coder.encode(both.to(memory_format=torch.channels_last)).latents.half()
+    both = torch.cat([pictures, pictures * (holes < 0.5)]).to(coder.device, coder.dtype)
+    latents = coder.encode(both.to(memory_format=torch.channels_last)).latents.half().cpu()
     small = F.interpolate(holes, size=(GRID, GRID)).half()
-    return latents[:250], latents[250:], small, [one.caption for one in shown]
+    return latents[: len(holes)], latents[len(holes) :], small, captions
 
 
 @torch.no_grad()
@@ -208,14 +222,14 @@ def text_parts() -> tuple[CLIPTokenizer, CLIPTextModel]:
 # ---- the U-Net
 
 
-def build(channels: int, widths: tuple[int, int] = (64, 80)) -> UNet2DConditionModel:
+def build(channels: int) -> UNet2DConditionModel:
     """A U-Net over 8 x 8 and 4 x 4 positions, with random weights."""
     torch.manual_seed(0)
     return UNet2DConditionModel(
         sample_size=GRID,
         in_channels=channels,
         out_channels=LATENTS,
-        block_out_channels=widths,
+        block_out_channels=LARGE_WIDTHS if LARGE in sys.argv else WIDTHS,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
@@ -255,10 +269,18 @@ def denoising_loss(
     target = scheduler.get_velocity(latents, noise, t)
     seen = noisy if beside is None else torch.cat([noisy, beside], dim=1)
     guess = unet(seen, t, encoder_hidden_states=states).sample.float()
-    alpha = scheduler.alphas_cumprod[t]
+    alpha = scheduler.alphas_cumprod.to(t.device)[t]
     snr = alpha / (1 - alpha)
     weight = snr.clamp(max=5) / (snr + 1) + 0.05  # a floor: pure noise has an SNR of 0
     return (weight * (guess - target).pow(2).mean(dim=(1, 2, 3))).mean()
+
+
+def drawn_lots(rng: np.random.Generator, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lessons of a step, and which caption each has: 0, the empty one, where it was dropped."""
+    rows = torch.from_numpy(rng.integers(0, len(which), BATCH))
+    asked = which[rows].clone()
+    asked[torch.from_numpy(rng.random(BATCH) < DROPPED_PART)] = 0
+    return rows, asked
 
 
 def main() -> None:
@@ -267,15 +289,17 @@ def main() -> None:
     scheduler = schedule()
     unet = build(2 * LATENTS + 1)
 
-    def step_loss(rng: np.random.Generator) -> Loss:
-        rows = torch.from_numpy(rng.integers(0, len(which), BATCH))
-        asked = which[rows].clone()
-        asked[torch.from_numpy(rng.random(BATCH) < DROPPED_PART)] = 0
+    def render(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        rows, asked = drawn_lots(rng, which)
         beside = torch.cat([shown.holes[rows], shown.masked[rows]], dim=1).float()
-        latents = shown.pictures[rows].float()
-        return denoising_loss(unet, scheduler, latents, beside, states[asked]), {}
+        return shown.pictures[rows].float(), beside, states[asked]
 
-    finished = train("painter", unet, PLAN, step_loss, FOLDER / "unet")
+    def step_loss(
+        batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor], rng: np.random.Generator
+    ) -> Loss:
+        return denoising_loss(unet, scheduler, *batch), {}
+
+    finished = train("painter", unet, PLAN, render, step_loss, FOLDER / "unet")
     save(finished, FOLDER)
 
 
@@ -293,7 +317,7 @@ def save(unet: UNet2DConditionModel, folder: Path) -> None:
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).save_pretrained(folder)
+    ).save_pretrained(folder, max_shard_size=SHARD)
 
 
 if __name__ == "__main__":

@@ -49,16 +49,17 @@ def main() -> None:
     start = UNet2DConditionModel.from_pretrained(painter.FOLDER / "unet", torch_dtype=torch.float32)
     unet = whole_canvas(start)
 
-    def step_loss(rng: np.random.Generator) -> Loss:
-        rows = torch.from_numpy(rng.integers(0, len(which), painter.BATCH))
-        asked = which[rows].clone()
-        asked[torch.from_numpy(rng.random(painter.BATCH) < painter.DROPPED_PART)] = 0
-        latents = shown.pictures[rows].float()
-        return painter.denoising_loss(unet, scheduler, latents, None, states[asked]), {}
+    def render(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, asked = painter.drawn_lots(rng, which)
+        return shown.pictures[rows].float(), states[asked]
+
+    def step_loss(batch: tuple[torch.Tensor, torch.Tensor], rng: np.random.Generator) -> Loss:
+        latents, words = batch
+        return painter.denoising_loss(unet, scheduler, latents, None, words), {}
 
     unet_folder = FOLDER / "unet"
     shipped = unet_folder if fits(unet, unet_folder) else None
-    finished = train("painter_canvas", unet, PLAN, step_loss, shipped)
+    finished = train("painter_canvas", unet, PLAN, render, step_loss, shipped)
     painter.save(finished, FOLDER)
 
 

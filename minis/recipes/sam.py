@@ -13,6 +13,8 @@ one that the other is meant.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,37 +24,66 @@ from transformers import SamConfig, SamImageProcessorPil, SamModel
 
 from minis import scenes
 from minis.scenes import SIDE, Bools, Scene, Thing
-from minis.training import SHIPPED, Loss, Plan, to_tensor, train
+from minis.training import LARGE, SHARD, SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = SHIPPED / "mini-sam"
 PLAN = Plan(steps=9000, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.02, muon=True)
 IMAGES, EACH = 8, 4
-LOW = SIDE // 2
 LOOKED_UP = ("iou_token", "mask_tokens", "point_embed", "not_a_point_embed", "no_mask_embed")
 """Vectors, not matrices: what they start from is all that tells them apart."""
 MASK_LOGIT = 10.0
 """What a mask prompt's pixels become in limner's adapter, as in SAM 2."""
 
 
+@dataclass(frozen=True)
+class Size:
+    """What a model sees and how much it has to see with."""
+
+    sees: int
+    """px; scenes of ``SIDE`` px are enlarged to it."""
+    hidden: int
+    layers: int
+    everywhere: tuple[int, ...]
+    """Layers whose attention isn't in windows of 8 x 8 patches."""
+
+    @property
+    def low(self) -> int:
+        """px of the masks that it answers: four for a patch."""
+        return self.sees // PATCH * 4
+
+
+PATCH = 8
+SIZE = Size(SIDE, 128, 5, (1, 3, 4))
+"""What ships: 100 minutes on one core."""
+LARGE_SIZE = Size(2 * SIDE, 192, 8, (3, 7))
+"""4.3 million parameters, masks as fine as the scenes: 20 hours on one core."""
+
+
+def size() -> Size:
+    """The one that is asked for."""
+    return LARGE_SIZE if LARGE in sys.argv else SIZE
+
+
 def build() -> SamModel:
     """The model with random weights."""
+    it = size()
     torch.manual_seed(0)
     model = SamModel(
         SamConfig(
             vision_config={
-                "hidden_size": 128,
+                "hidden_size": it.hidden,
                 "output_channels": 128,
-                "num_hidden_layers": 5,
-                "num_attention_heads": 4,
-                "image_size": SIDE,
-                "patch_size": 8,
+                "num_hidden_layers": it.layers,
+                "num_attention_heads": it.hidden // 32,
+                "image_size": it.sees,
+                "patch_size": PATCH,
                 "window_size": 8,
-                "global_attn_indexes": [1, 3, 4],
+                "global_attn_indexes": list(it.everywhere),
                 "use_rel_pos": False,
                 "num_pos_feats": 64,
                 "initializer_range": 0.02,
             },
-            prompt_encoder_config={"hidden_size": 128, "image_size": SIDE, "patch_size": 8},
+            prompt_encoder_config={"hidden_size": 128, "image_size": it.sees, "patch_size": PATCH},
             mask_decoder_config={
                 "hidden_size": 128,
                 "mlp_dim": 256,
@@ -118,16 +149,22 @@ def mask_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return 2 * bce + dice
 
 
-def dense_loss(dense: torch.nn.Module, grid: torch.Tensor, images: list[Scene]) -> torch.Tensor:
+def things_and_edges(shown: list[Scene]) -> torch.Tensor:
+    """(N, 2, low, low) 1 where anything is, and where one thing ends."""
+    things = [np.any([thing.mask for thing in scene.things], axis=0) for scene in shown]
+    edges = [_edges(scene) for scene in shown]
+    return F.max_pool2d(
+        torch.from_numpy(np.stack([things, edges], axis=1)).float(), SIDE // size().low
+    )
+
+
+def dense_loss(dense: torch.nn.Module, grid: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """What a head on the image encoder alone says: where things are, and where one ends.
 
     The head is thrown away; it shows the encoder the way before the decoder has learned to ask.
     """
-    things = [np.any([thing.mask for thing in scene.things], axis=0) for scene in images]
-    edges = [_edges(scene) for scene in images]
-    wanted = torch.from_numpy(np.stack([things, edges], axis=1)).float()
-    guess = F.pixel_shuffle(dense(grid), LOW // grid.shape[-1])
-    return F.binary_cross_entropy_with_logits(guess.float(), F.max_pool2d(wanted, 2))
+    guess = F.pixel_shuffle(dense(grid), 4)
+    return F.binary_cross_entropy_with_logits(guess.float(), wanted)
 
 
 def _edges(scene: Scene) -> Bools:
@@ -144,6 +181,19 @@ def _both(meant: Bools, refused: Bools) -> Bools:
     return meant if (meant | refused).all() else meant | refused
 
 
+def covered(masks: Bools, low: int) -> torch.Tensor:
+    """(N, SIDE, SIDE) bool -> (N, low, low), the part of each pixel that is covered."""
+    whole = torch.from_numpy(masks).float()[:, None]
+    return F.avg_pool2d(whole, SIDE // low)[:, 0]
+
+
+def enlarged(pixels: torch.Tensor, side: int) -> torch.Tensor:
+    """Pictures of ``SIDE`` px as the model sees them."""
+    if side == SIDE:
+        return pixels
+    return F.interpolate(pixels, size=(side, side), mode="bilinear", align_corners=False)
+
+
 def ious(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """(N, M) IoU of the thresholded masks."""
     a, b = logits > 0, (targets > 0.5)[:, None]
@@ -152,10 +202,11 @@ def ious(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 def main() -> None:
     model = build()
-    model.dense = torch.nn.Conv2d(128, 2 * (LOW // 16) ** 2, 1)
-    split = scenes.train()
+    model.dense = torch.nn.Conv2d(128, 2 * 4**2, 1)
+    split, it = scenes.train(), size()
+    scale = it.sees / SIDE
 
-    def step_loss(rng: np.random.Generator) -> Loss:
+    def render(rng: np.random.Generator) -> dict[str, Any]:
         shown, truths, real = [], [], []  # scenes, masks, whether something is there
         refused = []  # what is not meant, for the form "not"
         while len(shown) < IMAGES:
@@ -175,12 +226,6 @@ def main() -> None:
         if form != "click":
             real = [True] * len(real)
         masks = np.stack(truths)
-        targets = F.avg_pool2d(torch.from_numpy(masks).float()[:, None], 2)[:, 0]
-        good = torch.tensor(real)
-        pixels = to_tensor([scene.image for scene in shown])
-        grid = model.vision_encoder(pixels).last_hidden_state
-        dense = dense_loss(model.dense, grid, shown)
-        grid = grid.repeat_interleave(EACH, 0)
         clicked, boxed = masks, masks
         if form == "not":
             clicked = np.stack(refused)
@@ -190,6 +235,25 @@ def main() -> None:
         boxes = None
         if form != "click":
             boxes = torch.tensor([[jittered_box(rng, mask)] for mask in boxed])
+        return {
+            "form": form,
+            "masks": masks,
+            "targets": covered(masks, it.low),
+            "good": torch.tensor(real),
+            "pixels": enlarged(to_tensor([scene.image for scene in shown]), it.sees),
+            "dense": things_and_edges(shown),
+            "points": points,
+            "labels": labels,
+            "boxes": boxes,
+        }
+
+    def step_loss(shown: dict[str, Any], rng: np.random.Generator) -> Loss:
+        form, masks, boxes = shown["form"], shown["masks"], shown["boxes"]
+        targets, good = shown["targets"], shown["good"]
+        points, labels = list(shown["points"]), list(shown["labels"])
+        grid = model.vision_encoder(shown["pixels"]).last_hidden_state
+        dense = dense_loss(model.dense, grid, shown["dense"])
+        grid = grid.repeat_interleave(EACH, 0)
         previous = None
         loss, numbers = torch.zeros(()), {"dense": float(dense.detach())}
         rounds = int(rng.integers(2, 4)) if form == "click" else int(rng.integers(1, 3))
@@ -197,9 +261,9 @@ def main() -> None:
             lone = form == "click" and turn == 0
             out = model(
                 image_embeddings=grid,
-                input_points=torch.tensor(points)[:, None] if points else None,
+                input_points=torch.tensor(points)[:, None] * scale if points else None,
                 input_labels=torch.tensor(labels)[:, None] if points else None,
-                input_boxes=boxes,
+                input_boxes=None if boxes is None else boxes * scale,
                 input_masks=previous,
                 multimask_output=lone,
             )
@@ -223,7 +287,7 @@ def main() -> None:
                 previous = low.clamp(-20, 20)
             else:
                 previous = torch.where(low > 0, MASK_LOGIT, -MASK_LOGIT)
-            large = F.interpolate(low, size=(SIDE, SIDE), mode="bilinear")[:, 0].numpy() > 0
+            large = F.interpolate(low, size=(SIDE, SIDE), mode="bilinear")[:, 0].cpu().numpy() > 0
             if not points:
                 points, labels = [[] for _ in masks], [[] for _ in masks]
             for n, (mask, seen) in enumerate(zip(masks, large, strict=True)):
@@ -235,20 +299,21 @@ def main() -> None:
                 labels[n].append(int(front))
         return loss / rounds + dense, numbers
 
-    finished = train("sam", model, PLAN, step_loss, FOLDER)
+    finished = train("sam", model, PLAN, render, step_loss, FOLDER)
     del finished.dense
     save(finished)
 
 
 def save(model: SamModel) -> None:
     """Write the model as it ships."""
-    model.half().save_pretrained(FOLDER)
-    square = {"height": SIDE, "width": SIDE}
+    it = size()
+    model.half().save_pretrained(FOLDER, max_shard_size=SHARD)
+    square = {"height": it.sees, "width": it.sees}
     SamImageProcessorPil(
-        size={"longest_edge": SIDE},
+        size={"longest_edge": it.sees},
         pad_size=square,
-        mask_size={"longest_edge": LOW},
-        mask_pad_size={"height": LOW, "width": LOW},
+        mask_size={"longest_edge": it.low},
+        mask_pad_size={"height": it.low, "width": it.low},
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
     ).save_pretrained(FOLDER)

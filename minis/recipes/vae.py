@@ -23,7 +23,7 @@ from minis import scenes
 from minis.crops import crop
 from minis.drawings import drawing, trained_nouns, training_styles
 from minis.scenes import Pixels
-from minis.training import OUT, SHIPPED, Plan, to_tensor, train
+from minis.training import OUT, SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = OUT / "vae"
 SIDE, LATENTS, WIDTH = 64, 16, 48
@@ -82,8 +82,11 @@ def main() -> None:
     vae = build().to(memory_format=torch.channels_last)
     split = scenes.train()
 
-    def step_loss(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        images = to_tensor(pictures(rng, split)).to(memory_format=torch.channels_last)
+    def render(rng: np.random.Generator) -> torch.Tensor:
+        return to_tensor(pictures(rng, split))
+
+    def step_loss(images: torch.Tensor, rng: np.random.Generator) -> Loss:
+        images = images.to(memory_format=torch.channels_last)
         latents = vae.encoder(images)
         spread = latents.float().flatten(2).pow(2).mean((0, 2))
         noisy = latents + NOISE * torch.randn_like(latents)
@@ -94,21 +97,21 @@ def main() -> None:
         loss = mse + 0.05 * error.abs().mean() + 0.05 * edges + 1e-2 * (spread - 1).pow(2).mean()
         return loss, {"psnr": float(10 * torch.log10(4 / mse.detach()))}
 
-    finished = train("vae", vae, PLAN, step_loss)
-    normalise(finished)
-    finished.encoder.requires_grad_(False)
-    finished.decoder.requires_grad_(True)
+    coder = train("vae", vae, PLAN, render, step_loss)
+    normalise(coder)
+    coder.encoder.requires_grad_(False)
+    coder.decoder.requires_grad_(True)
 
-    def decoder_loss(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        images = to_tensor(pictures(rng, split)).to(memory_format=torch.channels_last)
+    def decoder_loss(images: torch.Tensor, rng: np.random.Generator) -> Loss:
+        images = images.to(memory_format=torch.channels_last)
         with torch.no_grad():
-            latents = finished.encoder(images)
-        error = finished.decoder(latents + NOISE * torch.randn_like(latents)).float() - images
+            latents = coder.encoder(images)
+        error = coder.decoder(latents + NOISE * torch.randn_like(latents)).float() - images
         mse = error.pow(2).mean()
         loss = mse + 0.05 * error.abs().mean()
         return loss, {"psnr": float(10 * torch.log10(4 / mse.detach()))}
 
-    train("vae_decoder", finished, AFTERWARDS, decoder_loss).save_pretrained(FOLDER)
+    train("vae_decoder", coder, AFTERWARDS, render, decoder_loss).save_pretrained(FOLDER)
 
 
 @torch.no_grad()

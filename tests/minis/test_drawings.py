@@ -17,6 +17,7 @@ from minis.drawings import (
     drawings,
     nouns,
     phrase,
+    restyled,
     trained_nouns,
     training_styles,
 )
@@ -84,3 +85,20 @@ def test_a_style_that_is_not_here_is_no_drawing() -> None:
 def test_a_noun_is_said_as_a_person_types_it() -> None:
     assert phrase("frying_pan_with_egg") == "frying pan with egg"
     assert phrase("jack-o-lantern") == "jack-o-lantern"
+
+
+def test_another_manner_keeps_the_outline_and_changes_the_colours() -> None:
+    """Whatever the manner, it stays premultiplied: a colour brighter than it is opaque would shine
+    through what it is pasted on."""
+    seen = set()
+    for noun in ("apple", "car", "key"):
+        rgba = drawing(noun, OWN_STYLES[0]).rgba
+        for seed in range(12):
+            drawn = restyled(np.random.default_rng(seed), rgba)
+            assert drawn.dtype == np.uint8
+            assert np.array_equal(drawn[..., 3], rgba[..., 3])
+            assert (drawn[..., :3] <= drawn[..., 3:]).all()
+            assert not np.array_equal(drawn, rgba)
+            seen.add(drawn.tobytes())
+            assert np.array_equal(drawn, restyled(np.random.default_rng(seed), rgba))
+    assert len(seen) == 36
