@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -10,8 +9,10 @@ from collections.abc import Sequence
 
 import click
 
-from limner.cli.say import say
-from limner.errors import LimnerError, OutOfMemory
+from limner.cli.checking import check_words
+from limner.cli.process import check_working_folder, open_closed_streams, sentence_of
+from limner.cli.say import say, say_lines
+from limner.errors import LimnerError
 from limner.version import __version__
 
 COMMANDS = {
@@ -57,7 +58,7 @@ class LazyGroup(click.Group):
         module, _ = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(module), cmd_name)
         assert isinstance(command, click.Command)
-        return command
+        return check_words(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -85,34 +86,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     2 bad input or a model that can't answer; 70 a bug of ours; 130 interrupted; 141 the
     reader of our output went away.
     """
+    open_closed_streams()
     try:
         words = list(sys.argv[1:] if argv is None else argv)
+        check_working_folder()
         code = limner.main(words, standalone_mode=False)  # an exit code where a command set one
-        if sys.stdout is not None:  # closed by the caller: nobody wants to know
-            sys.stdout.flush()  # here, where a reader that went away is not an error
+        sys.stdout.flush()  # here, where a reader that went away is not an error
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
-        error.show()
-        return error.exit_code
+        return _usage(error)
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except LimnerError as error:
         return _fail(str(error), error.exit_code)
-    except MemoryError:
-        advice = "Use a smaller image or model, or close other programs."
-        return _fail(f"Memory ran out. {advice}", OutOfMemory.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _fail("Interrupted; finished results are kept, run again to go on.", INTERRUPTED)
     except (BrokenPipeError, SystemExit):  # click exits by itself, with 1, when a pipe breaks
         # The reader of our output went away (`limner … | head`): not our error, nothing to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            return _fail(f"There is no space left to write to ({error.strerror}).", 2)
-        return _bug(error)
     except Exception as error:
+        if sentence := sentence_of(error):
+            return _fail(sentence, 2)
         return _bug(error)
+
+
+def _usage(error: click.UsageError) -> int:
+    """What click would show, but what was typed is shown as text."""
+    if error.ctx is not None:
+        say_lines(error.ctx.get_usage(), err=True)
+        say(f"Try '{error.ctx.command_path} --help' for help.", err=True)
+        say("", err=True)
+    say(f"Error: {error.format_message()}", err=True)
+    return error.exit_code
 
 
 def _bug(error: Exception) -> int:

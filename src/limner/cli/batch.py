@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.flags import profile_option, runtime_options
 from limner.cli.keeping import caching_option, keeping_options
 from limner.cli.places import Place, check_writable, clear_remains, places, probing
-from limner.cli.say import progress, say, say_kept, say_run, summary
+from limner.cli.say import say, say_kept, say_run, summary
 from limner.cli.stored import is_whole, remove_old, remove_stale, stored
 from limner.cli.tracking import tracking, tracking_options
 from limner.errors import (

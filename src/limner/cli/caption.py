@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import click
 from limner.cli.find import session_of
 from limner.cli.flags import profile_option, runtime_options
 from limner.cli.places import probing
-from limner.cli.say import say
+from limner.cli.say import say, say_json
 from limner.errors import ImageError, OptionError, OutputError
 
 
@@ -57,7 +56,7 @@ def caption(**given: Any) -> None:
         (sentence,) = captioner.caption([opened.image])
         said[path.name] = sentence
         row = {"image": str(path), "caption": sentence, "model": captioner.ref.name}
-        say(json.dumps(row) if given["as_json"] else f"{path}: {sentence}")
+        say_json(row) if given["as_json"] else say(f"{path}: {sentence}")
     if folder is not None:
         from limner.training import captions
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.find import finding_of
 from limner.cli.flags import check_detecting, flags, runtime_options
 from limner.cli.objects import ObjectCommand, Opener, drafts, object_options, resolve
 from limner.cli.places import new_picture
-from limner.cli.say import progress, say, saying_once
+from limner.cli.say import row_of, say, say_json, say_table, saying_once
 from limner.errors import ModelError
 from limner.options import DetectOptions, SegmentOptions
 from limner.selection import SELECT_SYNTAX
@@ -129,7 +128,7 @@ def _finish(
         sheet = sheet_of(picture, prompts, answers)
         save_image(sheet, out, record={"verb": "compare", **report}, overwrite=True)
     if given["as_json"]:
-        say(json.dumps({**report, "outputs": [str(out)] if answered else []}))
+        say_json({**report, "outputs": [str(out)] if answered else []})
     else:
         _print(answers)
         if answered:
@@ -198,7 +197,6 @@ def _time(answer: Answer) -> str:
 
 def _print(answers: Sequence[Answer]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -210,8 +208,8 @@ def _print(answers: Sequence[Answer]) -> None:
             loading = f"{answer.loading_seconds or 0:.2f} s"
             numbers = (_time(answer), loading, _memory(answer))
         found = answer.error.split(". ")[0].rstrip(".") if answer.error else _found(answer)
-        table.add_row(answer.name, found, *numbers, answer.licence)
-    Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
+        table.add_row(*row_of(answer.name, found, *numbers, answer.licence))
+    say_table(table, width=160)
 
 
 def _found(answer: Answer) -> str:

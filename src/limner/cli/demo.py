@@ -160,7 +160,8 @@ def demo(out: Path) -> None:
             told.append(_run(step, heard))
             _write(scene, photo, None)
         _write(scene, photo, time.perf_counter() - started)
-    say(f"\nOpen {out / PAGE}")
+    say("")
+    say(f"Open {out / PAGE}")
 
 
 def possible(steps: Sequence[Step]) -> list[Step]:
@@ -206,7 +207,8 @@ def _run(step: Step, heard: set[str]) -> Told:
     from limner.cli.app import main
     from limner.cli.demo_page import Told, read_made
 
-    say(f"\n# {step.title}. {step.meaning}")
+    say("")
+    say(f"# {step.title}. {step.meaning}")
     made = []
     for command in step.commands:
         say(f"$ {command}")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.flags import jobs_option, runtime_options
 from limner.cli.keeping import caching_option, keeping_options
 from limner.cli.places import check_writable
-from limner.cli.say import progress, say
+from limner.cli.say import say
 from limner.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _chosen(suite: Suite, given: Mapping[str, Any], reports: Reports) -> Suite:
     if given["filter_pattern"] is not None:
         try:
             pattern = re.compile(given["filter_pattern"])
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise OptionError(
                 f"--filter-pattern takes a regular expression; {given['filter_pattern']!r} is "
                 f"none: {error}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +11,7 @@ import click
 
 from limner.cli.flags import profile_option, runtime_options
 from limner.cli.places import check_writable, probing
-from limner.cli.say import say
+from limner.cli.say import row_of, say, say_json, say_table
 from limner.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def write_report(given: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     if given["out"] is not None:
         write_atomic(given["out"], text + "\n", overwrite=given["overwrite"])
     if given["as_json"]:
-        say(text)
+        say_json(report, indent=2)
 
 
 def finish(given: Mapping[str, Any], report: Mapping[str, Any]) -> None:
@@ -138,15 +137,14 @@ def finish(given: Mapping[str, Any], report: Mapping[str, Any]) -> None:
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """A table; in a pipe as wide as it needs."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=True, justify="right" if number else "left")
     for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
+        table.add_row(*row_of(*row))
+    say_table(table, width=160)
 
 
 def shown(value: Any) -> str:

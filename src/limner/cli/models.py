@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from limner.cli.bars import new_bar
+from limner.cli.say import row_of, say, say_json, say_table, visible
 
 if TYPE_CHECKING:
     from limner.models.catalog import Entry
@@ -57,7 +59,7 @@ def list_models(
         and (not commercial_safe or entry.commercial == "yes")
     ]
     if as_json:
-        _print_json([_facts(entry) for entry in entries])
+        say_json([_facts(entry) for entry in entries], indent=2)
     else:
         _print_table(entries)
 
@@ -75,10 +77,10 @@ def info(name: str, as_json: bool, verify: bool) -> None:
         store.verify(entry)
     facts = _facts(entry) | ({"verified": True} if verify else {})
     if as_json:
-        _print_json(facts)
+        say_json(facts, indent=2)
         return
     for label, value in _explained(entry, facts):
-        click.echo(f"{label:<12}{value}")
+        say(f"{label:<12}{value}")
 
 
 @models.command("pull")
@@ -110,7 +112,7 @@ def pull(names: tuple[str, ...], revision: str | None, commercial_safe: bool, ye
         else:
             if entry.shipped:
                 _say(f"{entry.name} ships with limner: it is here, and there is nothing to fetch.")
-            click.echo(weights.path)
+            say(str(weights.path))
 
 
 @models.command("where")
@@ -120,7 +122,7 @@ def where(name: str | None) -> None:
     from limner.models import store
 
     if name is None:
-        click.echo(store.home())
+        say(str(store.home()))
         return
     entry = _resolved(name)
     if entry.weightless:
@@ -128,7 +130,7 @@ def where(name: str | None) -> None:
         return
     if not store.is_here(entry):
         _say(f"{entry.name} is not there{'' if entry.shipped else ' yet'}: {_how_to_get(entry)}")
-    click.echo(store.where(entry))
+    say(str(store.where(entry)))
 
 
 def _resolved(name: str) -> Entry:
@@ -200,7 +202,6 @@ def _how_to_get(entry: Entry) -> str:
 
 def _print_table(entries: list[Entry]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from limner.models import store
@@ -211,9 +212,8 @@ def _print_table(entries: list[Entry]) -> None:
     for entry in entries:
         here = "yes" if store.is_here(entry) else ""
         row = (entry.name, entry.purpose, entry.size, entry.licence, entry.commercial, here)
-        table.add_row(*row)
-    # In a pipe nobody sees a width, and rich would cut the names to fit 80 columns.
-    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
+        table.add_row(*row_of(*row))
+    say_table(table, width=200)
 
 
 @contextlib.contextmanager
@@ -222,18 +222,12 @@ def _progress(name: str) -> Iterator[OnStep | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+    from rich.progress import DownloadColumn
 
-    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
+    with new_bar(DownloadColumn()) as bar:
+        task = bar.add_task(visible(name), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
 def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)
+    say(sentence, err=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from limner.cli.say import say
+from limner.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from limner.cli.batch import Settings
@@ -60,7 +59,7 @@ def print_plan(
             }
         rows.append(row)
     if settings.as_json:
-        say(json.dumps({"verb": settings.verb, "images": len(inputs), "models": rows}))
+        say_json({"verb": settings.verb, "images": len(inputs), "models": rows})
         return
     say(f"{settings.verb}: {len(inputs)} image{'s' if len(inputs) > 1 else ''}")
     for row in rows:

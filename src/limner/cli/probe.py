@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.charting import charts_option, check_charts, draw_charts
 from limner.cli.find import finding_of, finding_options, session_of
 from limner.cli.flags import check_detecting
 from limner.cli.measuring import model_options, models_used, print_table, shown
 from limner.cli.objects import ObjectCommand, Opener, drafts, resolve
 from limner.cli.places import new_picture
-from limner.cli.say import progress, say
+from limner.cli.say import say, say_json
 from limner.errors import OptionError
 
 CHART = "probe"
@@ -227,7 +228,7 @@ def _write(
     save_image(worst, out, record=report, overwrite=True)
     write_atomic(out.with_suffix(".json"), text + "\n", overwrite=True)
     if given["as_json"]:
-        say(text)
+        say_json(report, indent=2)
         return
     rows = [(trial.how, shown(trial.value)) for trial in found.trials]
     print_table(("variant", found.measure), rows)

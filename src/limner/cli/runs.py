@@ -14,7 +14,7 @@ import click
 
 from limner.cli.keeping import collecting_of, listed_rows, opened_store, store_option
 from limner.cli.runs_again import compare, export, replay
-from limner.cli.say import aligned, say
+from limner.cli.say import aligned, say, say_json
 from limner.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def list_runs(
     found = listed_rows(store, wanted)
     if as_json:
         for row in found:
-            say(json.dumps(row.to_dict()))
+            say_json(row.to_dict())
     elif found:
         for line in _table(found):
             say(line)
@@ -92,7 +92,7 @@ def show(run: str, as_json: bool, store: str | None) -> None:
     opened = opened_store(store)
     entry = opened.get(run)
     if as_json:
-        say(json.dumps(entry.to_dict(), indent=2))
+        say_json(entry.to_dict(), indent=2)
         return
     for label, value in _explained(entry):
         say(f"{label:<12}{value}")

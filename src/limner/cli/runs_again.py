@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.keeping import opened_store, store_option
-from limner.cli.say import aligned, say, saying_once
+from limner.cli.say import aligned, say, say_json, say_lines, saying_once
 from limner.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def compare(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
     if any(pixels):
         found["pixels that differ from the first"] = pixels
     if as_json:
-        say(json.dumps({"runs": [entry.id for entry in entries], "differences": found}, indent=2))
+        say_json({"runs": [entry.id for entry in entries], "differences": found}, indent=2)
         return
     heads = [entry.id[:8] for entry in entries]
     rows = [("", *heads), *((name, *map(_cell, values)) for name, values in found.items())]
@@ -63,7 +63,7 @@ def replay(names: tuple[str, ...], no_record: bool, as_json: bool, store: str | 
     for entry in entries:
         again = do_again(opened, entry.id, record=not no_record, say=say_once)
         differ = differ or again.pixels > 0 or not again.same_finds
-        say(json.dumps(_replay_facts(again)) if as_json else _replay_line(again))
+        say_json(_replay_facts(again)) if as_json else say(_replay_line(again))
     if differ:
         raise click.exceptions.Exit(1)
 
@@ -95,7 +95,7 @@ def export(
     opened = opened_store(store)
     entries = opened.entries() if everything else [opened.get(name) for name in names]
     if out is None:
-        say(as_lines(entries).rstrip("\n"))
+        say_lines(as_lines(entries).rstrip("\n"))
         return
     if suffix == ".zip":
         for sentence in write_zip(entries, opened.files, out, overwrite=overwrite):

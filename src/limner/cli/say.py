@@ -1,25 +1,28 @@
-"""What is said while a verb works, and of what it made."""
+"""What is said while a verb works, and of what it made.
+
+All that limner prints goes through here. File names, phrases, captions and what servers answer may
+hold escapes, line breaks and marks that turn the reading direction: on a terminal these would
+recolour it, forge lines or hide a name's ending, so they are shown as text, ``\\x1b``,
+in a pipe too.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-import threading
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from limner.cli.batch import Settings, Tally
     from limner.cli.stored import Stored
-    from limner.protocols import OnStep
     from limner.session import Run
-
-BAR_AFTER = 1.0
-"""Seconds after which work gets a progress bar."""
 
 MOST_NAMES = 5
 """Things not found that are named in one line."""
@@ -28,11 +31,66 @@ JPEG_NOTE = "JPEG: the whole picture was re-encoded."
 """Said instead of the proof that nothing changed outside the mask, which such a file can't keep."""
 
 
+_JOINERS = "\u200c\u200d"
+"""Invisible, and part of how Persian, Indic scripts and emoji are written."""
+_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's controls, marks of format (of direction among them), surrogates, breaks of lines."""
+
+
+def visible(text: str) -> str:
+    """The text with what a terminal would obey, or nobody would see, as escapes of Python's.
+
+    A byte of a file name that is no UTF-8 becomes ``\\xe9``.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_visible, text))
+
+
+def _visible(sign: str) -> str:
+    if "\udc80" <= sign <= "\udcff":  # how Python keeps a byte that is no UTF-8
+        return f"\\x{ord(sign) - 0xDC00:02x}"
+    if unicodedata.category(sign) in _ESCAPED and sign not in _JOINERS:
+        return sign.encode("unicode_escape").decode()
+    return sign
+
+
 def say(text: str, *, err: bool = False) -> None:
-    """A line, whatever file names it holds: what the terminal can't show becomes a mark."""
+    """One line, whatever names it holds; what the terminal has no letters for becomes a mark.
+
+    Notes are lost in silence where stderr can't be written: that must not cost the result.
+    """
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding, "replace"), err=err)
+    line = visible(text).encode(encoding, "replace").decode(encoding, "replace")
+    try:
+        click.echo(line, err=err)
+    except OSError:
+        if not err:
+            raise
+
+
+def say_lines(text: str, *, err: bool = False) -> None:
+    """Several lines: the breaks in ``text`` are meant."""
+    for line in text.split("\n"):
+        say(line, err=err)
+
+
+def say_json(value: Any, *, indent: int | None = None) -> None:
+    """A value as JSON, in ASCII: what isn't is escaped as JSON does."""
+    say_lines(json.dumps(value, indent=indent))
+
+
+def say_table(table: Table, *, width: int) -> None:
+    """A table that ``row_of`` filled; in a pipe ``width`` wide, for nobody sees a width there."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else width, markup=False).print(table)
+
+
+def row_of(*cells: str) -> list[str]:
+    """Cells of a table as ``say`` shows text; a break of lines in one is meant."""
+    return ["\n".join(map(visible, cell.split("\n"))) for cell in cells]
 
 
 def saying_once() -> Callable[[str], None]:
@@ -49,6 +107,7 @@ def saying_once() -> Callable[[str], None]:
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Plain columns, as wide as they must be: whatever stands in a pipe can cut them."""
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
@@ -117,7 +176,7 @@ def say_kept(settings: Settings, finished: Path, result: Stored) -> None:
 
 
 def _say_json(record: Mapping[str, Any], outputs: Sequence[Path], finds: Mapping[str, Any]) -> None:
-    say(json.dumps({**record, "outputs": [str(output) for output in outputs], **finds}))
+    say_json({**record, "outputs": [str(output) for output in outputs], **finds})
 
 
 def summary(count: int, tally: Tally) -> str:
@@ -129,28 +188,3 @@ def summary(count: int, tally: Tally) -> str:
     if tally.failed:
         parts.append(f"{tally.failed} failed")
     return ", ".join(parts)
-
-
-@contextmanager
-def progress(label: str) -> Iterator[OnStep]:
-    """An ``on_step`` for one picture's work, which may take long.
-
-    On a terminal a bar appears after ``BAR_AFTER`` seconds: at first one that only moves, then, as
-    soon as the work reports steps, one that fills.
-    """
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(label.encode("utf-8", "replace").decode(), total=None)
-    timer = threading.Timer(BAR_AFTER, bar.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-    finally:
-        timer.cancel()
-        bar.stop()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.charting import RANKED, charts_option, check_charts, draw_charts, ranked_charts
 from limner.cli.find import session_of
 from limner.cli.flags import flags, typed
@@ -19,7 +20,6 @@ from limner.cli.measuring import (
     read_data,
     report_options,
 )
-from limner.cli.say import progress
 from limner.cli.score_data import check_either, matched_of, report
 from limner.errors import OptionError
 from limner.options import DetectOptions

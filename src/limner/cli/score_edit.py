@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.find import session_of
 from limner.cli.measuring import check_report, finish, model_options, models_used, report_options
 from limner.cli.objects import Opener
 from limner.cli.places import probing
-from limner.cli.say import progress
 from limner.errors import ImageError
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.charting import check_charts
 from limner.cli.find import session_of
 from limner.cli.measuring import check_report, models_used, print_table, shown
 from limner.cli.places import check_writable
-from limner.cli.say import progress, say
+from limner.cli.say import say
 from limner.errors import OutputError, PromptError
 
 if TYPE_CHECKING:

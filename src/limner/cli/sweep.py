@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.flags import jobs_option, runtime_options
 from limner.cli.keeping import caching_option, keeping_options, recording_store
 from limner.cli.places import check_writable, clear_remains
-from limner.cli.say import progress, say
+from limner.cli.say import say
 from limner.errors import OptionError, OutputError, RecipeError
 
 if TYPE_CHECKING:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from limner.cli.measuring import print_table
-from limner.cli.say import aligned, say
+from limner.cli.say import aligned, say, say_json
 from limner.cli.scorecard import print_scores
 from limner.errors import ModelError, OutputError
 
@@ -22,7 +21,7 @@ def listed(as_json: bool) -> None:
 
     found = subjects.found(lambda sentence: say(f"limner: {sentence}", err=True))
     if as_json:
-        say(json.dumps([dict(one.card) for one in found], ensure_ascii=False))
+        say_json([dict(one.card) for one in found])
         return
     if not found:
         say("No subject was taught yet: limner teach --help says how.", err=True)
@@ -47,7 +46,7 @@ def show(name: str, as_json: bool) -> None:
     subject = subjects.find(name)
     card = subject.card
     if as_json:
-        say(json.dumps(dict(card), ensure_ascii=False))
+        say_json(dict(card))
         return
     base = card["base"]
     revision = base.get("revision") or "not known"
@@ -70,7 +69,8 @@ def show(name: str, as_json: bool) -> None:
     for line in aligned(rows):
         say(line)
     if scores := card.get("scores"):
-        say(f"\nscores of its checkpoints, {judged(scores)}; best: {scores['best']}")
+        say("")
+        say(f"scores of its checkpoints, {judged(scores)}; best: {scores['best']}")
         print_scores(scores)
         for path in scores["pictures"]:
             say(str(subject.folder / path))

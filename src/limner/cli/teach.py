@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli import taught, teach_score
+from limner.cli.bars import new_bar
 from limner.cli.flags import flags, typed
 from limner.cli.keeping import keeping_options, recording_store
 from limner.cli.places import check_writable
-from limner.cli.say import say, saying_once
+from limner.cli.say import say, say_json, saying_once
 from limner.cli.teach_photos import caption, check_looking, looking_options, outline_of
 from limner.cli.tracking import tracking, tracking_options
 from limner.errors import OptionError
@@ -137,7 +137,7 @@ def run(**given: Any) -> None:
                 raise
             kept.done(subject.card, place)
     if given["as_json"]:
-        say(json.dumps(subject.card, ensure_ascii=False))
+        say_json(dict(subject.card))
         return
     count = len(done.photographs.kept)
     say(f"{place}  {done.step} steps, {count} photographs, {done.seconds:.0f} s")
@@ -175,17 +175,7 @@ def _watched() -> Iterator[tuple[OnStep, Callable[[Report], None]]]:
     if not sys.stderr.isatty():
         yield lambda done, total: None, _line
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        "{task.fields[numbers]}",
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with new_bar(tail="{task.description}  {task.fields[numbers]}") as bar:
         making = bar.add_task("class images", total=None, numbers="", visible=False)
         steps = bar.add_task("steps", total=None, numbers="", visible=False)
 
@@ -226,7 +216,7 @@ def _say_plan(found: Plan, as_json: bool) -> None:
         from dataclasses import asdict
 
         whole = {"minutes_a_hundred": found.minutes_a_hundred, "minutes": found.minutes}
-        say(json.dumps({**asdict(found), **whole}))
+        say_json({**asdict(found), **whole})
         return
     held = [
         f"{size / 1e9:.1f} GB {where}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.bars import progress
 from limner.cli.charting import charts_option, check_charts, draw_charts, file_stem
 from limner.cli.find import session_of
 from limner.cli.measuring import (
@@ -20,7 +21,7 @@ from limner.cli.measuring import (
     shown,
     write_report,
 )
-from limner.cli.say import progress, say
+from limner.cli.say import say
 from limner.cli.score_data import report
 from limner.errors import InputError
 from limner.options import DetectOptions

@@ -72,6 +72,8 @@ class Models:
         if unknown:
             raise OptionError(f"models has the keys {', '.join(TASKS)}; got {', '.join(unknown)}.")
         runtime.check_names(device, dtype)
+        if device not in (None, "cpu"):  # also where no model will compute there
+            runtime.choose(device)
         self.profile = profile
         chosen = dict(catalog.profile(profile))
         if "inpaint" in overrides:  # who names a painter means it for all that is painted

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from limner.evaluation.csv_text import csv_text
 from limner.evaluation.suites.results import ERROR, FAIL, CellResult, counts
 from limner.evaluation.suites.suite import Suite
 from limner.runs.record import versions
@@ -86,13 +85,11 @@ def report_csv(report: Mapping[str, Any]) -> str:
         for cell in report["cells"]
     ]
     measures = list(dict.fromkeys(name for row in named for name in row))
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*CSV_COLUMNS, *measures])
-    for cell, row in zip(report["cells"], named, strict=True):
-        values = [*(cell[column] for column in CSV_COLUMNS), *(row.get(m) for m in measures)]
-        writer.writerow(["" if value is None else value for value in values])
-    return buffer.getvalue()
+    rows = (
+        [*(cell[column] for column in CSV_COLUMNS), *(row.get(m) for m in measures)]
+        for cell, row in zip(report["cells"], named, strict=True)
+    )
+    return csv_text([[*CSV_COLUMNS, *measures], *rows])
 
 
 def _measure_name(verdict: Mapping[str, Any]) -> str:

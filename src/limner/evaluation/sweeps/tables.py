@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from limner.evaluation.csv_text import csv_text
 from limner.evaluation.suites.results import CellResult
 from limner.evaluation.suites.suite import Case
 from limner.evaluation.sweeps.recipe import Recipe
@@ -92,13 +91,11 @@ def report_csv(report: Mapping[str, Any]) -> str:
     axes = [axis["name"] for axis in report["axes"]]
     cells = [cell for trial in report["trials"] for cell in trial["cells"]]
     measures = list(dict.fromkeys(name for cell in cells for name in cell["measures"]))
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     rest = ("found", "seconds", "run", "picture", "error")
-    writer.writerow(["trial", "image", *axes, "score", *measures, *rest])
+    rows: list[Sequence[Any]] = [["trial", "image", *axes, "score", *measures, *rest]]
     for trial in report["trials"]:
         for cell in trial["cells"]:
-            row: Sequence[Any] = [
+            row = [
                 trial["number"],
                 cell["image"],
                 *(_said(trial["settings"][name]) for name in axes),
@@ -106,8 +103,8 @@ def report_csv(report: Mapping[str, Any]) -> str:
                 *(cell["measures"].get(name) for name in measures),
                 *(cell[key if key != "picture" else "whole"] for key in rest),
             ]
-            writer.writerow(["" if value is None else value for value in row])
-    return buffer.getvalue()
+            rows.append(row)
+    return csv_text(rows)
 
 
 def _said(value: Any) -> Any:
