@@ -26,6 +26,7 @@ from limner.decoding import decoder_of, decoding, identify
 from limner.documents import parse_json
 from limner.errors import FileError, ImageError, OutputError
 from limner.images import read_picture
+from limner.plain_text import visible_page
 
 _FORMATS = {
     ".png": "PNG",
@@ -111,6 +112,8 @@ def write_atomic(
         OutputError: the place is taken or can't be written.
     """
     path = Path(path)
+    if isinstance(data, str) and path.suffix == ".html":
+        data = visible_page(data)
     _check_free(path, overwrite)
     target = Path(os.path.realpath(path))  # a link keeps pointing, its target is replaced
     temporary = target.parent / f".limner-{secrets.token_hex(6)}.tmp"

@@ -13,8 +13,8 @@ from PIL import Image
 from rich.console import Console
 
 from limner.cli.bars import new_bar
-from limner.cli.say import visible
 from limner.evaluation.csv_text import csv_text
+from limner.plain_text import visible
 
 from .command import Answer, Command
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from limner.cli.say import visible
+from limner.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

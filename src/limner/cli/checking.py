@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from limner.cli.say import visible
+from limner.plain_text import visible
 
 MAY_BE_PATHS = frozenset(
     "image mask exemplar detector segmenter inpainter refiner encoder captioner dino store "

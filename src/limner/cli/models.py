@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.bars import new_bar
-from limner.cli.say import row_of, say, say_json, say_table, visible
+from limner.cli.say import row_of, say, say_json, say_table
+from limner.plain_text import visible
 
 if TYPE_CHECKING:
     from limner.models.catalog import Entry

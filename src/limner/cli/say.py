@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from limner.plain_text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,30 +30,6 @@ MOST_NAMES = 5
 
 JPEG_NOTE = "JPEG: the whole picture was re-encoded."
 """Said instead of the proof that nothing changed outside the mask, which such a file can't keep."""
-
-
-_JOINERS = "\u200c\u200d"
-"""Invisible, and part of how Persian, Indic scripts and emoji are written."""
-_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's controls, marks of format (of direction among them), surrogates, breaks of lines."""
-
-
-def visible(text: str) -> str:
-    """The text with what a terminal would obey, or nobody would see, as escapes of Python's.
-
-    A byte of a file name that is no UTF-8 becomes ``\\xe9``.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_visible, text))
-
-
-def _visible(sign: str) -> str:
-    if "\udc80" <= sign <= "\udcff":  # how Python keeps a byte that is no UTF-8
-        return f"\\x{ord(sign) - 0xDC00:02x}"
-    if unicodedata.category(sign) in _ESCAPED and sign not in _JOINERS:
-        return sign.encode("unicode_escape").decode()
-    return sign
 
 
 def say(text: str, *, err: bool = False) -> None:

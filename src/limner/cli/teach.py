@@ -206,7 +206,7 @@ def _numbers(report: Report) -> str:
 
 def _say_captions(written: Path, as_json: bool) -> None:
     if as_json:
-        say(json.dumps({"captions": str(written)}))
+        say_json({"captions": str(written)})
     else:
         say(f"{written}  nothing is taught yet: edit it, then run the same without --caption")
 
