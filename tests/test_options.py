@@ -69,6 +69,8 @@ def test_every_field_is_flat_typed_and_explained(
 BESIDE: dict[str, dict[str, Any]] = {
     **{name: {"look": "tiles"} for name in ("slice_wh", "overlap_wh")},
     "num_validation_images": {"validation_steps": 100},
+    "lr_num_cycles": {"lr_scheduler": "cosine_with_restarts", "max_train_steps": 10_000},
+    "lr_power": {"lr_scheduler": "polynomial"},
 }
 """What must be set for a field to have an effect."""
 
@@ -234,3 +236,21 @@ def test_a_setting_without_effect_is_refused(
     with pytest.raises(OptionError) as caught:
         check_honoured(options, honoured, "telea", "it draws no random numbers")
     assert str(caught.value) == message
+
+
+def test_no_two_seeds_draw_the_same() -> None:
+    """torch's generator takes 32 bits of a seed: seeds 2**32 apart were one picture. The seed of
+    the last picture of a batch has room too."""
+    import torch
+
+    def drawn(seed: int) -> list[float]:
+        return list(torch.randn(4, generator=torch.Generator("cpu").manual_seed(seed)))
+
+    assert drawn(1) == drawn(2**32 + 1)
+    last = InpaintOptions(seed=opts.SEEDS - 1, num_images_per_prompt=opts.MOST_PICTURES)
+    assert (last.seed or 0) + opts.MOST_PICTURES - 1 < 2**32
+    for seed in (opts.SEEDS, 2**32 + 1, 2**63 - 65, -1):
+        with pytest.raises(OptionError, match="seed must be between 0 and 4294967231, got"):
+            InpaintOptions(seed=seed)
+    with pytest.raises(OptionError, match="seed must be between 0 and"):
+        TeachOptions(seed=2**32)

@@ -19,6 +19,11 @@ from limner.errors import OptionError
 
 OptionsT = TypeVar("OptionsT")
 
+MOST_PICTURES = 64
+SEEDS = 2**32 - MOST_PICTURES
+"""Seeds are below this: torch's generator on the CPU (mt19937) takes their last 32 bits, so that
+any other would draw what a smaller one does; the last picture's has room."""
+
 
 def setting(
     default: Any,
@@ -75,7 +80,12 @@ def _checked(spec: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         if low is None:
             bounds = "a finite number"
         else:
-            bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+            ends = [
+                f"{end}" if isinstance(end, int) else f"{end:g}"
+                for end in (low, high)
+                if end is not None
+            ]
+            bounds = f"at least {ends[0]}" if high is None else f"between {' and '.join(ends)}"
         raise OptionError(f"{spec.name} must be {bounds}, got {value}.")
     choices = spec.metadata["choices"]
     if choices and value not in choices:
@@ -247,9 +257,11 @@ class InpaintOptions(_Checked):
         high=0.99,
     )
     scheduler: str | None = setting(None, "A diffusers scheduler class, by name.")
-    num_images_per_prompt: int | None = setting(None, "How many pictures to paint.", low=1, high=64)
+    num_images_per_prompt: int | None = setting(
+        None, "How many pictures to paint.", low=1, high=MOST_PICTURES
+    )
     seed: int | None = setting(
-        None, "Picture k is drawn with seed + k, whatever the batch.", low=0, high=2**63 - 65
+        None, "Picture k is drawn with seed + k, whatever the batch.", low=0, high=SEEDS - 1
     )
     method: str | None = setting(None, "Which classical fill (limner models info opencv-inpaint).")
     radius: int | None = setting(

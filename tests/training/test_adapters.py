@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 import torch
 from peft import LoraConfig
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from limner.errors import ModelError, UnknownModel, WeightsMissing
 from limner.models import stable_diffusion, store
@@ -103,8 +106,6 @@ def test_the_text_encoders_matrices_are_used(
     bases: dict[str, Path], taught: dict[str, Path], tmp_path: Path
 ) -> None:
     """Without them the picture of the same U-Net is another one."""
-    from safetensors.torch import save_file
-
     both = adapter_of(str(taught["both"]))
     matrices = load_file(both.path)
     of_words = [name for name in matrices if name.startswith("text_encoder.")]
@@ -232,6 +233,49 @@ def test_merged_is_the_model_and_its_adapter(
     merged, beside = painted(tmp_path / "merged"), painted(bases["inpaint"], adapter)
     assert np.abs(merged.astype(int) - beside).max() <= 1  # other roundings, no other picture
     assert (merged != painted(bases["inpaint"])).mean() > 0.1
+
+
+def test_a_merged_model_keeps_the_bases_own_settings_and_no_path(
+    bases: dict[str, Path], taught: dict[str, Path], tmp_path: Path
+) -> None:
+    """A guidance that the catalog has for the base became diffusers' 7.5; a merge of a merge and a
+    base with a guidance of its own too."""
+    own = tmp_path / "base"
+    shutil.copytree(bases["inpaint"], own)
+    (own / store.DEFAULTS).write_text('{"guidance_scale": 4.0}')
+    adapter = adapter_of(str(taught["unet"]))
+    merging.merge(str(own), [adapter], tmp_path / "merged")
+    merging.merge(str(tmp_path / "merged"), [adapter], tmp_path / "twice")
+    for folder in (tmp_path / "merged", tmp_path / "twice"):
+        painter = stable_diffusion.load(store.from_folder(folder), Runtime())
+        assert painter.resolve(InpaintOptions()).guidance_scale == 4.0
+        configs = list(folder.rglob("*.json"))
+        assert len(configs) > 5
+        assert not [one for one in configs if str(tmp_path) in one.read_text()]
+    (own / store.DEFAULTS).write_text('{"guidance": 4.0}')
+    with pytest.raises(ModelError, match=r"limner-defaults\.json\) are damaged"):
+        stable_diffusion.load(store.from_folder(own), Runtime())
+
+
+def test_an_exported_adapter_holds_no_path(
+    bases: dict[str, Path], taught: dict[str, Path], tmp_path: Path
+) -> None:
+    """Neither a new one, nor one that an earlier version wrote: the settings and matrices stay."""
+    file = taught["both"] / "pytorch_lora_weights.safetensors"
+    assert str(bases["inpaint"]).encode() not in file.read_bytes()
+    assert merging.diffusers_layout(file) == file.read_bytes()
+    with safe_open(file, "pt") as opened:
+        about = json.loads(opened.metadata()["lora_adapter_metadata"])
+    about["unet.base_model_name_or_path"] = "/home/me/models/sd15"
+    earlier = tmp_path / "earlier.safetensors"
+    save_file(load_file(file), earlier, {"lora_adapter_metadata": json.dumps(about)})
+    data = merging.diffusers_layout(earlier)
+    assert b"/home/me" not in data
+    (tmp_path / "now.safetensors").write_bytes(data)
+    np.testing.assert_array_equal(
+        painted(bases["inpaint"], adapter_of(str(tmp_path / "now.safetensors"))),
+        painted(bases["inpaint"], adapter_of(str(file))),
+    )
 
 
 def test_full_fine_tuning_becomes_a_model(

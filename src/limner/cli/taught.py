@@ -96,12 +96,12 @@ def export(name: str, layout: str, out: Path, overwrite: bool) -> None:
     adapter = subjects.adapter_of(name)
     if out.suffix != ".safetensors":
         raise OutputError(f"An adapter is a .safetensors file, got {out}.")
-    if layout == "kohya":
-        from limner.training.merging import kohya
+    from limner.training.merging import diffusers_layout, kohya
 
+    if layout == "kohya":
         data = kohya(adapter.path, xl=bool(subject.card.get("xl")))
     else:
-        data = adapter.path.read_bytes()
+        data = diffusers_layout(adapter.path)
     write_atomic(out, data, overwrite=overwrite)
     say(f"{out}  {layout}, for {subject.card['base']['name']}")
 

@@ -103,7 +103,7 @@ class DiffusionFill:
             options, self.honoured, self.ref.name, f"{self.kind.title} doesn't know it"
         )
         given = settings.changed(options)
-        return replace(self._defaults, **({"seed": secrets.randbelow(2**32)} | given))
+        return replace(self._defaults, **({"seed": secrets.randbelow(settings.SEEDS)} | given))
 
     def check(self, paint: Text | None, options: InpaintOptions) -> None:
         """Whether it can paint these words with these settings; no picture is needed to know.

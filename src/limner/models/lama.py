@@ -21,7 +21,7 @@ from limner.models.diffusing import check_finite, check_picture
 from limner.models.lama_network import Generator, shape_of
 from limner.models.memory import guard_memory
 from limner.models.source import Runtime, Weights
-from limner.options import InpaintOptions, check_honoured
+from limner.options import SEEDS, InpaintOptions, check_honoured
 from limner.prompts import Text
 from limner.protocols import ModelRef, OnStep
 from limner.rle import BoolMask
@@ -83,7 +83,7 @@ class Lama:
         check_honoured(
             options, frozenset({"seed"}), self.ref.name, "it fills a hole in one step, in one way"
         )
-        seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+        seed = secrets.randbelow(SEEDS) if options.seed is None else options.seed
         return replace(options, seed=seed)
 
     def check(self, paint: Text | None, options: InpaintOptions) -> None:

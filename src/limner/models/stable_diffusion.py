@@ -29,7 +29,7 @@ import torch
 from PIL import Image as pil
 
 from limner import options as settings
-from limner.errors import OptionError, PromptError
+from limner.errors import ModelError, OptionError, PromptError
 from limner.models.adapters import add_adapters
 from limner.models.diffusing import (
     ADVICE,
@@ -45,6 +45,7 @@ from limner.models.remembering import ANSWERS_KEPT, remember
 from limner.models.source import Runtime, Weights
 from limner.models.stable_diffusion_folder import open_pipeline, own_deprecations_unheard
 from limner.models.stable_diffusion_stages import check_fast, check_shares, open_refiner, shares
+from limner.models.store import DEFAULTS
 from limner.options import InpaintOptions
 from limner.prompts import Text
 from limner.protocols import ModelRef, OnStep
@@ -132,7 +133,7 @@ class StableDiffusion:
         honoured = HONOURED | ({"denoising_end"} if self._refiner else set())
         settings.check_honoured(options, honoured, self.ref.name, idle)
         given = settings.changed(options)
-        settled = replace(self._defaults, **({"seed": secrets.randbelow(2**32)} | given))
+        settled = replace(self._defaults, **({"seed": secrets.randbelow(settings.SEEDS)} | given))
         if self._fast:
             check_fast(self.ref.name, settled, str(self._defaults.scheduler))
         self._check_steps(settled)
@@ -367,7 +368,10 @@ def _defaults(pipe: Any, checkpoint: Mapping[str, Any]) -> InpaintOptions:
     names = ("num_inference_steps", "guidance_scale", "strength", "num_images_per_prompt")
     own = {name: call[name].default for name in names}
     own["scheduler"] = type(pipe.scheduler).__name__
-    return settings.from_dict(InpaintOptions, own | dict(checkpoint))
+    try:
+        return settings.from_dict(InpaintOptions, own | dict(checkpoint))
+    except OptionError as error:  # of a folder's DEFAULTS: the catalog's are tested
+        raise ModelError(f"The model's own settings ({DEFAULTS}) are damaged: {error}") from error
 
 
 def _least_steps(strength: float) -> int:

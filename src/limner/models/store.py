@@ -39,6 +39,7 @@ from limner.models.source import Weights
 from limner.protocols import ModelRef, OnStep
 
 __all__ = [
+    "DEFAULTS",
     "absolute",
     "check_weights",
     "family_of",
@@ -55,6 +56,9 @@ __all__ = [
     "verify",
     "where",
 ]
+
+DEFAULTS = "limner-defaults.json"
+"""In a pipeline's folder that limner wrote: the settings that the catalog has for its base."""
 
 
 def where(model: str | Entry) -> Path:
@@ -253,7 +257,10 @@ def from_folder(path: str | os.PathLike[str]) -> Weights:
         family = family_of(folder)
         check_weights(folder, family)
         files = _weight_files(lock.marks(folder), family)
-    return Weights(ModelRef(folder.name, family, "unknown (local folder)", None, files), folder)
+        is_pipeline = (folder / "model_index.json").is_file()
+        defaults = (lock.read_json(folder / DEFAULTS) if is_pipeline else None) or {}
+    ref = ModelRef(folder.name, family, "unknown (local folder)", None, files)
+    return Weights(ref, folder, defaults)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

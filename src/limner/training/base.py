@@ -16,6 +16,7 @@ from limner.models.memory import guard_memory
 from limner.models.source import Runtime, Weights, is_path
 from limner.models.stable_diffusion_folder import open_pipeline
 from limner.models.subjects import TEACHABLE
+from limner.options import InpaintOptions, from_dict
 from limner.protocols import ModelRef
 from limner.training.losses import PREDICTIONS
 
@@ -103,8 +104,21 @@ def open_base(weights: Weights, runtime: Runtime) -> Base:
         if (module := getattr(pipe, part, None)) is not None:
             module.requires_grad_(False).eval()
     inpaints = int(pipe.unet.config.in_channels) > pipe.vae.config.latent_channels
-    guidance = float(weights.defaults.get("guidance_scale", Base.guidance))
+    guidance = _guidance(weights)
     return Base(weights.ref, pipe, inpaints, prediction, guidance)
+
+
+def _guidance(weights: Weights) -> float:
+    """The checkpoint's own.
+
+    Raises:
+        ModelError: a folder's settings that can't be meant.
+    """
+    try:
+        settled = from_dict(InpaintOptions, weights.defaults)
+    except OptionError as error:
+        raise ModelError(f"The settings in {weights.path} are damaged: {error}") from error
+    return Base.guidance if settled.guidance_scale is None else settled.guidance_scale
 
 
 def resolution_of(base: Base, asked: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from limner.documents import read_json_object
-from limner.errors import ModelError
+from limner.documents import parse_json, read_json, read_json_object
+from limner.errors import FileError, ModelError
 from limner.models.adapters import add_adapters
 from limner.models.source import Adapter, Weights
 from limner.models.stable_diffusion_folder import WITHOUT, errors_only
+from limner.models.store import DEFAULTS
 from limner.training.base import find_base
 from limner.training.checkpoints import TRAINED, write_folder
 
@@ -28,6 +30,7 @@ PARTS_XL = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "
 DOWN, UP = (
     re.compile(rf"(?:unet\.)?{side}_blocks\.\d+\.attentions\.(\d+)") for side in ("down", "up")
 )
+NAMED_BASE = "base_model_name_or_path"
 KINDS = {"lora_A": "lora_down", "lora_B": "lora_up", "down": "lora_down", "up": "lora_up"}
 
 
@@ -81,7 +84,46 @@ def _save_changed(weights: Weights, change: Callable[[Any], None], out: Path) ->
             **left_out,
         )
     change(pipe)
-    write_folder(out, lambda folder: pipe.save_pretrained(folder, safe_serialization=True))
+
+    def fill(folder: Path) -> None:
+        pipe.save_pretrained(folder, safe_serialization=True)
+        for config in folder.rglob("*.json"):
+            _forget_paths(config)
+        if weights.defaults:
+            text = json.dumps(weights.defaults, indent=2) + "\n"
+            (folder / DEFAULTS).write_text(text, "utf-8")
+
+    write_folder(out, fill)
+
+
+def _forget_paths(config: Path) -> None:
+    """Where a part lay on this machine is nobody's business who gets the folder."""
+    content = read_json(config)
+    if isinstance(content, dict) and content.pop("_name_or_path", None) is not None:
+        config.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+
+def diffusers_layout(path: Path) -> bytes:
+    """A subject's LoRA file for other programs: without the path of its model on this machine,
+    which files of earlier versions have.
+
+    Raises:
+        ModelError: a file that can't be read.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            matrices = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        settings = parse_json(about.get("lora_adapter_metadata", "{}"), str(path))
+    except (OSError, SafetensorError, FileError) as error:
+        raise ModelError(f"{path} can't be read: {error}.") from error
+    if not isinstance(settings, dict):
+        raise ModelError(f"{path} is damaged: its settings are no JSON object.")
+    named = [key for key, value in settings.items() if key.endswith(NAMED_BASE) and value]
+    if not named:
+        return path.read_bytes()
+    text = json.dumps({**settings, **dict.fromkeys(named)}, indent=2, sort_keys=True)
+    return save(matrices, metadata={**about, "lora_adapter_metadata": text})
 
 
 def kohya(path: Path, *, xl: bool = False) -> bytes:

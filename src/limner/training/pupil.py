@@ -128,8 +128,8 @@ def _compute_twice(part: Any) -> None:
 
 
 def _described(part: Any) -> dict[str, Any]:
-    """peft's settings of the matrices, which go into the file's header."""
-    config = part.peft_config["default"].to_dict()
+    """peft's settings of the matrices, which go into the file's header; no path of this machine."""
+    config = {**part.peft_config["default"].to_dict(), "base_model_name_or_path": None}
     config["target_modules"] = sorted(config["target_modules"])
     return dict(config)
 

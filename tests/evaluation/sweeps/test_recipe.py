@@ -131,6 +131,7 @@ WRONG = [
     ("verb's key", made(edit='fnd = "mug"'), "3: [edit] has no key 'fnd'. Did you mean find"),
     ("nothing to find", made(edit=""), "2: [edit] doesn't say what to find"),
     ("nothing to paint", made(paint=""), "2: An edit has find and paint; paint is missing"),
+    ("a seed twice over", made(sweep=f"seed = [1, {2**32 + 1}]"), "6: seed must be between 0"),
     ("axis", made(sweep="strenth = [1]"), "6: Nothing is called 'strenth' that could be"),
     ("nearest axis", made(sweep="strenth = [1]"), "Did you mean strength"),
     ("type", made(sweep='strength = ["a"]'), "6: strength is a float, got 'a'"),
