@@ -45,8 +45,9 @@ CHECKS = "def kept_its_size(outcome, case):\n    return outcome.result.size == (
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Path:
-    """A red disc on grey noise, its outline, and the suite about them."""
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A red disc on grey noise, its outline, and the suite about them, whose Python is allowed."""
+    monkeypatch.setenv("LIMNER_ALLOW_PYTHON", "1")
     y, x = np.mgrid[:96, :96]
     disc = (x - 45) ** 2 + (y - 45) ** 2 < 20**2
     pixels = np.random.default_rng(7).integers(120, 150, (96, 96, 3)).astype(np.uint8)
@@ -175,6 +176,15 @@ def test_errors_can_be_tried_again_when_what_was_missing_is_there(
         ([], "modles: [a]\n", "suite.yaml:1: A suite has no key 'modles'. Did you mean models"),
         ([], SUITE.replace("iou, value: 0.5", "iuo, value: 0.5"), "suite.yaml:10: There is no"),
         ([], SUITE.replace("[grabcut]", "[grabcot]"), "suite.yaml:2: There is no model 'grabcot'"),
+        (["--filter-pattern", "a{99999999999}"], SUITE, "takes a regular expression"),
+        ([], "models: [grabcut]\ncases: [{image: a.png, find: mug}]\n", "tests nothing"),
+        (
+            [],
+            "models: [grabcut]\ncases:\n- {image: a.png, find: mug, assert: [{type: seam, value: "
+            "0.1, weight: 0}]}\n".replace("seam", "count").replace("0.1", "1"),
+            "tests nothing",
+        ),
+        ([], SUITE.replace("thing.png", "\"{{ 'a' * 3000000000 }}\""), "suite.yaml:9: "),
         ([], SUITE.replace("at: ", "art: "), "needs the variable at, and vars has art, on"),
         (["-o", "report.pdf"], SUITE, "A report ends in .html, .json, .csv, .xml"),
         (["-o", "."], SUITE, "A report ends in"),
@@ -200,6 +210,46 @@ def test_a_wrong_suite_exits_with_2_and_runs_nothing(
     assert (answer.code, answer.stdout) == (2, "")
     assert said in answer.stderr
     assert not Path(".limner").exists()
+
+
+def test_python_of_a_suite_runs_only_where_somebody_allowed_it(
+    limner: Command, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file would leave a mark as soon as it is loaded; nothing is computed before the refusal,
+    and cells that a filter leaves out ask for nothing."""
+    (suite.parent / "checks.py").write_text(
+        "import pathlib\npathlib.Path('ran').touch()\n" + CHECKS
+    )
+    for value in (None, "0"):
+        monkeypatch.delenv("LIMNER_ALLOW_PYTHON")
+        if value is not None:
+            monkeypatch.setenv("LIMNER_ALLOW_PYTHON", value)
+        answer = limner.run("eval", suite)
+        assert (answer.code, answer.stdout) == (2, "")
+        assert "checks.py" in answer.stderr
+        assert "--allow-python" in answer.stderr
+        assert not Path(".limner").exists()
+        monkeypatch.setenv("LIMNER_ALLOW_PYTHON", "0")
+    assert limner.run("eval", suite, "--filter-pattern", "^missing").code == 100
+    assert not Path("ran").exists()
+    assert limner.run("eval", suite, "--filter-pattern", "^removed", "--allow-python").code == 0
+    assert Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    "body", ["import sys; sys.exit(3)", "raise BaseException('x')", "return Odd()"]
+)
+def test_python_that_ends_the_process_is_its_cells_error(
+    limner: Command, suite: Path, body: str
+) -> None:
+    """sys.exit(3) ended the whole evaluation, with 141 and no report."""
+    odd = "class Odd:\n    def __repr__(self): raise SystemExit(4)\n"
+    (suite.parent / "checks.py").write_text(f"{odd}def kept_its_size(outcome, case): {body}\n")
+    answer = limner.run("eval", suite, "--filter-pattern", "removed|easy", "-o", "r.json")
+    assert answer.code == 100
+    statuses = [cell["status"] for cell in json.loads(Path("r.json").read_text())["cells"]]
+    assert statuses == ["pass"] * 4 + ["error"] * 2
+    assert "checks.py:kept_its_size raised" in answer.stdout
 
 
 def test_kill_9_then_resume_loses_nothing_and_repeats_nothing(suite: Path) -> None:

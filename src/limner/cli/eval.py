@@ -15,7 +15,8 @@ from limner.cli.flags import jobs_option, runtime_options
 from limner.cli.keeping import caching_option, keeping_options
 from limner.cli.places import check_writable
 from limner.cli.say import say
-from limner.errors import OptionError, OutputError
+from limner.errors import OptionError, OutputError, SuiteError
+from limner.regular_files import shown
 
 if TYPE_CHECKING:
     from limner.cli.eval_answers import SuiteModels
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 SOME_FAIL = 100
 """promptfoo's exit code for tests that ran and failed: 1 and 2 mean that they could not run."""
+
+ALLOW = "LIMNER_ALLOW_PYTHON"
+"""Environment variable that allows Python in all suites."""
 
 FORMATS = (".html", ".json", ".csv", ".xml")
 
@@ -61,6 +65,13 @@ FORMATS = (".html", ".json", ".csv", ".xml")
     metavar="REPORT",
     help="Only cells that didn't pass there: a report.json, an eval's id, or last.",
 )
+@click.option(
+    "--allow-python",
+    is_flag=True,
+    envvar=ALLOW,
+    show_envvar=True,
+    help="Run the Python that the suite names: code, which may do all that you may.",
+)
 @click.option("--filter-pattern", help="Only cases whose name matches this regular expression.")
 @caching_option
 @runtime_options
@@ -89,6 +100,9 @@ def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
     said = given["baseline"]
     baseline = read_statuses(reports.find(said)) if said is not None else None
     chosen = _chosen(whole, given, reports)
+    _check_tests(chosen)
+    if not given["allow_python"]:
+        _refuse_python(chosen)
     goes_on = given["resume"] or given["retry_errors"]
     eval_id = (reports.unfinished() if goes_on else "") or new_id(datetime.now(UTC))
     models = _models(chosen, given, eval_id)
@@ -167,6 +181,39 @@ def _chosen(suite: Suite, given: Mapping[str, Any], reports: Reports) -> Suite:
     if not chosen.cells:
         raise OptionError(f"No cell of {suite.path} is left by the filters, of {len(suite.cells)}.")
     return chosen
+
+
+def _check_tests(suite: Suite) -> None:
+    """Refuse what could only pass.
+
+    Raises:
+        SuiteError: nothing that counts is asserted of any cell.
+    """
+    if not any(each.weight > 0 for cell in suite.cells for each in cell.case.assertions):
+        raise SuiteError(
+            f"{suite.path} tests nothing: no case to be run has an assertion with a weight above "
+            "0, so every cell would pass. Add assert to a case or to defaults."
+        )
+
+
+def _refuse_python(suite: Suite) -> None:
+    """Code in a suite runs only where the person who runs it said so.
+
+    Raises:
+        SuiteError: a cell has an assertion of the type python.
+    """
+    files = {
+        assertion.value[0]: None
+        for cell in suite.cells
+        for assertion in cell.case.assertions
+        if assertion.type == "python"
+    }
+    if files:
+        raise SuiteError(
+            f"{suite.path} asks to run Python, {', '.join(map(shown, files))}, which may do all "
+            f"that you may: read it, then pass --allow-python (or set {ALLOW}=1 for suites of your "
+            "own)."
+        )
 
 
 def _counting(

@@ -8,6 +8,7 @@ import pytest
 
 from limner.errors import SuiteError
 from limner.evaluation.suites.assertions import TYPES
+from limner.evaluation.suites.reading import _unique
 from limner.grammar import Draft, parse_box
 from limner.options import InpaintOptions
 from limner.prompts import Text
@@ -167,6 +168,69 @@ def base(
     )
 
 
+def test_a_list_of_values_makes_a_case_of_each_and_lists_one_of_each_combination(
+    tmp_path: Path,
+) -> None:
+    """As promptfoo does; it was asked as text: "find ['apple', 'rabbit']"."""
+    suite = suite_of(
+        tmp_path,
+        "models: [grabcut]\nprompts: ['{{size}} {{thing}}']\n"
+        "defaults: {vars: {size: [big, small]}}\ncases:\n"
+        "- {image: a.png, vars: {thing: [apple, rabbit]}}\n"
+        "- {image: b.png, description: one, vars: {thing: [mug], size: tall}}\n"
+        "- {image: b.png, description: two, vars: {thing: mug}}\n",
+    )
+    asked = [cell.ask.find[0].text.phrase for cell in suite.cells]
+    things = "big apple, big rabbit, small apple, small rabbit, tall mug, big mug, small mug"
+    assert asked == things.split(", ")
+    assert [cell.case.name for cell in suite.cells][3:] == [
+        "a.png (size=small, thing=rabbit)",
+        "one",
+        "two (size=big, thing=mug)",
+        "two (size=small, thing=mug)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "said", ["007", "12:30:00", "1.50", "1_000", "0b11", "010", "1e3", "true", "7", "-0.5", "yes"]
+)
+def test_a_variable_is_asked_as_it_is_written(tmp_path: Path, said: str) -> None:
+    """YAML 1.1 would make 7, 45000, 1.5, 1000, 3 and 8 of the first ones."""
+    suite = suite_of(
+        tmp_path,
+        "models: [grabcut]\nprompts: ['bus {{n}}']\n"
+        f"cases: [{{image: a, vars: {{n: {said}}}}}]",
+    )
+    assert suite.cells[0].ask.find[0].text.phrase == f"bus {said}"
+    plain = suite_of(tmp_path, f"models: [grabcut]\ncases: [{{image: a, find: {said}x}}]")
+    assert plain.cells[0].ask.find[0].text.phrase == f"{said}x"
+
+
+class Counted(str):
+    """A name that counts how often one is held against another."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_equal_cases_are_numbered_and_reading_them_grows_with_their_number() -> None:
+    """2,000 took nine times as long as 500: each name was looked for among all before it."""
+    comparisons = []
+    for count in (200, 800):
+        Counted.comparisons = 0
+        names = _unique([Counted("a")] * count)
+        comparisons.append(Counted.comparisons)
+        assert names[:3] == ["a", "a (2)", "a (3)"]
+        assert len(set(names)) == count
+    assert comparisons[1] < 5 * comparisons[0] + 100
+    assert _unique(["a", "a (2)", "a", "a"]) == ["a", "a (2)", "a (3)", "a (4)"]
+
+
 BAD = {
     "unknown key": ("modles: [a]\n", 1, "Did you mean models"),
     "promptfoo's key": ("providers: [a]\n", 1, "Did you mean models?"),
@@ -215,6 +279,16 @@ BAD = {
     "no cases": ("models: [grabcut]\n", 1, "has no cases"),
     "empty": ("# nothing\n", 1, "is empty"),
     "not YAML": ("models: [a\ncases: 3\n", 2, "not YAML"),
+    "a variable without a value": (base(case=", vars: {thing: }"), 5, "thing has no value"),
+    "a variable that is a mapping": (base(case=", vars: {a: {b: c}}"), 5, "a text or a number"),
+    "a list in a list": (base(case=", vars: {a: [b, [c]]}"), 5, "a text or a number"),
+    "an empty list": (base(case=", vars: {a: []}"), 5, "is empty"),
+    "a template in a variable": (base(case=", vars: {a: '{{b}}', b: c}"), 5, "filled in once"),
+    "more cells than a suite may have": (
+        base(case=f", vars: {{a: {list(range(400))}, b: {list(range(400))}}}"),
+        5,
+        "160,000 cells (400 a × 400 b)",
+    ),
     "a list as a key": ("models: [mini]\n[1, 2]: 3\n", 2, "is a word"),
     "a mapping as a key": ("models: [mini]\n? {a: b}\n: c\n", 2, "is a word"),
     "a NUL in a picture's name": ('cases: [{image: "a\\0.png"}]\n', 1, "a NUL"),

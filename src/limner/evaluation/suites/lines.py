@@ -7,6 +7,7 @@ the file, the line, what was expected, what came, and the nearest known word.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +17,16 @@ import yaml
 
 from limner.documents import MOST_TEXT_BYTES
 from limner.errors import FileError, FileMissing, InputError, LimnerError, SuiteError
-from limner.evaluation.suites.templates import TemplateFault, fill, near
+from limner.evaluation.suites.templates import TemplateFault, fill, is_template, near
 from limner.regular_files import read_text, shown
 from limner.yaml_documents import compose_yaml
 
 MERGE = "tag:yaml.org,2002:merge"
+NUMBER = re.compile(
+    r"[-+]?(?:0|[1-9][0-9]*|(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|\.inf|\.Inf|\.INF)"
+    r"|0x[0-9a-fA-F]+|\.nan|\.NaN|\.NAN"
+)
+"""What is a number in a suite."""
 DEEPEST = 20
 """Levels of lists and mappings that are followed: an anchor may contain itself."""
 
@@ -108,7 +114,7 @@ class Spot:
         value = self._filled()
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             self.fail(f"{what} is a text, got {self.kind}.")
-        text = str(value).strip()
+        text = (value if isinstance(value, str) else str(self.node.value)).strip()
         if not text:
             self.fail(f"{what} is empty.")
         return text
@@ -119,7 +125,7 @@ class Spot:
         value = self._filled()
         try:
             number = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         outside = (low is not None and number < low) or (high is not None and number > high)
         if not math.isfinite(number) or outside:
@@ -141,6 +147,29 @@ class Spot:
             return [replace(self, node=node).plain(depth + 1) for node in self.node.value]
         return self._filled()
 
+    def variable(self, name: str) -> str | int | float | bool:
+        """The value of a variable of templates, which write it as it stands here.
+
+        Args:
+            name: for sentences.
+        """
+        if self.is_mapping or self.is_list:
+            self.fail(f"The variable {name} is a text or a number, got {self.kind}.")
+        value = self._scalar()
+        if value is None:
+            self.fail(f"The variable {name} has no value: give it one, or leave it out.")
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, str):
+            said = str(self.node.value)
+            return value if str(value) == said else said  # 1.50 is not written 1.5
+        if is_template(value):
+            self.fail(
+                f"The variable {name} is a template itself, and {{{{…}}}} is filled in once: write "
+                "it out."
+            )
+        return value
+
     def _filled(self) -> Any:
         value = self._scalar()
         if isinstance(value, str) and self.variables is not None:
@@ -157,10 +186,11 @@ class Spot:
             value = self.loader.construct_object(self.node)
         except (yaml.YAMLError, ValueError) as error:
             self.fail(f"{self.node.value!r} can't be read: {_reason(error)}.")
-        # YAML 1.1 takes on, off, yes and no for truth values and 2026-01-01 for a day; in a suite
-        # they are words, as in YAML 1.2.
+        # YAML 1.1 takes on, off, yes and no for truth values, 2026-01-01 for a day, 12:30:00 for a
+        # number of base 60 and 010 for 8; in a suite they are words, as in YAML 1.2.
         said = str(self.node.value)
         is_word = isinstance(value, bool) and said.lower() not in ("true", "false")
+        is_word |= type(value) in (int, float) and not NUMBER.fullmatch(said)
         plain = value is None or isinstance(value, str | int | float)
         return value if plain and not is_word else said
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from limner import detections as dets
 from limner import images, masks
-from limner.errors import InputError, PromptError
+from limner.errors import InputError, LimnerError, PromptError
 from limner.evaluation import likeness, outlines, outside
 from limner.evaluation.suites.outcome import Judges, Outcome
 from limner.evaluation.suites.suite import Ask, Assertion, Cell
@@ -205,11 +205,21 @@ def python(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -
     ``Verdict``, or a mapping with ``pass``, ``score`` and ``reason`` as promptfoo's do.
     """
     path, name = assertion.value
+    who = f"{path.name}:{name}"
     try:
         given = _function(path, name)(outcome, cell.case)
-    except Exception as error:  # theirs: whatever it is, it is this cell's error
-        raise InputError(f"{path.name}:{name} raised {type(error).__name__}: {error}") from error
-    return _verdict(given, assertion.threshold, f"{path.name}:{name}")
+        return _verdict(given, assertion.threshold, who)
+    except (LimnerError, KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # theirs: whatever it is, sys.exit too, it is this cell's error
+        raise InputError(f"{who} raised {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # a __str__ of theirs
+        return type(error).__name__
 
 
 def _function(path: Path, name: str) -> Callable[..., Any]:

@@ -6,7 +6,9 @@ it is its own cell's error, so that the rest of the suite is tested all the same
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ from limner.prompts import Box
 SUITE_KEYS = ("description", "models", "prompts", "settings", "judges", "defaults", "cases")
 DEFAULT_KEYS = ("image", "vars", "mask", "box", "assert", "threshold")
 CASE_KEYS = ("description", *DEFAULT_KEYS, *VERB_KEYS)
+MOST_CELLS = 100_000
+
 PROMPTFOO = {
     "providers": "models",
     "targets": "models",
@@ -68,7 +72,15 @@ def read_suite(path: Path, repeat: int = 1) -> Suite:
     prompts = entry["prompts"].items("prompts") if "prompts" in entry else []
     _check_columns(prompts)
     defaults = entry["defaults"].mapping("defaults", DEFAULT_KEYS) if "defaults" in entry else {}
-    cases = [_case(spot, defaults) for spot in _cases(entry["cases"])]
+    cases = [read for spot in _cases(entry["cases"]) for read in _of_one(spot, defaults)]
+    counts = {
+        "cases": len(cases),
+        "prompts": max(len(prompts), 1),
+        "models": len(models),
+        "settings": len(settings),
+        "repeats": repeat,
+    }
+    _check_count(root, "The suite has", counts)
     names = _unique([read.case.name for read in cases])
     cells: list[Cell] = []
     known: dict[Path, str] = {}
@@ -95,9 +107,42 @@ def _cases(spot: Spot) -> list[Spot]:
     return spot.items("cases")
 
 
-def _case(spot: Spot, defaults: Mapping[str, Spot]) -> _Read:
+def _check_count(spot: Spot, what: str, counts: Mapping[str, int]) -> None:
+    cells = math.prod(counts.values())
+    if cells > MOST_CELLS:
+        said = " × ".join(f"{count:,} {name}" for name, count in counts.items() if count > 1)
+        spot.fail(
+            f"{what} {cells:,} cells ({said}) and a suite may have {MOST_CELLS:,}: make several "
+            "of it."
+        )
+
+
+def _of_one(spot: Spot, defaults: Mapping[str, Spot]) -> Iterator[_Read]:
+    """The cases that one entry is: a variable with a list of values makes one of each, and several
+    such variables one of each combination, as promptfoo does."""
     entry = spot.mapping("A case", CASE_KEYS)
-    variables = _variables(defaults.get("vars")) | _variables(entry.get("vars"))
+    values = _variables(defaults.get("vars")) | _variables(entry.get("vars"))
+    _check_count(spot, "This makes", {name: len(each) for name, each in values.items()})
+    for combination in itertools.product(*values.values()):
+        variables = dict(zip(values, combination, strict=True))
+        yield _case(
+            spot, entry, defaults, variables, several=any(len(v) > 1 for v in values.values())
+        )
+
+
+def _case(
+    spot: Spot,
+    entry: Mapping[str, Spot],
+    defaults: Mapping[str, Spot],
+    variables: Mapping[str, Any],
+    *,
+    several: bool,
+) -> _Read:
+    """One case.
+
+    Args:
+        several: its entry is other cases, too, which have its description.
+    """
     here = {
         key: value.filled_from(variables)
         for key, value in {**defaults, **entry}.items()
@@ -115,31 +160,39 @@ def _case(spot: Spot, defaults: Mapping[str, Spot]) -> _Read:
     image = here["image"].text("image")
     folder = spot.path.parent
     case = Case(
-        name=here["description"].text("description")
-        if "description" in here
-        else _name(image, variables, own),
+        name=_name(here.get("description"), image, variables, own, several=several),
         image=folder / image,
         mask=folder / here["mask"].text("mask") if "mask" in here else None,
         box=read_box(here["box"]) if "box" in here else None,
-        variables=tuple((name, _hashable(value)) for name, value in variables.items()),
+        variables=tuple(variables.items()),
         assertions=tuple(each.assertion for each in placed),
         threshold=here["threshold"].number("threshold", 0, 1) if "threshold" in here else None,
     )
     return _Read(case, spot, variables, placed, own)
 
 
-def _variables(spot: Spot | None) -> dict[str, Any]:
+def _variables(spot: Spot | None) -> dict[str, list[Any]]:
+    """The values of each variable: one, or those of a list."""
     if spot is None:
         return {}
-    return {name: value.plain() for name, value in spot.mapping("vars", ()).items()}
+    return {
+        name: [item.variable(name) for item in value.items(f"The variable {name}")]
+        for name, value in spot.mapping("vars", ()).items()
+    }
 
 
-def _hashable(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
-
-
-def _name(image: str, variables: Mapping[str, Any], own: Ask | None) -> str:
+def _name(
+    description: Spot | None,
+    image: str,
+    variables: Mapping[str, Any],
+    own: Ask | None,
+    *,
+    several: bool,
+) -> str:
     said = ", ".join(f"{name}={value}" for name, value in variables.items())
+    if description is not None:
+        text = description.text("description")
+        return f"{text} ({said})" if several else text
     parts = [f"{image} ({said})" if said else image, *([own.label] if own else [])]
     return ": ".join(parts)
 
@@ -188,14 +241,18 @@ def _check_columns(prompts: list[Spot]) -> None:
 
 def _unique(names: list[str]) -> list[str]:
     """The same, with a number where a name stood before."""
-    made: list[str] = []
+    taken: dict[str, int] = {}
+    """The number that was given last, by name."""
+    unique = []
     for name in names:
-        number, chosen = 1, name
-        while chosen in made:
-            number += 1
+        chosen, number = name, taken.get(name, 0)
+        while chosen in taken:
+            number = max(number, 1) + 1
             chosen = f"{name} ({number})"
-        made.append(chosen)
-    return made
+        taken[name] = number
+        taken.setdefault(chosen, 1)
+        unique.append(chosen)
+    return unique
 
 
 def files_of(case: Case, ask: Ask) -> list[Path]:
