@@ -234,3 +234,60 @@ def test_an_old_redaction_does_not_pass_for_a_new_one(limner: Command, photo: Pa
     Path("out.png").write_bytes(photo.read_bytes())
     assert "stays" in limner(*again).stderr
     assert Path("out.png").read_bytes() == photo.read_bytes()
+
+
+def test_done_is_the_picture_that_was_asked_for(limner: Command, photo: Path) -> None:
+    """``-o x.jpeg``, then ``-o x.png``, answered "x.json done already" and wrote nothing."""
+    limner("segment", photo, *BOX, "-o", "x.jpeg")
+    for name in ("x.png", "x.jpeg"):
+        again = limner("segment", photo, *BOX, "-o", name)
+        assert "done already" not in again.stdout
+        assert Path(name).exists()
+        assert "done already" in limner("segment", photo, *BOX, "-o", name).stdout
+    limner("remove", photo, *BOX, "-o", "y.png")
+    limner("remove", photo, *BOX, "-o", "y.webp")
+    assert Path("y.webp").exists()
+
+
+# --- folders below ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(limner: Command) -> Path:
+    """Two pictures of one name, a hidden one, and one two folders down."""
+    for name in ("a.png", "one/a.png", "one/two/b.png", "none/readme.txt", ".hidden/c.png"):
+        path = Path("in") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            Image.effect_noise((24, 24), 60).convert("RGB").save(path)
+        else:
+            path.write_text("")
+    return Path("in")
+
+
+def test_subfolders_are_left_out_aloud(limner: Command, tree: Path) -> None:
+    """They were skipped in silence; hidden ones and those without a picture are no news."""
+    answer = limner("redact", tree, "--box", "2,2,9,9", "-o", "out")
+    assert "Left out: 1 subfolder (one) with pictures; --recursive takes them" in answer.stderr
+    assert files() >= {"out/a-redact.png"}
+    (tree / "a.png").unlink()
+    refused = limner.run("redact", tree, "--box", "2,2,9,9", "-o", "out")
+    assert refused.code == 2
+    assert "1 subfolder (one) have some: --recursive" in refused.stderr
+
+
+@pytest.mark.parametrize("out", ["out", "in/results"])
+def test_subfolders_are_taken_and_mirrored(limner: Command, tree: Path, out: str) -> None:
+    """Results of results would follow, where these lie in a folder of the input."""
+    hide = ("redact", tree, "--box", "2,2,9,9", "-o", out, "--recursive")
+    answer = limner(*hide)
+    assert "3 images: 3 done" in answer.stdout
+    assert "Left out" not in answer.stderr
+    wanted = {"a-redact.png", "one/a-redact.png", "one/two/b-redact.png"}
+    assert {path for path in files() if path.startswith(out)} == {f"{out}/{p}" for p in wanted}
+    assert "3 done already" in limner(*hide).stdout
+
+
+def test_recursive_needs_a_folder(limner: Command, photo: Path) -> None:
+    answer = limner.run("redact", photo, *BOX, "--recursive")
+    assert (answer.code, "no effect on one picture" in answer.stderr) == (2, True)

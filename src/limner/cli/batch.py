@@ -18,7 +18,15 @@ import click
 from limner.cli.bars import progress
 from limner.cli.flags import profile_option, runtime_options
 from limner.cli.keeping import caching_option, keeping_options
-from limner.cli.places import Place, check_writable, clear_remains, places, probing
+from limner.cli.places import (
+    Place,
+    check_writable,
+    clear_remains,
+    counted,
+    folders_below,
+    places,
+    probing,
+)
 from limner.cli.say import say, say_kept, say_run, summary
 from limner.cli.stored import is_whole, remove_old, remove_stale, stored
 from limner.cli.tracking import tracking, tracking_options
@@ -75,6 +83,11 @@ def batch_options(command: Command) -> Command:
             help="Say which models, how much memory and about how long; do nothing.",
         ),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a result on stdout."),
+        click.option(
+            "--recursive",
+            is_flag=True,
+            help="Of a folder its subfolders too; results lie in subfolders of the same names.",
+        ),
         click.option("--overwrite", is_flag=True, help="Replace results that exist."),
         click.option(
             "--out",
@@ -100,6 +113,7 @@ class Settings:
     dry_run: bool
     fail_if_empty: bool
     max_pixels: int
+    recursive: bool = False
     track: tuple[str, ...] = ()
     track_to: Path = Path(".limner")
 
@@ -157,6 +171,10 @@ def _run(batch: _Batch, suffix: str) -> None:
     settings = batch.settings
     inputs = places(settings, suffix)
     clear_remains({place.folder for _, place in inputs})
+    below = [] if settings.recursive else folders_below(settings.image, settings.out)
+    if below:
+        left = f"Left out: {counted(below)} with pictures; --recursive takes them."
+        say(f"limner: {left}", err=True)
     tally = batch.tally
     for path, place in inputs:
         try:

@@ -10,7 +10,7 @@ import click
 
 from limner.cli.find import session_of
 from limner.cli.flags import profile_option, runtime_options
-from limner.cli.places import probing
+from limner.cli.places import counted, folders_below, probing
 from limner.cli.say import say, say_json
 from limner.errors import ImageError, OptionError, OutputError
 
@@ -79,6 +79,8 @@ def _files(pictures: Sequence[Path]) -> list[Path]:
             if not path.exists():
                 raise ImageError(f"There is no {path}: expected a picture or a folder of pictures.")
             files += find_images(path) if path.is_dir() else [path]
+        if below := folders_below(path, None):
+            say(f"limner: Left out: {counted(below)} of {path} with pictures.", err=True)
     return files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 import unicodedata
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limner.errors import ImageError, InputError, OutputError
+from limner.errors import ImageError, InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
     from limner.cli.batch import Settings
@@ -58,7 +59,7 @@ def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]
         ImageError: no such file, a folder without images, or one that can't be read.
         OutputError: one picture's name for a whole folder, or the input folder itself.
     """
-    from limner.images import SUFFIXES, find_images
+    from limner.images import SUFFIXES
 
     image, out, verb = settings.image, settings.out, settings.verb
     is_picture = False
@@ -81,17 +82,72 @@ def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]
         with probing(place.main, OutputError):
             if place.main.exists() and place.main.samefile(image):
                 raise OutputError(f"--out must be another file than the input, {image}.")
+        if settings.recursive:
+            raise OptionError(f"--recursive has no effect on one picture, {image}: give a folder.")
         return [(image, place)]
     if is_picture:
         raise OutputError(f"{image} is a folder of images: --out must be a folder, got {out}.")
-    with probing(image, ImageError):
-        files = find_images(image)
     folder = out or _beside(image, verb)
     with probing(folder, OutputError):
         if folder.resolve() == image.resolve():
             raise OutputError("--out must be another folder than the one the images are in.")
-    names = unique_names(files)
-    return [(f, Place(folder, f"{n}-{verb}", suffix)) for f, n in zip(files, names, strict=True)]
+    by_folder: dict[Path, list[Path]] = {}
+    for file in _files(image, folder, recursive=settings.recursive):
+        by_folder.setdefault(file.parent, []).append(file)
+    return [
+        (file, Place(folder / parent.relative_to(image), f"{name}-{verb}", suffix))
+        for parent, files in by_folder.items()
+        for file, name in zip(files, unique_names(files), strict=True)
+    ]
+
+
+def _files(image: Path, out: Path, *, recursive: bool) -> list[Path]:
+    """The pictures of a folder; results that lie in a subfolder of it are no inputs."""
+    from limner.images import find_images
+
+    with probing(image, ImageError):
+        try:
+            files = find_images(image, recursive=recursive)
+        except ImageError as error:
+            if below := [] if recursive else folders_below(image, out):
+                raise ImageError(f"{error} {counted(below)} have some: --recursive.") from None
+            raise
+        results = out.resolve()
+        inputs = [file for file in files if not file.resolve().is_relative_to(results)]
+    if not inputs:
+        raise ImageError(f"There is no image in {image} but the results in {out}.")
+    return inputs
+
+
+def folders_below(image: Path, out: Path | None) -> list[Path]:
+    """Subfolders in which pictures lie, at any depth; hidden ones and that of results left out."""
+    from limner.images import SUFFIXES
+
+    def has_picture(folder: Path) -> bool:
+        for _, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            pictures = (name for name in names if not name.startswith("."))
+            if any(Path(name).suffix.lower() in SUFFIXES for name in pictures):
+                return True
+        return False
+
+    try:
+        return [
+            folder
+            for folder in (sorted(image.iterdir()) if image.is_dir() else ())
+            if folder.is_dir()
+            and not folder.name.startswith(".")
+            and not (out is not None and out.exists() and folder.samefile(out))
+            and has_picture(folder)
+        ]
+    except OSError:
+        return []  # what is wrong with the folder itself is said where it is read
+
+
+def counted(folders: Sequence[Path]) -> str:
+    """``1 subfolder (a)``, ``3 subfolders (a, b, …)``."""
+    names = ", ".join(folder.name for folder in folders[:2]) + (", …" if len(folders) > 2 else "")
+    return f"{len(folders)} subfolder{'s' if len(folders) > 1 else ''} ({names})"
 
 
 def _beside(folder: Path, verb: str) -> Path:

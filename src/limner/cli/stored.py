@@ -70,7 +70,8 @@ def is_whole(result: Stored, place: Place, maps: Sequence[str]) -> bool:
     if not set(maps) <= set(result.record.get("maps", ())):
         return False
     files = result.files(place.folder)
-    return bool(files) and all(job_of(path) == result.job for path in files)
+    # The list beside x.jpeg is also that beside x.png: it says which of them it was written with.
+    return place.main in files and all(job_of(path) == result.job for path in files)
 
 
 def check_free(settings: Settings, paths: Sequence[Path], job: str) -> None:
