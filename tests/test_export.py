@@ -210,7 +210,7 @@ def test_cutout() -> None:
     made = export.cutout(image, np.array([[0.0, 0.5, 1.0]], np.float32))
     assert made.mode == "RGBA"
     assert [made.getpixel((x, 0)) for x in range(3)] == [
-        (10, 20, 30, 0), (10, 20, 30, 128), (10, 20, 30, 255)]  # fmt: skip
+        (0, 0, 0, 0), (10, 20, 30, 128), (10, 20, 30, 255)]  # fmt: skip
     assert export.cutout(image, np.array([[True, False, True]])).getpixel((0, 0))[3] == 255
     assert image.mode == "RGB"
     with pytest.raises(ImageError, match="shape"):

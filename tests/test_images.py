@@ -144,8 +144,10 @@ MODES: dict[str, tuple[bytes, list[tuple[int, ...]], str]] = {
         [(1, 2, 3), (9, 8, 7)], ""),
     "CMYK": (
         encoded(with_alpha("CMYK", (0, 255, 255, 0), (0, 0, 0, 0)), "TIFF"), [RED, WHITE], ""),
-    "I;16": (encoded(grey([1000, 2000], "I;16"), "PNG"), [BLACK, WHITE], "1000 to 2000"),
-    "I;16 holding 8 bits": (encoded(grey([3, 255], "I;16"), "PNG"), [(3,) * 3, WHITE], ""),
+    "I;16": (
+        encoded(grey([1000, 2000], "I;16"), "PNG"), [(62,) * 3, (125,) * 3], "read as 12 bits"),
+    "I;16 holding 8 bits": (
+        encoded(grey([3, 255], "I;16"), "PNG"), [(3,) * 3, WHITE], "read as 8 bits"),
     "I": (encoded(grey([-70000, 70000], "I"), "TIFF"), [BLACK, WHITE], "-70000 to 70000"),
     "F": (encoded(grey([0.25, 0.5], "F"), "TIFF"), [BLACK, WHITE], "0.25 to 0.5"),
     "F with NaN": (

@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+import numpy as np
+import numpy.typing as npt
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -112,6 +114,36 @@ def decoder_of(kind: str, name: str) -> Decoder:
         ) from None
     decoder: Decoder = pillow_heif.HeifImageFile
     return decoder
+
+
+def bit_depth(data: bytes, kind: str, file: ImageFile.ImageFile) -> int:
+    """Bits of each value in a file of which Pillow may give 8."""
+    if kind == "PNG":
+        return data[24]
+    if kind == "HEIF":
+        return int(file.info.get("bit_depth", 8))
+    if kind == "AVIF" and (at := data[:4096].find(b"av1C")) > 0:
+        return (8, 8, 10, 12)[data[at + 6] >> 5 & 3]  # high_bitdepth, twelve_bit
+    return 8
+
+
+def png_16(data: bytes) -> npt.NDArray[np.uint16]:
+    """(H, W, C) values of a PNG of 16 bits, which Pillow would cut to 8; C as in ``Raster``.
+
+    Raises:
+        ValueError: OpenCV can't decode it.
+    """
+    import cv2
+
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16:
+        raise ValueError("its 16-bit values can't be decoded")
+    if values.ndim == 2:
+        return np.asarray(values[..., None], np.uint16)
+    order = [2, 1, 0, 3][: values.shape[2]]
+    if data[25] in (0, 4):  # grey: OpenCV gives it in three equal bands
+        order = [0, 3] if values.shape[2] == 4 else [0]
+    return np.asarray(values[..., order], np.uint16)
 
 
 @contextmanager

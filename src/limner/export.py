@@ -155,13 +155,17 @@ def panoptic(
 
 
 def cutout(image: Image.Image, alpha: npt.NDArray[Any]) -> Image.Image:
-    """RGBA: the image's pixels, as opaque as ``alpha`` (H, W) says: bool, or float in 0–1."""
+    """RGBA: the image's pixels, as opaque as ``alpha`` (H, W) says: bool, or float in 0–1.
+
+    What is wholly transparent is black: no colour of the rest stays in the file.
+    """
     if alpha.shape != (image.height, image.width):
         raise ImageError(
             f"Expected an alpha of shape {(image.height, image.width)}, got {alpha.shape}."
         )
     opacity = np.floor(np.clip(alpha.astype(np.float32), 0, 1) * 255 + 0.5).astype(np.uint8)
     made = image.convert("RGB")
+    made.paste((0, 0, 0), mask=Image.fromarray((opacity == 0).astype(np.uint8) * 255))
     made.putalpha(Image.fromarray(opacity))
     return made
 

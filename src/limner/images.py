@@ -1,39 +1,30 @@
 """Image files in, and the pixels of an edit: open, crop, paste back.
 
 An *image* in limner is a ``PIL.Image.Image`` of mode RGB, 8 bits, sRGB, turned upright as its EXIF
-says, with nothing attached (no profile, no EXIF). :func:`open_image` is the only door, and it
-changes no global state of Pillow's. What becomes RGB how:
-
-================== ===========================================================================
-transparent pixels laid on white
-embedded profile   converted to sRGB; a broken one is ignored, and a note says so
-16 and 32 bits,    whole numbers all within 0–255 are taken as they are; anything else is stretched
-floats (one band)  so that the least value is 0 and the greatest 255 (NaN and infinity: 0)
-several frames     the first one (HEIC: the main picture)
-================== ===========================================================================
+says, with nothing attached (no profile, no EXIF). It is a view: what the file itself holds is a
+:class:`limner.raster.Raster`, into which edits are put back. :func:`open_image` is the only door,
+and it changes no global state of Pillow's.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image
 
-from limner.decoding import decoder_of, decoding, identify
+from limner.decoding import decoding, identify
 from limner.errors import FileError, FileMissing, ImageError, PromptError
-from limner.prompts import BoolMask, RgbArray
+from limner.prompts import BoolMask
+from limner.raster import IntBox as IntBox
+from limner.raster import Raster
+from limner.reading import raster_of, read, upright_wh
 from limner.regular_files import read_bytes
-
-IntBox = tuple[int, int, int, int]
-"""(x0, y0, x1, y1) whole pixels, right and bottom excluded."""
 
 _FORMATS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -70,6 +61,8 @@ class Opened:
     """What the bytes are, whatever the name says: JPEG, PNG, WEBP, TIFF, BMP, GIF, HEIF or AVIF."""
     path: Path | None
     """None when it was opened from bytes."""
+    raster: Raster
+    """All that the file holds, of which ``image`` is a view."""
 
 
 def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Opened:
@@ -86,19 +79,13 @@ def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     data = source if isinstance(source, bytes) else read_picture(Path(source))
     name = "The image" if path is None else str(path)
     kind = identify(data, name)
-    notes = []
+    notes: list[str] = []
     if path is not None and (claimed := _FORMAT_OF_SUFFIX.get(path.suffix.lower(), kind)) != kind:
         notes.append(f"{path.name} is named like a {claimed} file and holds a {kind} picture.")
     with decoding(name, kind):
-        file = decoder_of(kind, name)(io.BytesIO(data))
-        _check_size(file.size, max_pixels, name)
-        frames = getattr(file, "n_frames", 1)
-        if frames > 1:
-            which = "main" if kind == "HEIF" else "first"
-            notes.append(f"{name} holds {frames} pictures; the {which} one was used.")
-        file.load()
-        image = to_rgb(_upright(file, notes), notes)
-    return Opened(image, hashlib.sha256(data).hexdigest(), tuple(notes), kind, path)
+        raster = read(data, name, kind, max_pixels, notes)
+        image = raster.view()
+    return Opened(image, hashlib.sha256(data).hexdigest(), tuple(notes), kind, path, raster)
 
 
 def upright_size(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -110,15 +97,7 @@ def upright_size(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) 
     data, name = read_picture(Path(path)), str(path)
     kind = identify(data, name)
     with decoding(name, kind):
-        file = decoder_of(kind, name)(io.BytesIO(data))
-        _check_size(file.size, max_pixels, name)
-        width, height = file.size
-        try:
-            turned = file.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
-        except Exception:  # as in _upright
-            turned = False
-    # TIFF's reader gives the upright size before it has turned anything.
-    return (height, width) if turned and kind != "TIFF" else (width, height)
+        return upright_wh(data, name, kind, max_pixels)
 
 
 def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
@@ -179,123 +158,9 @@ def read_picture(path: Path) -> bytes:
         raise ImageError(str(error)) from None
 
 
-def _check_size(size_wh: tuple[int, int], max_pixels: int, name: str) -> None:
-    width, height = size_wh
-    if width < 1 or height < 1:
-        raise ImageError(f"{name} is {width}x{height} pixels: there is nothing to see in it.")
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name} is {width}x{height} = {width * height:,} pixels and the limit is "
-            f"{max_pixels:,}: make it smaller, or raise max_pixels if you trust the file."
-        )
-
-
-# Upright, RGB, sRGB ---------------------------------------------------------------------------
-
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-_SIDEWAYS = (5, 6, 7, 8)
-"""Orientations whose upright width is the height in the file."""
-
-
-def _upright(file: ImageFile.ImageFile, notes: list[str]) -> Image.Image:
-    """A loaded image, turned. TIFF's loader has turned it and removed the tag already."""
-    try:
-        orientation = file.getexif().get(_ORIENTATION, 1)
-    except Exception:  # EXIF is a foreign binary format inside: whatever is wrong, the pixels stand
-        notes.append("Its EXIF block is broken and was ignored, so it may lie on its side.")
-        return file
-    turn = _TURNS.get(orientation)
-    return file if turn is None else file.transpose(turn)
-
-
 def to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
-    """An image of any mode as RGB, without its metadata; what a person should know goes to notes.
-
-    Transparent parts are laid on white, wide numbers stretched to 8 bits, profiles made sRGB.
-    """
-    alpha = None
-    profile = image.info.get("icc_profile")
-    if image.mode.startswith(("I", "F")):
-        colour = _stretched(image, notes)
-    elif image.mode in ("LA", "La"):
-        colour, alpha = image.convert("LA").split()
-    elif image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        colour, alpha = rgba.convert("RGB"), rgba.getchannel("A")
-    elif image.mode in ("L", "RGB", "CMYK", "LAB"):
-        colour = image
-    else:
-        colour = image.convert("L" if image.mode == "1" else "RGB")
-    colour = _to_srgb(colour, profile, notes)
-    if alpha is not None and alpha.getextrema()[0] != 255:
-        notes.append("Its transparent parts were laid on white.")
-        colour = Image.composite(colour, Image.new("RGB", colour.size, "white"), alpha)
-    plain = colour.copy()
-    plain.info = {}
-    return plain
-
-
-def _stretched(image: Image.Image, notes: list[str]) -> Image.Image:
-    """One wide band to 8 bits, by the rule in the module's docstring."""
-    values = np.asarray(image, dtype=np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if image.mode == "F" or low < 0 or high > 255:
-        notes.append(f"Its values, {low:g} to {high:g}, were stretched to 0–255.")
-        values = (values - low) * (255 / (high - low) if high > low else 0.0)
-    values = np.where(np.isfinite(values), values, 0.0)
-    return Image.fromarray(np.rint(values).astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> Image.Image:
-    """``L``, ``RGB``, ``CMYK`` or ``LAB`` to RGB through the embedded profile, if it is sound."""
-    spaces = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK", "LAB": "Lab "}
-    profile: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
-    if profile is None and not icc:
-        return image.convert("RGB")
-    try:
-        if profile is None:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
-            if profile.profile.xcolor_space != spaces[image.mode]:
-                raise ValueError(f"made for {profile.profile.xcolor_space.strip()}")
-        # A profile may read well and lack the tables that a transform is made of.
-        srgb = ImageCms.createProfile("sRGB")
-        to_srgb = ImageCms.buildTransform(profile, srgb, image.mode, "RGB")
-    except (OSError, ValueError, ImageCms.PyCMSError):
-        notes.append("Its colour profile is broken and was ignored: colours are read as sRGB.")
-        return image.convert("RGB")
-    if image.mode in _LATTICES and _changes_nothing(to_srgb, _LATTICES[image.mode]):
-        return image.convert("RGB")
-    return to_srgb.apply(image)
-
-
-_STEPS = np.arange(0, 256, 15, dtype=np.uint8)
-_LATTICES = {
-    "L": _STEPS.reshape(1, -1),
-    "RGB": np.stack(np.meshgrid(_STEPS, _STEPS, _STEPS), axis=-1).reshape(1, -1, 3),
-}
-"""By mode: colours spread over all that there are, as an image of one row."""
-
-
-def _changes_nothing(transform: ImageCms.ImageCmsTransform, colours: RgbArray) -> bool:
-    """Whether it moves no colour by more than 2 of 255: sRGB under one of its many names.
-
-    Such an image keeps its bytes, so that what limner leaves alone stays exactly as it was.
-    """
-    before = Image.fromarray(colours)
-    after = np.asarray(transform.apply(before), np.int16)
-    return bool(np.abs(after - np.asarray(before.convert("RGB"), np.int16)).max() <= 2)
+    """An image of any mode as its 8-bit sRGB view."""
+    return raster_of(image, notes).view()
 
 
 # The crop of an edit --------------------------------------------------------------------------

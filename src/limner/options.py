@@ -276,10 +276,28 @@ class EditOptions(_Checked):
     dilate: int | None = setting(
         None, "Grow the mask by this many pixels (default: 1.5 % of the object's size).", low=0
     )
-    feather: int = setting(4, "Width of the soft border, inside the mask.", low=0, high=1000)
+    feather: int | None = setting(
+        None,
+        "Width of the soft border, inside the mask; of a new background, inside the subject "
+        "(default: 4; cut-outs and backgrounds 1).",
+        low=0,
+        high=1000,
+    )
     context: float = setting(
         0.5, "Space kept around the object, in parts of its size.", low=0.0, high=20.0
     )
+    keep_metadata: bool = setting(
+        False,
+        "Carry the photograph's EXIF over: camera, date, author and place (GPS); thumbnails and "
+        "the camera maker's notes never, for they show the original.",
+    )
+
+
+FEATHER = 4
+"""px: the soft border of what is repainted."""
+CUTOUT = {"dilate": 0, "feather": 1}
+BACKGROUND = {"feather": 1}
+"""What a cut-out and a new background take where ``EditOptions`` says None."""
 
 
 @dataclass(frozen=True)

@@ -14,39 +14,37 @@ import io
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from limner.decoding import decoder_of, decoding, identify
 from limner.documents import parse_json
 from limner.errors import FileError, ImageError, OutputError
+from limner.formats import FORMATS, fit
 from limner.images import read_picture
 from limner.plain_text import visible_page
+from limner.raster import Raster, Samples
 
-_FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
 _HOW: dict[str, dict[str, Any]] = {
     "PNG": {},
     "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True},
+    "WEBP": {"lossless": True, "exact": True},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
-"""What Pillow is told. All but JPEG keep every pixel, so that what an edit left alone stays so."""
+"""What Pillow is told. All but JPEG keep every value, so that what an edit left alone stays so;
+WebP changes colours under alpha 0 unless it is told to be exact."""
 
 
 def save_image(
-    image: Image.Image,
+    image: Image.Image | Raster,
     path: str | os.PathLike[str],
     *,
     record: Mapping[str, Any] | None = None,
@@ -55,25 +53,38 @@ def save_image(
     """Write a picture in the format that its suffix says: png, jpg, webp or tiff.
 
     Args:
+        image: a ``Raster`` is written with its depth, profile, transparency and EXIF, as far as the
+            format holds them: ``formats.fit`` says what it doesn't.
         record: how it was made, as JSON values; read back by ``read_record``.
 
     Raises:
         OutputError: the place is taken or can't be written, or the format can't hold the picture.
     """
     path = Path(path)
-    if (kind := _FORMATS.get(path.suffix.lower())) is None:
+    if (kind := FORMATS.get(path.suffix.lower())) is None:
         raise OutputError(
             f"{path} ends in {path.suffix or 'no suffix'}: pictures are saved as "
-            f"{', '.join(_FORMATS)}."
+            f"{', '.join(FORMATS)}."
         )
-    if kind == "JPEG" and image.mode not in ("RGB", "L", "CMYK"):
+    if isinstance(image, Raster):
+        raster, _ = fit(image, kind)
+    elif kind == "JPEG" and image.mode not in ("RGB", "L", "CMYK"):
         raise OutputError(
             f"{path} would be a JPEG, which holds no {image.mode} picture"
             + (" (no transparency)" if image.has_transparency_data else "")
             + ": save it as .png."
         )
+    else:
+        raster = Raster(image)
     _check_free(path, overwrite)  # before the work of encoding
-    write_atomic(path, _encoded(image, kind, path, record), overwrite=overwrite)
+    packets = _packets(kind, path, record)
+    if isinstance(raster.pixels, Image.Image) and not raster.premultiplied:
+        data = _encoded(raster.pixels, kind, packets, raster)
+    elif kind == "PNG":
+        data = _png_16(raster.window((0, 0, *raster.size)), packets, raster)
+    else:
+        data = _tiff(raster.window((0, 0, *raster.size)), packets, raster)
+    write_atomic(path, data, overwrite=overwrite)
     return path
 
 
@@ -86,10 +97,7 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     data = read_picture(Path(path))
     kind = identify(data, str(path))
     with decoding(str(path), kind):
-        file = decoder_of(kind, str(path))(io.BytesIO(data))  # the header only: no pixel is decoded
-        text = file.info.get("limner") if kind == "PNG" else None
-        packet = file.info.get("xmp", b"")
-        continued = file.applist if isinstance(file, JpegImagePlugin.JpegImageFile) else []
+        text, packet, continued = _metadata(data, kind, str(path))
     try:
         text = text or _record_in(packet) or _record_in(_joined_extension(packet, continued))
         record = None if text is None else parse_json(text, "its JSON", ours=True)
@@ -98,6 +106,23 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     if record is not None and not isinstance(record, dict):
         raise ImageError(f"The record in {path} is damaged (it is no JSON object).")
     return record
+
+
+def _metadata(
+    data: bytes, kind: str, name: str
+) -> tuple[str | None, bytes, list[tuple[str, bytes]]]:
+    """A record as text, the XMP packet, and the segments that may continue that."""
+    try:
+        file = decoder_of(kind, name)(io.BytesIO(data))  # the header only: no pixel is decoded
+    except SyntaxError:
+        if kind != "TIFF":  # Pillow has no mode for some
+            raise
+        from limner import tiff
+
+        return None, tiff.packet(data), []
+    text = file.info.get("limner") if kind == "PNG" else None
+    continued = file.applist if isinstance(file, JpegImagePlugin.JpegImageFile) else []
+    return text, file.info.get("xmp", b""), continued
 
 
 def write_atomic(
@@ -158,28 +183,48 @@ def _reason(error: OSError, target: Path) -> str:
     return reasons.get(error.errno or 0) or error.strerror or str(error)
 
 
-def _encoded(image: Image.Image, kind: str, path: Path, record: Mapping[str, Any] | None) -> bytes:
+@dataclass(frozen=True)
+class _Packets:
+    """A record in the forms that a format takes; all empty without one."""
+
+    text: str = ""
+    packet: bytes = b""
+    extension: bytes = b""
+
+
+def _packets(kind: str, path: Path, record: Mapping[str, Any] | None) -> _Packets:
+    if record is None:
+        return _Packets()
+    try:  # ASCII, because XML and PNG each bar some characters that JSON strings may hold
+        text = json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise OutputError(f"The record of {path} is not made of JSON values: {error}.") from None
+    packet, extension = _packet(text), b""
+    if kind == "JPEG" and len(packet) > _MOST_IN_A_SEGMENT:
+        packet, extension = _split_packet(text)
+    return _Packets(text, packet, extension)
+
+
+def _text_chunks(packets: _Packets) -> PngImagePlugin.PngInfo:
+    chunks = PngImagePlugin.PngInfo()
+    if packets.text:
+        chunks.add_itxt("limner", packets.text)
+        chunks.add_itxt("XML:com.adobe.xmp", packets.packet.decode("ascii"))
+    return chunks
+
+
+def _encoded(image: Image.Image, kind: str, packets: _Packets, raster: Raster) -> bytes:
     how = dict(_HOW[kind])
-    packet = extension = b""
-    if record is not None:
-        try:  # ASCII, because XML and PNG each bar some characters that JSON strings may hold
-            text = json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-        except (TypeError, ValueError) as error:
-            raise OutputError(
-                f"The record of {path} is not made of JSON values: {error}."
-            ) from None
-        packet = _packet(text)
-        if kind == "JPEG" and len(packet) > _MOST_IN_A_SEGMENT:
-            packet, extension = _split_packet(text)
-        if kind == "PNG":
-            chunks = PngImagePlugin.PngInfo()
-            chunks.add_itxt("limner", text)
-            chunks.add_itxt("XML:com.adobe.xmp", packet.decode("ascii"))
-            how["pnginfo"] = chunks
-        elif kind == "TIFF":
-            how["tiffinfo"] = {_TIFF_XMP: packet}
-        else:
-            how["xmp"] = packet
+    if packets.packet and kind == "PNG":
+        how["pnginfo"] = _text_chunks(packets)
+    elif packets.packet and kind == "TIFF":
+        how["tiffinfo"] = {_TIFF_XMP: packets.packet}
+    elif packets.packet:
+        how["xmp"] = packets.packet
+    if raster.profile:
+        how["icc_profile"] = raster.profile
+    if raster.exif:
+        how["exif"] = raster.exif
     buffer = io.BytesIO()
     try:
         image.save(buffer, format=kind, **how)
@@ -189,7 +234,52 @@ def _encoded(image: Image.Image, kind: str, path: Path, record: Mapping[str, Any
             f"A {image.mode} picture of {width}x{height} pixels can't be saved as {kind} "
             f"({error}): try .png."
         ) from error
-    return _with_extension(buffer.getvalue(), extension) if extension else buffer.getvalue()
+    data = buffer.getvalue()
+    return _with_extension(data, packets.extension) if packets.extension else data
+
+
+def _png_16(values: Samples, packets: _Packets, raster: Raster) -> bytes:
+    """(H, W, C) uint16 as PNG. Greys with alpha become RGB with alpha: OpenCV writes no others."""
+    import cv2
+
+    if values.shape[2] == 2:
+        values = values[..., [0, 0, 0, 1]]
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[values.shape[2]]
+    done, encoded = cv2.imencode(".png", np.ascontiguousarray(values[..., order]))
+    if not done:
+        raise OutputError("A picture of 16 bits can't be saved as PNG: try .tif.")
+    chunks = []
+    if raster.profile:
+        chunks.append((b"iCCP", b"ICC\0\0" + zlib.compress(raster.profile)))
+    if raster.exif:
+        chunks.append((b"eXIf", raster.exif.removeprefix(b"Exif\0\0")))
+    chunks += [(name, content) for name, content, *_ in _text_chunks(packets).chunks]
+    data = encoded.tobytes()
+    return b"".join((data[:_PNG_HEAD], *(_chunk(*chunk) for chunk in chunks), data[_PNG_HEAD:]))
+
+
+_PNG_HEAD = 33
+"""Bytes of a PNG's signature and its first chunk."""
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(name + content).to_bytes(4, "big")
+    return len(content).to_bytes(4, "big") + name + content + check
+
+
+def _tiff(values: Samples, packets: _Packets, raster: Raster) -> bytes:
+    from limner import tiff
+
+    try:
+        return tiff.write(
+            values,
+            premultiplied=raster.premultiplied,
+            profile=raster.profile,
+            exif=raster.exif,
+            xmp=packets.packet,
+        )
+    except OverflowError as error:
+        raise OutputError(f"The picture can't be saved as TIFF ({error}): try .png.") from None
 
 
 # XMP ------------------------------------------------------------------------------------------

@@ -118,7 +118,9 @@ def test_the_picture_stays_but_for_the_overlap(overlap: int) -> None:
 def test_a_feather_beyond_the_overlap_is_refused() -> None:
     """It would leave something of the padding in what is new."""
     with pytest.raises(OptionError, match="dilate of at least 4"):
-        Session().extend(picture(), parse_extension("left=9"), edit=EditOptions(dilate=2))
+        Session().extend(
+            picture(), parse_extension("left=9"), edit=EditOptions(dilate=2, feather=4)
+        )
 
 
 def test_what_lies_under_the_mask_does_not_show_in_a_picture_painted_from_noise(

@@ -149,6 +149,7 @@ def run_batch(
     suffix: str = ".png",
     marker: str | None = None,
     maps: Sequence[str] = (),
+    losses: Callable[[Source, Place], Sequence[str]] | None = None,
 ) -> None:
     """Do a verb on every input.
 
@@ -158,13 +159,14 @@ def run_batch(
             the names of the files; returns the paths. What is written last is the marker.
         marker: ending of the file that says "finished"; None: the place's main picture.
         maps: names of what is to be written besides; a result without them isn't finished.
+        losses: sentences on what the file asked for can't hold, said before the work.
 
     Raises:
         LimnerError: of the only input, or one that all would meet; of several, failures are said as
             they come and the largest exit code is the batch's.
     """
     with tracking(settings.track, settings.track_to) as trackers:
-        _run(_Batch(settings, session, ask, write, marker, maps, trackers), suffix)
+        _run(_Batch(settings, session, ask, write, marker, maps, trackers, losses), suffix)
 
 
 def _run(batch: _Batch, suffix: str) -> None:
@@ -212,6 +214,7 @@ class _Batch:
     marker: str | None
     maps: Sequence[str]
     trackers: Sequence[Recorder]
+    losses: Callable[[Source, Place], Sequence[str]] | None = None
     tally: Tally = field(default_factory=Tally)
     writable: set[Path] = field(default_factory=set)
     """Folders of which it is known that results can be written there."""
@@ -228,7 +231,7 @@ class _Batch:
         if place.folder not in self.writable:  # said now, before a model is loaded
             check_writable(place.folder)
             self.writable.add(place.folder)
-        for note in source.notes:
+        for note in (*source.notes, *(self.losses(source, place) if self.losses else ())):
             say(f"limner: {path}: {note}", err=True)
         started = time.perf_counter()
         with progress(f"{settings.verb} {path.name}") as on_step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,7 @@ from limner.cli.plan import print_plan
 from limner.cli.say import JPEG_NOTE
 from limner.cli.stored import check_free
 from limner.errors import OptionError, OutputError, StillVisible
-from limner.options import EditOptions, InpaintOptions, RedactOptions
+from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions, RedactOptions
 
 if TYPE_CHECKING:
     from limner.grammar import Draft
@@ -61,7 +62,7 @@ LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 
 @click.command(cls=ObjectCommand)
 @batch_options
-@flags(EditOptions)
+@flags(EditOptions, defaults={"feather": FEATHER})
 @flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
 @inpainter_option
 @painting_options
@@ -90,7 +91,7 @@ def edit(ctx: click.Context, /, **given: Any) -> None:
 
 @click.command(cls=ObjectCommand)
 @batch_options
-@flags(EditOptions)
+@flags(EditOptions, defaults={"feather": FEATHER})
 @flags(InpaintOptions)
 @inpainter_option
 @finding_options
@@ -108,18 +109,17 @@ def remove(ctx: click.Context, /, **given: Any) -> None:
 
 @click.command(cls=ObjectCommand)
 @batch_options
-@flags(EditOptions, leave_out=frozenset({"context"}))
+@flags(EditOptions, leave_out=frozenset({"context"}), defaults=CUTOUT)
 @finding_options
 @click.pass_context
 def cutout(ctx: click.Context, /, **given: Any) -> None:
     """An object alone on transparency (RGBA, the image's size)."""
-    settings = {k: given[k] for k in ("dilate", "feather") if given[k] is not None}
-    _change(ctx, "cutout", given, edit=EditOptions(**{"dilate": 0, "feather": 1, **settings}))
+    _change(ctx, "cutout", given, edit=typed(EditOptions, given))
 
 
 @click.command(cls=ObjectCommand)
 @batch_options
-@flags(EditOptions, leave_out=frozenset({"dilate"}))
+@flags(EditOptions, leave_out=frozenset({"dilate"}), defaults=BACKGROUND)
 @flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
 @inpainter_option
 @painting_options
@@ -234,7 +234,20 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_changed(run, place, record, settings)
 
-    run_batch(settings, session, ask, write)
+    run_batch(settings, session, ask, write, losses=partial(losses, verb))
+
+
+def losses(verb: str, source: Source, place: Place) -> list[str]:
+    """What the whole picture loses in the file that was asked for, and what can't be painted."""
+    from limner.formats import losses_of
+
+    original = source.original
+    said = [loss.sentence for loss in losses_of(original, place.main)]
+    if verb == "cutout" and original.colour_mode not in ("L", "RGB"):
+        said = [f"{original.mode} has no transparency: all colours of the cut-out become sRGB."]
+    elif original.colour_mode == "L" and verb in ("edit", "background", "extend"):
+        said.append("The picture is grey, so what is painted becomes grey.")
+    return said
 
 
 def _tasks(
@@ -264,6 +277,7 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
     Raises:
         StillVisible: a redaction that its check refused; nothing is written.
     """
+    from limner.formats import losses_of
     from limner.saving import save_image
 
     if run.redaction and run.redaction.verified is False:
@@ -273,28 +287,38 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
             f"{', '.join(names)} can still be found after redaction, so nothing was written: "
             "use --style solid, a larger --amount or a larger --dilate."
         )
-    pictures = [run.cutout] if run.cutout is not None else [edit.image for edit in run.edits]
+    pictures = run.rasters
     paths = [place.main, *(place.beside(f"-{k}{place.suffix}") for k in range(1, len(pictures)))]
     check_free(settings, paths, record["job"])
     record["files"] = [path.name for path in reversed(paths)]
     lossless = place.suffix.lower() in LOSSLESS
+    lost = [*run.source.original.lost]
+    lost += [loss.short for raster in pictures[:1] for loss in losses_of(raster, place.main)]
+    if lost:
+        record["lost"] = lost
     if run.edits and not lossless:
         record["notes"] = [*record["notes"], JPEG_NOTE]
     for path, picture in reversed(list(zip(paths, pictures, strict=True))):
         save_image(picture, path, record=record, overwrite=True)
-    if run.edits and lossless:
+    if lossless and not lost:
         _check_saved(run, paths, settings.max_pixels)
     return paths[::-1]
 
 
 def _check_saved(run: Run, paths: Sequence[Path], max_pixels: int) -> None:
     """Read a lossless result back: the proof is about the file, not about memory."""
-    from limner import images
-    from limner.pipeline.editing import changed_pixels
+    import numpy as np
 
-    for edit, path in zip(run.edits, paths, strict=True):
-        saved = images.open_image(path, max_pixels=max(max_pixels, images.MAX_PIXELS)).image
-        changed = changed_pixels(run.source.image, saved, ~edit.mask)
+    from limner import images
+    from limner.raster import changed_pixels
+
+    for k, path in enumerate(paths):
+        saved = images.open_image(path, max_pixels=max(max_pixels, images.MAX_PIXELS)).raster
+        if run.cutout is not None:  # the object's own colours, and all that is transparent
+            before, where = run.rasters[k], np.ones(saved.size[::-1], dtype=bool)
+        else:
+            before, where = run.source.original, ~run.edits[k].mask
+        changed = changed_pixels(before, saved, where)
         if changed:
             raise OutputError(
                 f"{path} differs from the original in {changed} pixels outside the mask after "

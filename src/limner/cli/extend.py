@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from limner.cli.batch import Settings, batch_options, run_batch
-from limner.cli.change import PAINTING, inpainter_option, painting_options, write_changed
+from limner.cli.change import PAINTING, inpainter_option, losses, painting_options, write_changed
 from limner.cli.find import recording_session_of
 from limner.cli.flags import flag_name, flags, typed
 from limner.cli.places import Place
 from limner.cli.plan import print_plan
 from limner.errors import OptionError
-from limner.options import InpaintOptions
+from limner.options import EditOptions, InpaintOptions
 
 if TYPE_CHECKING:
     from limner.protocols import OnStep
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How much of the picture the model sees beside the new part, in parts of its size.",
 )
+@flags(EditOptions, leave_out=frozenset({"dilate", "feather", "context"}))
 @click.option(
     "--overlap",
     type=int,
@@ -74,7 +76,7 @@ def extend(**given: Any) -> None:
         "extension": parse_extension(given["sides"]),
         "paint": paint,
         "inpaint": inpaint,
-        "edit": edit_of(given["overlap"], given["context"]),
+        "edit": edit_of(given["overlap"], given["context"], bool(given["keep_metadata"])),
     }
     session = recording_session_of(given)
     if settings.dry_run:
@@ -96,4 +98,4 @@ def extend(**given: Any) -> None:
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_changed(run, place, record, settings)
 
-    run_batch(settings, session, ask, write)
+    run_batch(settings, session, ask, write, losses=partial(losses, "extend"))

@@ -6,6 +6,7 @@ A setting that can have no effect is refused here, before anything is opened.
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,12 +66,18 @@ def flag_name(field_name: str) -> str:
 
 
 def flags(
-    cls: type[Any], *, leave_out: frozenset[str] = frozenset()
+    cls: type[Any],
+    *,
+    leave_out: frozenset[str] = frozenset(),
+    defaults: Mapping[str, object] | None = None,
 ) -> Callable[[Command], Command]:
     """A decorator that adds a flag for every field of an options dataclass.
 
     Types are read from the fields; ranges are checked by the dataclass, so that Python and the
     command line say the same sentence. A flag that wasn't typed stays the field's default.
+
+    Args:
+        defaults: what the verb takes where a field says None, for its help.
     """
 
     def decorate(command: Command) -> Command:
@@ -88,18 +95,21 @@ def flags(
                 spec.name,
                 type=click.Choice(choices) if choices else kind,
                 default=None,
-                help=_help(spec),
+                help=_help(spec, (defaults or {}).get(spec.name)),
             )(command)
         return command
 
     return decorate
 
 
-def _help(spec: dataclasses.Field[Any]) -> str:
+def _help(spec: dataclasses.Field[Any], default: object = None) -> str:
     low, high = spec.metadata["low"], spec.metadata["high"]
     text = str(spec.metadata["help"])
     notes = []
-    if spec.default is not None and spec.default is not False:
+    if default is not None:
+        text = re.sub(r" \(default: [^)]*\)", "", text)
+        notes.append(f"default {default}")
+    elif spec.default is not None and spec.default is not False:
         notes.append(f"default {spec.default}")
     if low is not None and high is not None and high < 1e6:
         notes.append(f"{low:g}–{high:g}")

@@ -112,6 +112,8 @@ def say_run(
         edit = run.edits[0]
         if JPEG_NOTE in record["notes"]:
             facts.append(JPEG_NOTE.rstrip("."))
+        elif record.get("lost"):
+            facts.append("; ".join(record["lost"]))
         else:
             facts.append(f"{edit.outside_changed_pixels} pixels changed outside the mask")
         if settings.verb in ("edit", "remove"):  # elsewhere a border is wanted

@@ -1,7 +1,7 @@
 """The verbs as functions: detect -> segment -> edit. Models come in as arguments."""
 
 from limner.pipeline.consensus import Consensus
-from limner.pipeline.editing import Edit, composite_background, cut_out, repaint
+from limner.pipeline.editing import Edit, composite_background, cut_out, repaint, weight_behind
 from limner.pipeline.empty_outlines import EmptyOutline, not_found, sentence_of
 from limner.pipeline.extending import Extension, extended
 from limner.pipeline.grounding import (
@@ -38,4 +38,5 @@ __all__ = [
     "repaint",
     "segment_everything",
     "sentence_of",
+    "weight_behind",
 ]

@@ -18,11 +18,12 @@ from PIL import ImageChops
 
 from limner import export, images, masks
 from limner.errors import ImageError, PromptError
-from limner.options import EditOptions, InpaintOptions
+from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions
 from limner.pipeline.cropping import Crop, crops_for
 from limner.pipeline.grounding import Stopwatch
 from limner.prompts import BoolMask, Text
 from limner.protocols import Inpainter, OnStep
+from limner.raster import Layer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,6 +48,9 @@ class Edit:
     """Part of the image that was allowed to change, 0..1."""
     seed: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    """What was painted where: how ``image`` came about, for putting it into a file of another
+    depth, colour space or with transparency."""
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers, for reports and records."""
@@ -67,11 +71,14 @@ def repaint(
     options: InpaintOptions | None = None,
     edit: EditOptions | None = None,
     on_step: OnStep | None = None,
+    weight: Alpha | None = None,
 ) -> list[Edit]:
     """Fill ``mask`` with what ``paint`` says, or with what surrounds it (``paint=None``).
 
     Args:
         mask: (H, W) bool at the image's size, True = repaint.
+        weight: (H, W) how much of what is painted comes; the mask is where it is above 0. None: the
+            mask grown and feathered inside, by ``edit``.
 
     Returns:
         One edit a picture asked for (``num_images_per_prompt``).
@@ -81,19 +88,23 @@ def repaint(
     """
     options, edit = options or InpaintOptions(), edit or EditOptions()
     check_mask(mask, image.size)
+    feather = FEATHER if edit.feather is None else edit.feather
     watch = Stopwatch()
-    grown = grow(mask, edit)
+    grown = grow(mask, edit) if weight is None else weight > 0
     crops = crops_for(grown, inpainter, edit.context)
     after: list[Image] = []
+    layers: list[list[Layer]] = []
     for n, crop in enumerate(crops):
-        alpha = _alpha(grown, crop.xyxy, edit.feather)
+        x0, y0, x1, y1 = crop.xyxy
+        alpha = _alpha(grown, crop.xyxy, feather) if weight is None else weight[y0:y1, x0:x1]
         seen = image.crop(crop.xyxy).resize(crop.working_wh, pil.Resampling.LANCZOS)
         hole = _hole(grown, crop.xyxy, crop.working_wh)
         with watch.stage("inpaint"):
             painted = inpainter.inpaint(seen, hole, paint, options, _nth(on_step, n, len(crops)))
+        layers.append([Layer(crop.xyxy, _sized(each, crop.xyxy), alpha) for each in painted])
         after = [
-            _pasted(before, picture, alpha, crop.xyxy)
-            for before, picture in zip(after or [image] * len(painted), painted, strict=True)
+            _pasted(before, layer)
+            for before, layer in zip(after or [image] * len(painted), layers[-1], strict=True)
         ]
     return [
         make_edit(
@@ -101,9 +112,10 @@ def repaint(
             picture,
             grown,
             crops=tuple(crops),
-            feather=edit.feather,
+            feather=feather,
             seed=None if options.seed is None else options.seed + k,
             seconds=watch.seconds,
+            layers=tuple(here[k] for here in layers),
         )
         for k, picture in enumerate(after)
     ]
@@ -138,46 +150,66 @@ def _hole(mask: BoolMask, crop: images.IntBox, working_wh: tuple[int, int]) -> B
     return hole
 
 
-def _pasted(image: Image, painted: Image, alpha: Alpha, crop: images.IntBox) -> Image:
+def _sized(painted: Image, crop: images.IntBox) -> Image:
+    size_wh = (crop[2] - crop[0], crop[3] - crop[1])
+    if painted.size == size_wh:
+        return painted
+    return painted.resize(size_wh, pil.Resampling.LANCZOS)
+
+
+def _pasted(image: Image, layer: Layer) -> Image:
     """``images.composite`` on the crop alone: the rest of a large photograph is only copied."""
-    here = image.crop(crop)
-    mixed = images.composite(here, painted, alpha, (0, 0, *here.size))
+    here = image.crop(layer.xyxy)
+    mixed = images.composite(here, layer.painted, layer.weight, (0, 0, *here.size))
     after = image.copy()
     after.info = {}
-    after.paste(mixed, crop)
+    after.paste(mixed, layer.xyxy)
     return after
+
+
+def weight_behind(subject: BoolMask, edit: EditOptions | None = None) -> Alpha:
+    """(H, W): how much of another background comes: 1 all around the subject, 0 inside it.
+
+    The soft border lies within the subject, as a cut-out's does: outside of it the old background
+    would show through.
+    """
+    feather = edit.feather if edit and edit.feather is not None else BACKGROUND["feather"]
+    check_mask(subject, (subject.shape[1], subject.shape[0]))
+    if subject.all():
+        raise PromptError("The subject covers the whole image: there is no background to change.")
+    weight: Alpha = 1 - masks.feather(subject, feather)
+    return weight
 
 
 def composite_background(
     image: Image, subject: BoolMask, background: Image, edit: EditOptions | None = None
 ) -> Edit:
-    """The subject over another background: every pixel of ``subject`` stays the original's.
+    """The subject over another background; only its soft border mixes with that.
 
     Args:
         background: of the image's size.
     """
-    edit = edit or EditOptions()
     check_mask(subject, image.size)
-    around = ~subject
-    if not around.any():
-        raise PromptError("The subject covers the whole image: there is no background to change.")
-    alpha = masks.feather(around, edit.feather)
+    weight = weight_behind(subject, edit)
     whole = (0, 0, *image.size)
+    layer = Layer(whole, background, weight)
     return make_edit(
         image,
-        images.composite(image, background, alpha, whole),
-        around,
+        images.composite(image, background, weight, whole),
+        weight > 0,
         crops=(Crop(whole, image.size),),
-        feather=edit.feather,
+        feather=BACKGROUND["feather"] if edit is None or edit.feather is None else edit.feather,
+        layers=(layer,),
     )
 
 
 def cut_out(image: Image, mask: BoolMask, edit: EditOptions | None = None) -> Image:
     """RGBA: the object's own pixels, transparent elsewhere; its border is soft on the inside."""
-    edit = edit or EditOptions(feather=1)
+    edit = edit or EditOptions()
     check_mask(mask, image.size)
-    grown = masks.dilate(mask, edit.dilate or 0)
-    return export.cutout(image, masks.feather(grown, edit.feather))
+    grown = masks.dilate(mask, CUTOUT["dilate"] if edit.dilate is None else edit.dilate)
+    width = CUTOUT["feather"] if edit.feather is None else edit.feather
+    return export.cutout(image, masks.feather(grown, width))
 
 
 def make_edit(
@@ -189,6 +221,7 @@ def make_edit(
     feather: int,
     seed: int | None = None,
     seconds: Mapping[str, float] | None = None,
+    layers: tuple[Layer, ...] = (),
 ) -> Edit:
     """An ``Edit`` with its proof measured on the pictures themselves."""
     return Edit(
@@ -200,6 +233,7 @@ def make_edit(
         mask_coverage=float(np.count_nonzero(mask) / mask.size),
         seed=seed,
         seconds=dict(seconds or {}),
+        layers=layers,
     )
 
 
@@ -218,7 +252,8 @@ def grow(mask: BoolMask, edit: EditOptions) -> BoolMask:
     """An edit's mask: each thing grown past its own soft edge and the feather."""
     if edit.dilate is not None:
         return masks.dilate(mask, edit.dilate)
-    return masks.dilate_parts(mask, lambda side: edit.feather + round(0.015 * side) + 1)
+    feather = FEATHER if edit.feather is None else edit.feather
+    return masks.dilate_parts(mask, lambda side: feather + round(0.015 * side) + 1)
 
 
 def changed_pixels(before: Image, after: Image, where: BoolMask) -> int:

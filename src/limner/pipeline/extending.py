@@ -125,9 +125,11 @@ def extended(image: Image, extension: Extension) -> tuple[Image, BoolMask]:
     return pil.fromarray(canvas), new
 
 
-def edit_of(overlap: int, context: float) -> EditOptions:
+def edit_of(overlap: int, context: float, keep_metadata: bool = False) -> EditOptions:
     """The edit of an extension that may change ``overlap`` pixels of the picture beside its seams.
 
     The feather lies within the overlap: all that is new is the model's alone.
     """
-    return EditOptions(dilate=overlap, feather=overlap, context=context)
+    return EditOptions(
+        dilate=overlap, feather=overlap, context=context, keep_metadata=keep_metadata
+    )

@@ -22,6 +22,7 @@ from limner.pipeline.grounding import Grounding, detect, merge_found
 from limner.pipeline.looking import unlimited
 from limner.prompts import BoolMask, Box, PromptKind, VisualPrompt
 from limner.protocols import Detector, ImageEmbedding, ModelRef, OnStep, check_accepts
+from limner.raster import Layer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -156,12 +157,15 @@ def redact(
     grown = _grow(mask, options)
     style = cast(redaction.Style, options.style)  # its choices are the field's
     hidden = redaction.redact(np.asarray(image), grown, style=style, amount=options.amount)
+    after = pil.fromarray(hidden)
+    whole = (0, 0, *image.size)
     edit = make_edit(
         image,
-        pil.fromarray(hidden),
+        after,
         grown,
-        crops=(Crop((0, 0, *image.size), image.size),),
+        crops=(Crop(whole, image.size),),
         feather=0,
+        layers=(Layer(whole, after, grown),),
     )
     if verify_with is None or not (prompts or nowhere):
         return Redaction(edit, None)

@@ -10,9 +10,9 @@ from limner.prompts import Text
 
 REMOVING = ("remove", "extend")
 """Verbs that need no words: then what is around is continued."""
-CUTOUT_OBEYS = frozenset({"dilate", "feather"})
-_BACKDROP_OBEYS = frozenset({"feather"})
-_PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context"})
+CUTOUT_OBEYS = frozenset({"dilate", "feather", "keep_metadata"})
+_BACKDROP_OBEYS = frozenset({"feather", "keep_metadata"})
+_PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context", "keep_metadata"})
 
 
 def check_background(

@@ -125,7 +125,7 @@ def input_of_entry(store: Store, entry: Entry) -> Source:
         opened = images.open_image(
             store.files.load(copies[0].name), max_pixels=max(width * height, images.MAX_PIXELS)
         )
-        return Source(opened.image, entry.input_digest, path, notes)
+        return Source(opened.image, entry.input_digest, path, notes, opened.raster)
     where = Path(entry.row.input_path or "")
     try:
         opened = images.open_image(where, max_pixels=max(width * height, images.MAX_PIXELS))
@@ -135,7 +135,7 @@ def input_of_entry(store: Store, entry: Entry) -> Source:
         raise StoreError(
             f"The input of run {entry.id} wasn't copied, and {where} is another picture by now."
         )
-    return Source(opened.image, entry.input_digest, path, notes)
+    return Source(opened.image, entry.input_digest, path, notes, opened.raster)
 
 
 def _finding(call: Call) -> Any:

@@ -242,6 +242,8 @@ class Session:
             tasks=(*tasks, slot),
             edits=tuple(edits),
             result={"settings": asdict(settled)},
+            continued=paint is None,
+            keep_metadata=bool(edit and edit.keep_metadata),
         )
 
     def _following(
@@ -281,8 +283,9 @@ class Session:
         The picture's own pixels stay, but for ``edit.dilate`` of them beside the new part (none by
         default), in which ``edit.feather`` softens the seam. The run's ``source`` is the canvas.
         """
-        edit = edit or EditOptions(dilate=0, feather=0)
-        if edit.dilate is None or edit.feather > edit.dilate:
+        edit = edit or EditOptions(dilate=0)
+        edit = replace(edit, feather=edit.feather or 0)
+        if edit.dilate is None or (edit.feather or 0) > edit.dilate:
             raise OptionError(
                 "The feather of an extension lies in its overlap with the picture, so that all "
                 f"that is new is painted: give a dilate of at least {edit.feather}."
@@ -293,6 +296,7 @@ class Session:
         settled = inpainter.resolve(inpaint or InpaintOptions())
         inpainter.check(paint, settled)
         canvas, new = pipeline.extended(source.image, extension)
+        original = source.original.padded(*extension.pixels(source.image.size))
         prompts = [VisualPrompt(mask=Mask(new))]
         grounding = pipeline.ground(canvas, prompts, segmenter=pipeline.BoxRegions(), as_drawn=True)
         edits = pipeline.repaint(canvas, new, inpainter, paint, settled, edit, on_step)
@@ -303,8 +307,11 @@ class Session:
             tasks=(slot,),
             edits=tuple(edits),
             result={"settings": asdict(settled), "canvas_wh": list(canvas.size)},
+            original=original,
+            continued=paint is None,
+            keep_metadata=edit.keep_metadata,
         )
-        return replace(run, source=replace(source, image=canvas))
+        return replace(run, source=replace(source, image=canvas, raster=original))
 
     @recorded
     def cutout(
@@ -325,7 +332,14 @@ class Session:
         picture = None
         if grounding.mask.any():
             picture = pipeline.cut_out(source.image, grounding.mask, edit)
-        return self._run(job, source, grounding, tasks=tasks, cutout=picture)
+        return self._run(
+            job,
+            source,
+            grounding,
+            tasks=tasks,
+            cutout=picture,
+            keep_metadata=bool(edit and edit.keep_metadata),
+        )
 
     @recorded
     def background(
@@ -358,10 +372,9 @@ class Session:
             )
         if subject.any() and isinstance(behind, Text) and painter and settled:
             tasks = (*tasks, "inpaint")
-            # Growing the background would eat the subject.
-            untouched = replace(edit or EditOptions(), dilate=0)
+            weight = pipeline.weight_behind(subject, edit)
             edits = pipeline.repaint(
-                source.image, ~subject, painter, behind, settled, untouched, on_step
+                source.image, ~subject, painter, behind, settled, edit, on_step, weight
             )
         elif subject.any() and not isinstance(behind, Text):
             scene = behind.render(source.image, subject)
@@ -373,6 +386,7 @@ class Session:
             tasks=tasks,
             edits=tuple(edits),
             result={"settings": asdict(settled)} if settled else {},
+            keep_metadata=bool(edit and edit.keep_metadata),
         )
 
     def _painter(self, behind: Text | backdrop.Backdrop) -> Inpainter | None:

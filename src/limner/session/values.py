@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -12,8 +12,11 @@ from limner.errors import ImageError
 from limner.options import DetectOptions, SegmentOptions
 from limner.prompts import Text, VisualPrompt
 from limner.protocols import ModelRef
+from limner.raster import Raster
+from limner.reading import raster_of
 from limner.runs.record import Job, RunRecord, describe
 from limner.selection import Selection
+from limner.session.rasters import cut_out, edited
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,6 +37,13 @@ class Source:
     digest: str
     path: str | None = None
     notes: tuple[str, ...] = ()
+    raster: Raster | None = None
+    """All that the file holds, of which ``image`` is a view; None: the view is all."""
+
+    @property
+    def original(self) -> Raster:
+        """The values that an edit must leave alone."""
+        return self.raster or Raster(self.image)
 
     @classmethod
     def open(cls, image: AnyImage, *, max_pixels: int = images.MAX_PIXELS) -> Source:
@@ -49,14 +59,15 @@ class Source:
             return image
         if isinstance(image, str | Path):
             opened = images.open_image(image, max_pixels=max_pixels)
-            return cls(opened.image, opened.digest, str(image), opened.notes)
+            return cls(opened.image, opened.digest, str(image), opened.notes, opened.raster)
         if not all(image.size):
             raise ImageError(
                 f"The image is {image.width}x{image.height} pixels: there is nothing to see in it."
             )
         notes: list[str] = []
-        rgb = images.to_rgb(image, notes)
-        return cls(rgb, images.digest(rgb), notes=tuple(notes))
+        raster = raster_of(image, notes)
+        rgb = raster.view()
+        return cls(rgb, images.digest(rgb), notes=tuple(notes), raster=raster)
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,9 @@ class Run:
     edits: tuple[pipeline.Edit, ...] = ()
     cutout: Image | None = None
     redaction: pipeline.Redaction | None = None
+    rasters: tuple[Raster, ...] = ()
+    """The edits, or the cut-out, as files hold them (``saving.save_image``): in the input's own
+    depth and colour space, with its transparency."""
     id: str | None = None
     peak_bytes: int | None = None
 
@@ -133,8 +147,28 @@ def make_run(
     edits: tuple[pipeline.Edit, ...] = (),
     cutout: Image | None = None,
     redaction: pipeline.Redaction | None = None,
+    original: Raster | None = None,
+    continued: bool = False,
+    keep_metadata: bool = False,
 ) -> Run:
-    """A run with its record."""
+    """A run with its record.
+
+    Args:
+        original: what was edited, where that isn't the source as it was opened.
+        continued: what was painted continues its surroundings, transparent ones too.
+        keep_metadata: the pictures get the source's EXIF.
+    """
+    original = original or source.original
+    if not keep_metadata:
+        original = replace(original, exif=None)
+    rasters: tuple[Raster, ...] = ()
+    if edits:
+        edits, rasters = edited(original, edits, continued=continued)
+    elif cutout is not None:
+        cutout, raster = cut_out(original, cutout)
+        rasters = (raster,)
+    if redaction and edits:
+        redaction = replace(redaction, edit=edits[0])
     numbers: dict[str, Any] = {"objects": len(grounding), **result, **_shortfall(grounding)}
     if edits:
         numbers["edits"] = [edit.to_dict() for edit in edits]
@@ -148,7 +182,7 @@ def make_run(
         seconds={**grounding.seconds, **(edits[0].seconds if edits else {})},
         notes=source.notes,
     )
-    return Run(record, source, grounding, edits, cutout, redaction)
+    return Run(record, source, grounding, edits, cutout, redaction, rasters)
 
 
 def _shortfall(grounding: pipeline.Grounding) -> dict[str, list[str]]:
