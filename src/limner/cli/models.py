@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,6 +115,29 @@ def pull(names: tuple[str, ...], revision: str | None, commercial_safe: bool, ye
             if entry.shipped:
                 _say(f"{entry.name} ships with limner: it is here, and there is nothing to fetch.")
             say(str(weights.path))
+
+
+@models.command("check")
+@click.argument("name")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    help="The picture of the published figures; without it, this says where it lies.",
+)
+@click.option("--report", type=click.Path(path_type=Path), help="Write what was measured as JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace a report that is there.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
+def check(
+    name: str, picture: Path | None, report: Path | None, overwrite: bool, device: str
+) -> None:
+    """Hold a model's answers against the figures that were published for it.
+
+    Exit code 1: an answer is further off than another image library or device would take it.
+    """
+    from limner.cli import model_check
+
+    if not model_check.check(_resolved(name), picture, report, overwrite, device):
+        raise SystemExit(1)
 
 
 @models.command("where")
