@@ -21,7 +21,8 @@ PartT = TypeVar("PartT")
 SYNTAX = {
     "point": "x,y or x,y:bg (pixels or percentages)",
     "box": "left,top,right,bottom (pixels or percentages)",
-    "mask": "a picture of the image's size, bright where the object is",
+    "mask": "a picture of the image's size: bright where the object is, a cut-out of it, or with a "
+    "hole erased there",
     "text": 'a phrase such as "dog"',
     "not": "a phrase for what the object is not; follows a --text",
     "exemplar": "an example picture, or picture@left,top,right,bottom",

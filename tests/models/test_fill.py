@@ -160,3 +160,21 @@ def test_wrong_input_says_what_was_expected(
 ) -> None:
     with pytest.raises(ValueError, match=says):
         fill(image, mask, method=method)
+
+
+@pytest.mark.parametrize("method", ["telea", "navier-stokes"])
+@pytest.mark.parametrize("shape", [(1, 97), (97, 1), (1, 2)])
+def test_a_picture_one_pixel_thick_is_filled_alike_each_time(
+    method: str, shape: tuple[int, int]
+) -> None:
+    """OpenCV reads what lies beside such a picture in memory: each result was another one."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    mask = np.zeros(shape, bool)
+    mask.reshape(-1)[: max(1, max(shape) // 3)] = True
+    results = set()
+    for k in range(40):
+        beside = [np.full(1000 + k * 977, k * 37 % 255, np.uint8), rng.random((8, 101)) * k]
+        del beside
+        results.add(fill(image, mask, method=method).tobytes())
+    assert len(results) == 1

@@ -5,8 +5,6 @@ Order matters: ``--object`` starts the next object and ``--not`` narrows the phr
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,20 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.say import say
-from limner.errors import PromptError
 from limner.grammar import SYNTAX, BoxDraft, Draft, parse_objects
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from limner.images import Opened
     from limner.prompts import Exemplar, Mask, VisualPrompt
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SAID = "limner.said"
-_ORIENTATION = 0x0112
-"""EXIF's tag for which side of a picture is up."""
 
 _FLAGS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--point", "-p"), "point"),
@@ -97,27 +90,15 @@ class Opener:
         return self._noted(self._opened(path))
 
     def mask(self, path: str) -> Mask:
-        """A mask picture: its opaque part, if it has transparency, as a cut-out has; otherwise what
-        is at least half bright."""
-        import numpy as np
-
+        """A mask picture; see ``mask_pictures`` for which of its pixels it means."""
+        from limner.mask_pictures import mask_of
         from limner.prompts import Mask
 
         opened = self._opened(path)
-        alpha = _alpha_of(path)
-        if alpha is not None and alpha.size == opened.image.size:
-            opened = replace(
-                opened, notes=tuple(note for note in opened.notes if "transparent" not in note)
-            )
-            self._noted(opened)
-            return Mask(np.asarray(alpha) >= 128)
-        grey = np.asarray(self._noted(opened).image.convert("L"))
-        if grey.max() < 128:
-            raise PromptError(
-                f"The brightest pixel of {path} is {grey.max()} of 255; those of at least 128 are "
-                "the object: save the mask in black and white."
-            )
-        return Mask(grey >= 128)
+        mask, sentence = mask_of(opened)
+        notes = [note for note in opened.notes if "transparent" not in note]
+        self._noted(replace(opened, notes=(*notes, *([sentence] if sentence else []))))
+        return Mask(mask)
 
     def exemplar(self, path: str, box: BoxDraft | None) -> Exemplar:
         """An example picture with the thing's box in it."""
@@ -140,28 +121,6 @@ class Opener:
                 say(sentence, err=True)
             self.said.add(sentence)
         return opened
-
-
-def _alpha_of(path: str) -> Image | None:
-    """The opacity of a picture that can be opened, upright; None where all of it is opaque."""
-    from PIL import ImageOps
-
-    from limner import images
-    from limner.decoding import decoder_of, decoding, identify
-
-    data = images.read_picture(Path(path))
-    kind = identify(data, path)
-    with decoding(path, kind):
-        file = decoder_of(kind, path)(io.BytesIO(data))
-        file.load()
-        if not file.has_transparency_data:
-            return None
-        alpha: Image = file.convert("LA" if file.mode in ("LA", "La") else "RGBA").getchannel("A")
-        with contextlib.suppress(Exception):  # broken EXIF: open_image takes the pixels as they lie
-            alpha.getexif()[_ORIENTATION] = file.getexif().get(_ORIENTATION, 1)
-            alpha = ImageOps.exif_transpose(alpha)
-    low, _ = alpha.getextrema()
-    return None if low == 255 else alpha
 
 
 def resolve(
