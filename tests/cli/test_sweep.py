@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import multiprocessing
 import os
 import random
 import shlex
 import signal
+import sys
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
 from limner.cli import main
+from limner.cli import sweep as sweep_command
 from limner.evaluation.suites.journal import CELLS
 from limner.runs.entries import Wanted
 from limner.runs.store import Store
@@ -64,7 +68,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_sweep_from_the_recipe_to_everything_it_writes(limner: Command, folder: Path) -> None:
     """The best is said with the command that makes it again; what fails stands where it failed."""
     (folder / "r.toml").write_text(SEGMENT)
-    answer = limner("sweep", "r.toml", "-o", "out")
+    answer = limner.run("sweep", "r.toml", "-o", "out")
+    assert answer.code == 1, "some cells failed"
     lines = answer.stdout.splitlines()
     assert lines[-1] == "6 settings tried, 6 pictures, 2 with errors: out/index.html, out/sheet.png"
     assert "gone.png" in answer.stderr
@@ -157,7 +162,7 @@ def test_a_changed_recipe_keeps_what_is_the_same_and_drops_old_sheets(
 @pytest.mark.parametrize(
     ("text", "words", "said"),
     [
-        (None, [], "There is no recipe r.toml: expected a TOML file"),
+        (None, [], "There is no recipe r.toml. It is a TOML file"),
         ("a = ", [], "r.toml:1: This is not TOML"),
         (REMOVE.replace("radius", "radios"), [], "r.toml:7: Nothing is called 'radios' that could"),
         (REMOVE.replace("thing", "gone"), [], "r.toml:2: There is no picture gone.png"),
@@ -206,9 +211,60 @@ def test_values_that_cant_be_meant_together_are_the_error_of_their_cells(
         'image = "thing.png"\n[remove]\nfind = {box = "{{left}},20,{{right}},70"}\n'
         "[sweep]\nvars.left = [20, 60]\nvars.right = [40, 70]\n"
     )
-    answer = limner("sweep", "r.toml")
+    answer = limner.run("sweep", "r.toml")
+    assert answer.code == 1
     assert "4 settings tried, 4 pictures, 1 with errors" in answer.stdout
     assert "ERROR  thing.png, left 60, right 40: r.toml:3: " in answer.stderr
+
+
+def test_a_sweep_that_finds_nothing_right_names_no_best(limner: Command, folder: Path) -> None:
+    """A best of score 0 was named with the command that makes it again."""
+    (folder / "r.toml").write_text(
+        'image = "thing.png"\nbox = [60, 60, 90, 90]\n[segment]\nfind = {box = [1, 1, 20, 20]}\n'
+        '[sweep]\niterations = [1, 2]\n[search]\nobjective = "box_iou"\n'
+    )
+    answer = limner("sweep", "r.toml", "-o", "out")
+    assert answer.stdout.startswith("best: none")
+    assert json.loads(Path("out/results.json").read_text())["best"] is None
+    assert "No best" in Path("out/index.html").read_text()
+
+
+LARGE = """\
+image = "thing.png"
+[segment]
+find = {box = [1, 1, "{{x}}", 20]}
+[sweep]
+vars.x = {from = 10.5, to = 90.5, step = 0.04}
+iterations = {from = 1, to = 20, step = 1}
+"""
+
+
+def test_a_sweep_of_forty_thousand_cells_asks_first(
+    limner: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody can answer it is refused with the count, before anything is written."""
+    (folder / "r.toml").write_text(LARGE)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    answer = limner.run("sweep", "r.toml", "-o", "out")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert "makes 40,020 cells" in answer.stderr
+    assert "--yes" in answer.stderr
+    assert not Path("out").exists()
+    assert answer.stderr.count("\n") == 1
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+    assert limner.run("sweep", "r.toml", "-o", "out").code == 1
+    assert not Path("out").exists()
+
+
+def test_yes_begins_a_large_sweep_without_a_question(
+    limner: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_command, "ASKED_ABOVE", 3)
+    four = LARGE.replace("step = 0.04", "count = 2").replace("to = 20", "to = 2")
+    (folder / "r.toml").write_text(four)
+    assert limner.run("sweep", "r.toml").code == 2
+    assert "4 settings tried" in limner("sweep", "r.toml", "--yes").stdout
 
 
 RATED = """\

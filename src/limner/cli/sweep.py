@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from limner.evaluation.sweeps.state import State
     from limner.runs.store import Store
 
+ASKED_ABOVE = 1_000
+"""Cells that are begun without a question."""
+
 OUTPUTS = ("index.html", "results.json", "results.csv", "curves.png", "curves.svg")
 """What a sweep writes besides its sheets, its journal and its pictures."""
 
@@ -40,6 +44,7 @@ OUTPUTS = ("index.html", "results.json", "results.csv", "curves.png", "curves.sv
 @click.option("--resume", is_flag=True, help="Go on where this sweep stopped, or waits for you.")
 @click.option("--retry-errors", is_flag=True, help="The same, and try what failed again.")
 @click.option("--overwrite", is_flag=True, help="Begin anew where a sweep lies already.")
+@click.option("--yes", "-y", is_flag=True, help="Begin a large sweep without asking.")
 @caching_option
 @keeping_options
 @runtime_options
@@ -47,6 +52,9 @@ def sweep(recipe: Path, out: Path | None, **given: Any) -> None:
     """Try many settings of one verb and lay out what comes of them.
 
     The recipe is a TOML file: docs/sweeps.md says what it may hold.
+
+    Exits with 0 when every cell was made, 1 when some failed, 2 when all did or the recipe is
+    wrong.
 
     \b
     limner sweep recipe.toml -o sweep
@@ -60,6 +68,8 @@ def sweep(recipe: Path, out: Path | None, **given: Any) -> None:
 
     read = read_recipe(recipe)
     check_installed(read.search.method)
+    if not given["yes"] and not given["resume"] and not given["retry_errors"]:
+        _ask_first(read)
     ratings = _ratings(read, recording_store(given))
     folder = out or Path(f"{recipe.stem}-sweep")
     state = _state(folder, read, given)
@@ -81,6 +91,29 @@ def sweep(recipe: Path, out: Path | None, **given: Any) -> None:
         )
     sheets = write_all(read, swept, state, folder)
     _say(read, swept, folder, sheets)
+
+
+def _ask_first(recipe: Recipe) -> None:
+    """Let a person say yes to more cells than one makes by the way.
+
+    Raises:
+        OptionError: there is nobody to ask.
+    """
+    cells = cells_of(recipe)
+    if cells <= ASKED_ABOVE:
+        return
+    if not sys.stdin.isatty():
+        raise OptionError(
+            f"{recipe.path} makes {cells:,} cells, and more than {ASKED_ABOVE:,} are begun only "
+            'with --yes; to try some of them: method = "random" and trials = 200 in [search].'
+        )
+    if not click.confirm(f"{recipe.path} makes {cells:,} cells. Begin?", err=True):
+        raise click.exceptions.Exit(1)
+
+
+def cells_of(recipe: Recipe) -> int:
+    """How many pictures a sweep makes, or tries to."""
+    return (recipe.search.trials or int(recipe.size)) * len(recipe.cases)
 
 
 def _ratings(recipe: Recipe, store: Callable[[], Store] | None) -> Ratings | None:
@@ -138,8 +171,7 @@ def _state(folder: Path, recipe: Recipe, given: dict[str, Any]) -> State:
 def _counting(
     recipe: Recipe, on_step: Callable[[int, int], None]
 ) -> Callable[[CellResult, bool], None]:
-    points = recipe.search.trials or int(recipe.size)
-    total, done = points * len(recipe.cases), 0
+    total, done = cells_of(recipe), 0
 
     def count(result: CellResult, kept: bool) -> None:
         nonlocal done
@@ -195,11 +227,14 @@ def _commands(recipe: Recipe, swept: Swept) -> dict[str, str]:
 def _say(recipe: Recipe, swept: Swept, folder: Path, sheets: Sequence[Path]) -> None:
     """What failed, what is best and how it is made again, what waits, and where all of it lies."""
     from limner.cli.sweep_again import command_of
+    from limner.evaluation.sweeps.plateaus import best_of
 
     results = {r.key: r for each in swept.tried for r in each.results}
     broken = [result for result in results.values() if result.error]
     _say_errors(recipe, swept)
-    best = swept.best(recipe.search.better) if recipe.search.objective else None
+    best = best_of(recipe, swept.tried)
+    if best is None and recipe.search.objective and not swept.unrated:
+        say("best: none, for nothing was found that scores")
     if best is not None:
         score = f"{recipe.search.objective} {best.score:.4g}"
         say(f"best: {settings_of(recipe, best)}  ({score})")
@@ -212,8 +247,8 @@ def _say(recipe: Recipe, swept: Swept, folder: Path, sheets: Sequence[Path]) -> 
             f"{len(swept.unrated)} wait for your rating: limner runs rate RUN 1 to 5, for each of "
             f"{', '.join(run[:8] for run in swept.unrated)}; then the same command with --resume."
         )
-    if len(broken) == len(results):
-        raise click.exceptions.Exit(2)
+    if broken:
+        raise click.exceptions.Exit(2 if len(broken) == len(results) else 1)
 
 
 def _say_errors(recipe: Recipe, swept: Swept) -> None:

@@ -3,7 +3,7 @@ score under it. Drawn with Pillow, because pictures should keep their pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ def contact_sheet(
     title: str = "",
     score: str = "",
     best: str = "max",
+    framed: Collection[tuple[int, int]] | None = None,
     side: int = 192,
 ) -> Image.Image:
     """The sheet as a picture (RGB).
@@ -57,6 +58,7 @@ def contact_sheet(
         cells: (row, column) -> what was made there; a place without one stays empty.
         score: what the scores are called.
         best: which score is framed, "max" or "min"; "" frames none.
+        framed: the cells that are framed whatever they score, instead.
         side: longest side of a picture on the sheet, in pixels.
 
     Raises:
@@ -95,7 +97,8 @@ def contact_sheet(
         y = top + k * (high + caption + _GAP) + high / 2
         draw.text((left - _GAP, y), shortened(value, plain, 200), _INK, plain, anchor="rm")
     _write_upwards(sheet, rows.name, plain, (_GAP, top), sheet.height - top)
-    framed = _best(cells, best)
+    if framed is None:
+        framed = _best(cells, best)
     for (row, column), cell in sorted(cells.items(), key=lambda item: item[0]):
         x, y = left + column * (wide + _GAP), top + row * (high + caption + _GAP)
         box = (x, y, x + wide - 1, y + high - 1)
@@ -103,7 +106,7 @@ def contact_sheet(
         if cell.picture is not None:
             fitted = ImageOps.contain(cell.picture.convert("RGB"), (wide, high))
             sheet.paste(fitted, (x + (wide - fitted.width) // 2, y + (high - fitted.height) // 2))
-        is_best = (row, column) == framed
+        is_best = (row, column) in framed
         if is_best:
             draw.rectangle((x - 3, y - 3, x + wide + 2, y + high + 2), outline=_BEST, width=3)
         texts = [f"{score} {cell.score:.3f}".strip()] if cell.score is not None else []
@@ -129,11 +132,11 @@ def _cell_size(cells: Mapping[tuple[int, int], Cell], side: int) -> tuple[int, i
     )
 
 
-def _best(cells: Mapping[tuple[int, int], Cell], best: str) -> tuple[int, int] | None:
+def _best(cells: Mapping[tuple[int, int], Cell], best: str) -> Collection[tuple[int, int]]:
     scored = {place: cell.score for place, cell in cells.items() if cell.score is not None}
     if not best or len(scored) < 2:
-        return None
-    return (max if best == "max" else min)(sorted(scored), key=scored.__getitem__)
+        return ()
+    return [(max if best == "max" else min)(sorted(scored), key=scored.__getitem__)]
 
 
 def _font(size: int, *, bold: bool = False) -> FreeTypeFont:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import supervision as sv
 
 from limner.errors import InputError, LimnerError, PromptError
+from limner.evaluation.suites import measures
 from limner.evaluation.suites.assertions import Judged, judge, total
 from limner.evaluation.suites.suite import Cell
 
@@ -60,6 +64,12 @@ ROWS = [
     ("{type: boundary_f, value: 0.9}", HALF, False, None, ""),
     ("{type: box_iou, value: 0.9}", "detect: mug", True, 1.0, ""),
     ("{type: box_iou, value: 0.9}", HALF, False, 0.5, ""),
+    ("{type: f1, value: 0.9}", FIND, True, 1.0, ""),
+    ("{type: f1, value: 0.1}", NOTHING, False, 0.0, ""),
+    ("{type: precision, value: 0.9}", "detect: mug", True, 1.0, ""),
+    ("{type: precision, value: 0.1}", NOTHING, False, 0.0, ""),
+    ("{type: recall, value: 1}", "detect: mug", True, 1.0, ""),
+    ("{type: recall, value: 1}", NOTHING, False, 0.0, ""),
     ("{type: count, value: 1}", FIND, True, 1, "1 found"),
     ("{type: count, value: '>=2'}", FIND, False, 1, ">= 2 wanted"),
     ("{type: count, value: '<1'}", NOTHING, True, 0, ""),
@@ -138,3 +148,18 @@ def test_weights_and_thresholds_as_in_promptfoo(tmp_path: Path) -> None:
     assert outcome(half_right, ", threshold: 0.75") == (True, 0.75)
     assert outcome(half_right, ", threshold: 0.8") == (False, 0.75)
     assert outcome(half_right.replace("weight: 1", "weight: 0")) == (True, 1.0)
+
+
+def test_a_box_that_answers_nothing_costs_precision_and_f1_and_no_recall(tmp_path: Path) -> None:
+    """By hand: one of three boxes is right; box_iou would take the box around all three."""
+    cell = cell_of(tmp_path, "{type: f1, value: 0.4}", "detect: mug")
+    told = Told(here={"a cat"})
+    outcome = told.answer(cell)
+    (true,) = outcome.detections.xyxy
+    boxes = np.stack([true, true + 1, true * 0 + [0, 0, 9, 9]])  # the second answers it again
+    found = sv.Detections(boxes, confidence=np.array([0.5, 0.9, 0.3]), class_id=np.zeros(3, int))
+    outcome = replace(outcome, detections=found)
+    wanted = {"precision": 1 / 3, "recall": 1.0, "f1": 0.5}
+    for name, expected in wanted.items():
+        measure = getattr(measures, name)
+        assert measure(outcome, cell, cell.case.assertions[0], told) == pytest.approx(expected)

@@ -18,6 +18,7 @@ from limner.evaluation.suites.journal import CELLS, PICTURES
 from limner.evaluation.suites.outcome import Outcome
 from limner.evaluation.suites.suite import Cell
 from limner.evaluation.sweeps import tables
+from limner.evaluation.sweeps.plateaus import best_of
 from limner.evaluation.sweeps.recipe import Recipe, read_recipe
 from limner.evaluation.sweeps.running import Swept, run_sweep
 from limner.evaluation.sweeps.sheets import curves, sheets
@@ -91,10 +92,11 @@ def test_every_point_has_its_score_and_one_that_breaks_its_error(folder: Path) -
     broken = [each for each in done.tried if each.results[0].error]
     assert [each.point[2].label for each in broken] == ["bug"] * 6
     assert all(each.score is None for each in broken)
-    best = done.best("max")
+    best = best_of(recipe, done.tried)
     assert best is not None
     assert [value.plain for value in best.point] == [5, 1.0, "mug"]
-    worst = done.best("min")
+    lowest = replace(recipe, search=replace(recipe.search, better="min"))
+    worst = best_of(lowest, done.tried)
     assert worst is not None
     assert [value.plain for value in worst.point] == [1, 0.25, "mug"]
     report = json.loads(tables.report_json(tables.report_of(recipe, done, state)))
@@ -110,7 +112,7 @@ def test_every_point_has_its_score_and_one_that_breaks_its_error(folder: Path) -
 
 def test_whole_pictures_are_kept_with_their_record_and_nothing_drawn_on_them(folder: Path) -> None:
     done, _ = swept(folder, recipe_of(folder))
-    best = done.best("max")
+    best = best_of(recipe_of(folder), done.tried)
     assert best is not None
     path = folder / "out" / PICTURES / best.results[0].picture
     whole = np.asarray(Image.open(path.with_suffix(".png")).convert("RGB"))
@@ -215,7 +217,7 @@ def test_a_search_by_ratings_waits_for_people_and_goes_on_with_what_they_said(fo
     done, _ = swept(folder, recipe, read_state(folder / "out"), resume=True, ratings=rating)
     assert not done.unrated
     assert done.tried[1].score == 5
-    best = done.best("max")
+    best = best_of(recipe, done.tried)
     assert best is not None
     assert best.trial.number == 1
 

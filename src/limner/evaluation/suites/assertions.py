@@ -86,6 +86,9 @@ TYPES: Mapping[str, Type] = MappingProxyType(
         "iou": _least(measures.iou, ["mask", "outline"]),
         "boundary_f": _least(measures.boundary_f, ["mask", "outline"]),
         "box_iou": _least(measures.box_iou, ["box"]),
+        "f1": _least(measures.f1, ["box"]),
+        "precision": _least(measures.precision, ["box"]),
+        "recall": _least(measures.recall, ["box"]),
         "count": Type(measures.count, bars.count),
         "detected": Type(
             measures.detected,

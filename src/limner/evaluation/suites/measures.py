@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from limner.errors import InputError, LimnerError, PromptError
 from limner.evaluation import likeness, outlines, outside
 from limner.evaluation.suites.outcome import Judges, Outcome
 from limner.evaluation.suites.suite import Ask, Assertion, Cell
+from limner.evaluation.tuning import evidence
 from limner.export import class_names
 from limner.pipeline import Edit
 from limner.prompts import BoolMask
@@ -54,10 +55,42 @@ def boundary_f(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judge
 
 def box_iou(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> float:
     """IoU of the box around all that was found with the true one; the true mask's, without one."""
-    truth = cell.case.box or masks.box_of(_truth(outcome, cell, judges))
+    truth = _true_box(outcome, cell, judges)
     if outcome.box is None or truth is None:
         return 0.0
     return float(dets.iou(np.array([outcome.box]), np.array([truth], dtype=float))[0, 0])
+
+
+def f1(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> float:
+    """Harmonic mean of precision and recall."""
+    right, found, objects = _answered(outcome, cell, judges)
+    return 2 * right / (found + objects) if found + objects else 1.0
+
+
+def precision(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> float:
+    """Part of the found boxes that answer the true one, each box alone; 0 where none was found."""
+    right, found, _ = _answered(outcome, cell, judges)
+    return right / found if found else 0.0
+
+
+def recall(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> float:
+    """1 where a found box answers the true one, else 0."""
+    right, _, objects = _answered(outcome, cell, judges)
+    return right / objects if objects else 1.0
+
+
+def _answered(outcome: Outcome, cell: Cell, judges: Judges) -> tuple[int, int, int]:
+    """(right boxes, found boxes, true boxes), matched as ``tune`` does, from an IoU of 0.5."""
+    truth = _true_box(outcome, cell, judges)
+    boxes = np.array([] if truth is None else [truth], dtype=float).reshape(-1, 4)
+    found = outcome.detections
+    scores = [1.0] * len(found) if found.confidence is None else found.confidence.tolist()
+    told = evidence(dets.iou(found.xyxy.astype(float), boxes), scores)
+    return sum(told.right), len(found), len(boxes)
+
+
+def _true_box(outcome: Outcome, cell: Cell, judges: Judges) -> Sequence[float] | None:
+    return cell.case.box or masks.box_of(_truth(outcome, cell, judges))
 
 
 def _truth(outcome: Outcome, cell: Cell, judges: Judges) -> BoolMask:

@@ -14,7 +14,7 @@ from limner.evaluation.suites.harness import Bench, Make, OnResult, bench, small
 from limner.evaluation.suites.outcome import Outcome
 from limner.evaluation.suites.results import ERROR, CellResult
 from limner.evaluation.suites.suite import Case, Cell
-from limner.evaluation.sweeps.objectives import MAX, RATING
+from limner.evaluation.sweeps.objectives import RATING
 from limner.evaluation.sweeps.recipe import Point, Recipe
 from limner.evaluation.sweeps.searching import Trial, searcher_of
 from limner.evaluation.sweeps.state import State
@@ -48,14 +48,6 @@ class Swept:
     tried: tuple[Tried, ...]
     unrated: tuple[str, ...] = ()
     """Ids of the runs that people must rate before the search goes on."""
-
-    def best(self, better: str) -> Tried | None:
-        """The best of those that have a score; of equals the first."""
-        scored = [each for each in self.tried if each.score is not None]
-        if not scored:
-            return None
-        sign = 1 if better == MAX else -1
-        return max(scored, key=lambda each: sign * (each.score or 0.0))
 
 
 def run_sweep(

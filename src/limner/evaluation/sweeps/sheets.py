@@ -17,6 +17,7 @@ from limner.evaluation.contact_sheet import Cell as Place
 from limner.evaluation.contact_sheet import contact_sheet
 from limner.evaluation.suites.results import CellResult
 from limner.evaluation.sweeps.objectives import MAX, RATING
+from limner.evaluation.sweeps.plateaus import best_of
 from limner.evaluation.sweeps.recipe import Recipe
 from limner.evaluation.sweeps.running import Swept, Tried, measured
 from limner.evaluation.sweeps.search import GRID
@@ -77,9 +78,9 @@ def sheets(recipe: Recipe, swept: Swept, pictures: Path) -> Iterator[tuple[str, 
     """``(file name, sheet)``: the first axis goes across, the second down, and each combination of
     further ones has a sheet of its own. What was searched has no such order: the best come first.
     """
-    cells = shown(recipe, swept)
+    cells, best = shown(recipe, swept), best_of(recipe, swept.tried)
     if recipe.search.method != GRID:
-        yield "sheet.png", _ranked(recipe, cells, pictures)
+        yield "sheet.png", _ranked(recipe, cells, best, pictures)
         return
     columns, *more = edges(recipe, cells)
     rows = more[0] if more else Edge("", ("",))
@@ -103,16 +104,19 @@ def sheets(recipe: Recipe, swept: Swept, pictures: Path) -> Iterator[tuple[str, 
                 {at: _place(cell, pictures) for at, cell in places.items()},
                 title=title,
                 score=recipe.search.objective or "",
-                best=recipe.search.better if recipe.search.objective else "",
+                framed=[at for at, cell in places.items() if cell.tried is best],
                 side=_side(len(columns.values), len(rows.values)),
             ),
         )
 
 
-def _ranked(recipe: Recipe, cells: Sequence[Shown], pictures: Path) -> Image.Image:
-    best_first = sorted(cells, key=lambda cell: _rank(cell.score, recipe.search.better))[
-        :MOST_RANKED
-    ]
+def _ranked(
+    recipe: Recipe, cells: Sequence[Shown], best: Tried | None, pictures: Path
+) -> Image.Image:
+    def rank(cell: Shown) -> tuple[bool, float, bool]:
+        return (*_rank(cell.score, recipe.search.better), cell.tried is not best)
+
+    best_first = sorted(cells, key=rank)[:MOST_RANKED]
     across = min(ACROSS, len(best_first))
     lines = range(0, len(best_first), across)
     names = [axis.title for axis in recipe.axes] + [PICTURE]
@@ -129,7 +133,7 @@ def _ranked(recipe: Recipe, cells: Sequence[Shown], pictures: Path) -> Image.Ima
         places,
         title=_title(recipe),
         score=recipe.search.objective or "",
-        best=recipe.search.better if recipe.search.objective else "",
+        framed=[divmod(k, across) for k, cell in enumerate(best_first) if cell.tried is best],
         side=LARGE,
     )
 

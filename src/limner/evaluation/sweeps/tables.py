@@ -10,6 +10,7 @@ from typing import Any
 from limner.evaluation.csv_text import csv_text
 from limner.evaluation.suites.results import CellResult
 from limner.evaluation.suites.suite import Case
+from limner.evaluation.sweeps.plateaus import best_of
 from limner.evaluation.sweeps.recipe import Recipe
 from limner.evaluation.sweeps.running import Swept, Tried, measured
 from limner.evaluation.sweeps.state import State
@@ -22,7 +23,7 @@ FORMAT = 1
 
 def report_of(recipe: Recipe, swept: Swept, state: State) -> dict[str, Any]:
     """All that is known of a sweep, as JSON values; ``trials`` in the order of their trying."""
-    best = swept.best(recipe.search.better) if recipe.search.objective else None
+    best = best_of(recipe, swept.tried)
     return {
         "format": FORMAT,
         "limner": __version__,
