@@ -172,3 +172,21 @@ def test_files_may_lie_behind_any_fsspec_url() -> None:
         files.load(name)
     with pytest.raises(StoreError, match="nosuchthing"):
         open_files("nosuchthing://x")
+
+
+def test_a_cell_has_one_run_that_is_done(store: Store) -> None:
+    """After kill -9 between the run and the journal's line the cell is answered again: 32 runs
+    stood there for 30 cells. Other cells, other sweeps and what died stay."""
+
+    def answer(cell: str | None, **labels: str) -> str:
+        run_id = store.begin(beginning(labels=Labels(cell=cell, **labels)))  # type: ignore[arg-type]
+        store.finish(run_id, ending())
+        return run_id
+
+    died = store.begin(beginning(labels=Labels(sweep="s", cell="a")))
+    first = answer("a", sweep="s")
+    kept = [answer("b", sweep="s"), answer("a", sweep="t"), answer("a", suite="s"), answer(None)]
+    second = answer("a", sweep="s")
+    assert {row.id for row in store.rows()} == {died, second, *kept}
+    assert first not in {row.id for row in store.rows()}
+    assert store.get(second).labels.cell == "a"

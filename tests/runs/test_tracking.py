@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 from limner.protocols import Layer, Mark
 from limner.runs import sinks
 from limner.runs.layers import outlines
+from limner.runs.sinks import trackio
 from limner.runs.sinks.comet import annotation_layer
 from tests.cli.command import Command
 from tests.runs import remembering
@@ -76,14 +78,14 @@ def test_an_edit_is_told_with_settings_numbers_pictures_and_files(
     assert numbers["input/width"] == 120
     assert numbers["seconds/total"] >= numbers["seconds/inpaint"] > 0
     assert 0 < numbers["mask/part_of_image"] < numbers["edit/mask_coverage"] < 1
-    assert set(got.images) == {f"a-cup/{part}" for part in ("input", "overlay", "output")}
-    _, layers, _ = got.images["a-cup/input"]
+    assert set(got.images) == {f"a cup/{part}" for part in ("input", "overlay", "output")}
+    _, layers, _ = got.images["a cup/input"]
     assert [layer.name for layer in layers] == ["boxes", "masks", "prompts"]
     pixels, written = saved("o.png")
-    assert np.array_equal(got.images["a-cup/output"][0], pixels)
-    record = json.loads(got.files["a-cup/record.json"])
+    assert np.array_equal(got.images["a cup/output"][0], pixels)
+    record = json.loads(got.files["a cup/record.json"])
     assert record["job"] == written["job"]
-    files = got.artifacts["remove-a-cup"]
+    files = got.artifacts["remove-a cup"]
     assert set(files) == {"record.json", "found.json", "input.png", "overlay.png", "output.png"}
     assert json.loads(files["found.json"])["annotations"][0]["segmentation"]["size"] == [120, 120]
 
@@ -111,12 +113,24 @@ def test_what_a_redaction_hides_reaches_no_tracker(limner: Command, tmp_path: Pa
     limner("redact", photo, "--box", "20,15,100,110", "--style", "solid", "-o", "o.png",
            "--track", "remembering")  # fmt: skip
     got = told()
-    assert set(got.images) == {"face/output"}
-    assert set(got.artifacts["redact-face"]) == {"record.json", "found.json", "output.png"}
-    picture, layers, _ = got.images["face/output"]
+    assert set(got.images) == {"redaction/output"}, "not even its name"
+    assert set(got.artifacts["redact-redaction"]) == {"record.json", "found.json", "output.png"}
+    picture, layers, _ = got.images["redaction/output"]
     hidden = np.asarray(picture)[30:90, 40:80].reshape(-1, 3)
     assert len(np.unique(hidden, axis=0)) == 1
     assert "boxes" in [layer.name for layer in layers]
+
+
+@pytest.mark.parametrize("name", ["हिन्दी", "cafe\u0301 (1)", "a b", "v1.2 final"])
+def test_a_tracker_keeps_a_name_whole(limner: Command, tmp_path: Path, name: str) -> None:
+    """Letters of every script, and the marks that belong to them; only what no name can hold goes.
+    Trackio takes ASCII alone for artifacts: two names stay two there."""
+    photo = small(tmp_path / f"{name}.png")
+    limner("segment", photo, "--box", "20,15,100,110", "-o", "o.png", "--track", "remembering")
+    assert set(told().images) == {f"{name}/{part}" for part in ("input", "overlay")}
+    artifact = trackio.artifact_name(f"segment-{name}")
+    assert re.fullmatch(r"[A-Za-z0-9._-]+", artifact)
+    assert artifact != trackio.artifact_name(f"segment-{name}x")
 
 
 @pytest.mark.parametrize("name", ["failing", "unopenable"])

@@ -17,7 +17,7 @@ import click
 
 from limner.cli.bars import progress
 from limner.cli.flags import profile_option, runtime_options
-from limner.cli.keeping import caching_option, keeping_options
+from limner.cli.keeping import caching_option, keeping_options, no_record_option
 from limner.cli.places import (
     Place,
     check_writable,
@@ -88,6 +88,7 @@ def batch_options(command: Command) -> Command:
             is_flag=True,
             help="Of a folder its subfolders too; results lie in subfolders of the same names.",
         ),
+        no_record_option,
         click.option("--overwrite", is_flag=True, help="Replace results that exist."),
         click.option(
             "--out",
@@ -114,8 +115,13 @@ class Settings:
     fail_if_empty: bool
     max_pixels: int
     recursive: bool = False
+    no_record: bool = False
     track: tuple[str, ...] = ()
     track_to: Path = Path(".limner")
+
+    def told(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        """The record that a result carries."""
+        return None if self.no_record else record
 
     @classmethod
     def of(cls, verb: str, given: dict[str, Any]) -> Settings:
@@ -261,7 +267,10 @@ class _Batch:
 
     def _finish(self, run: Run, path: Path, place: Place, started: float) -> None:
         """Write a run's results, say them, count them."""
-        record = {**run.record.to_dict(), "stem": place.stem}
+        settings = self.settings
+        record = run.record.to_dict()
+        if not run.record.job.is_private:  # a stem is mostly the input's
+            record["stem"] = place.stem
         if run.id:
             record["run"] = run.id
         outputs: Sequence[Path] = ()
@@ -284,6 +293,8 @@ class _Batch:
             from limner.session.tracking import record_run
 
             record_run(self.trackers, run, self.tally.told)
+            if run.id:
+                self.session.recording.track(run.id, settings.track, settings.track_to)
             self.tally.told += 1
         if failure:
             raise failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ import click
 from limner.cli.batch import Settings, batch_options, run_batch
 from limner.cli.find import finding_of, finding_options, recording_session_of, tasks_for
 from limner.cli.flags import check_detecting, flags, typed
+from limner.cli.keeping import originals_kept
 from limner.cli.objects import ObjectCommand, Opener, drafts, resolve
 from limner.cli.places import Place
 from limner.cli.plan import print_plan
-from limner.cli.say import JPEG_NOTE
-from limner.cli.stored import check_free
+from limner.cli.say import JPEG_NOTE, say
+from limner.cli.stored import STEM, check_free
 from limner.errors import OptionError, OutputError, StillVisible
 from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions, RedactOptions
 
@@ -231,10 +233,28 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
             **({"on_step": on_step} if steps else {}),
         )
 
-    def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
-        return write_changed(run, place, record, settings)
+    originals: list[Path] = []
 
-    run_batch(settings, session, ask, write, losses=partial(losses, verb))
+    def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
+        paths = write_changed(run, place, record, settings)
+        if verb == "redact" and originals_kept(given, run.source.digest):
+            originals.append(Path(str(run.source.path)))
+        return paths
+
+    try:
+        run_batch(settings, session, ask, write, losses=partial(losses, verb))
+    finally:
+        if originals:
+            say(_kept_sentence(originals, settings.image), err=True)
+
+
+def _kept_sentence(originals: Sequence[Path], image: Path) -> str:
+    """That earlier runs left what is hidden now."""
+    names = str(originals[0]) if len(originals) == 1 else f"{len(originals)} of these pictures"
+    return (
+        f"limner: Earlier runs keep {names} unredacted in the store, with metadata: "
+        f"limner runs forget {shlex.quote(str(image))} removes every copy there."
+    )
 
 
 def losses(verb: str, source: Source, place: Place) -> list[str]:
@@ -290,7 +310,10 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
     pictures = run.rasters
     paths = [place.main, *(place.beside(f"-{k}{place.suffix}") for k in range(1, len(pictures)))]
     check_free(settings, paths, record["job"])
-    record["files"] = [path.name for path in reversed(paths)]
+    record["files"] = [
+        path.name if "stem" in record else path.name.replace(place.stem, STEM, 1)
+        for path in reversed(paths)
+    ]
     lossless = place.suffix.lower() in LOSSLESS
     lost = [*run.source.original.lost]
     lost += [loss.short for raster in pictures[:1] for loss in losses_of(raster, place.main)]
@@ -299,7 +322,7 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
     if run.edits and not lossless:
         record["notes"] = [*record["notes"], JPEG_NOTE]
     for path, picture in reversed(list(zip(paths, pictures, strict=True))):
-        save_image(picture, path, record=record, overwrite=True)
+        save_image(picture, path, record=settings.told(record), overwrite=True)
     if lossless and not lost:
         _check_saved(run, paths, settings.max_pixels)
     return paths[::-1]

@@ -11,6 +11,7 @@ import click
 from limner.cli.bars import progress
 from limner.cli.find import finding_of
 from limner.cli.flags import check_detecting, flags, runtime_options
+from limner.cli.keeping import no_record_option
 from limner.cli.objects import ObjectCommand, Opener, drafts, object_options, resolve
 from limner.cli.places import new_picture
 from limner.cli.say import row_of, say, say_json, say_table, saying_once
@@ -64,6 +65,7 @@ MOST_BOXES = 5
     type=click.Path(path_type=Path),
     help="The picture of all answers (default: NAME-compare.png).",
 )
+@no_record_option
 @click.option("--overwrite", is_flag=True, help="Replace a picture that exists.")
 @click.option("--json", "as_json", is_flag=True, help="The answers as JSON on stdout.")
 @click.pass_context
@@ -126,7 +128,12 @@ def _finish(
     }
     if answered:
         sheet = sheet_of(picture, prompts, answers)
-        save_image(sheet, out, record={"verb": "compare", **report}, overwrite=True)
+        save_image(
+            sheet,
+            out,
+            record=None if given["no_record"] else {"verb": "compare", **report},
+            overwrite=True,
+        )
     if given["as_json"]:
         say_json({**report, "outputs": [str(out)] if answered else []})
     else:

@@ -53,6 +53,8 @@ class SuiteModels:
     it is sent to other processes."""
     labels: Labels = field(default_factory=Labels)
     """What the recorded runs belong to."""
+    record: bool = True
+    """Whether pictures that are kept say how they were made."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any], judges: Mapping[str, str], labels: Labels) -> SuiteModels:
@@ -70,6 +72,7 @@ class SuiteModels:
             stages=stage_cache(given),
             store=recording_store(given),
             labels=labels,
+            record=not given.get("no_record"),
         )
 
     def __call__(self) -> Answers:
@@ -132,7 +135,8 @@ class Answers:
             session.stages.forget()
         prompts = resolve(cell.ask.find, source.image.size, self.opener)
         memory.forget_peak()
-        with session.stages.memory_only() if anew else nullcontext():
+        stages = session.stages.memory_only() if anew else nullcontext()
+        with stages, session.recording.answering(cell.key):
             run = _run(session, cell, source, prompts)
         most = run.peak_bytes or memory.peak_bytes()
         return Outcome(
@@ -144,7 +148,7 @@ class Answers:
             peak_bytes=None if most is None else most + (memory.device_peak_bytes() or 0),
             models=tuple(model["name"] for model in run.record.models),
             run=run.id or "",
-            record=run.record.to_dict(),
+            record=run.record.to_dict() if self.made_of.record else {},
         )
 
     def encoder(self, judge: str) -> Encoder:

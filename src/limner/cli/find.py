@@ -304,7 +304,8 @@ def write_found(
         pictures[place.beside("-panoptic.png")] = Image.fromarray(ids)
         name = place.beside("-panoptic.png").name
         annotation = {"image_id": 1, "file_name": name, "segments_info": segments}
-        listing = {"info": {"limner": record}, "images": coco["images"]}
+        info = {} if settings.no_record else {"limner": record}
+        listing = {"info": info, "images": coco["images"]}
         texts[place.beside("-panoptic.json")] = json.dumps(
             {**listing, "annotations": [annotation], "categories": coco["categories"]}
         )
@@ -312,11 +313,12 @@ def write_found(
     marker = place.beside(".json")
     files = [marker, *texts, *pictures]
     listed = {"maps": list(maps), "files": [p.relative_to(place.folder).as_posix() for p in files]}
-    coco["info"] = {**coco.get("info", {}), "limner": {**record, **listed}}
+    if not settings.no_record:
+        coco["info"] = {**coco.get("info", {}), "limner": {**record, **listed}}
     texts[marker] = json.dumps(coco)
     check_free(settings, files, record["job"])
     for path, picture in pictures.items():
-        save_image(picture, path, record=record, overwrite=True)
+        save_image(picture, path, record=settings.told(record), overwrite=True)
     for path, text in texts.items():
         write_atomic(path, text, overwrite=True)
     record |= listed  # the list is long: it isn't repeated in every mask

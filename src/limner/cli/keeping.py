@@ -42,6 +42,14 @@ store_option = click.option(
 )
 
 
+no_record_option = click.option(
+    "--no-record",
+    is_flag=True,
+    help="Leave the record of how it was made out of the result, which then can't be found done "
+    "already, nor replayed from.",
+)
+
+
 def keeping_options(command: Command) -> Command:
     """Adds what every verb takes that records runs."""
     for decorate in (
@@ -152,6 +160,33 @@ def collecting_of(place: str | None) -> Collecting:
     if location.database is not None and is_there(location):
         return Collecting(location)
     return _open(place, create=False).collecting()
+
+
+def originals_kept(given: Mapping[str, Any], digest: str) -> tuple[str, ...]:
+    """Ids of the runs by which a store keeps the picture with this digest, newest first.
+
+    Where there is no store, or it can't be read, nobody knows: none.
+    """
+    from limner.errors import LimnerError
+    from limner.runs.forgetting import holding
+    from limner.runs.location import locate
+
+    place = given["store"] or os.environ.get("LIMNER_STORE") or None
+    if place and place.lower() in OFF:
+        place = None  # what was recorded before is still there
+    try:
+        location = locate(place)
+        if location.database is not None and not is_there(location):
+            return ()
+        store = _open(place, create=False)
+    except LimnerError:
+        return ()
+    try:
+        return tuple(holding(store, digest))
+    except LimnerError:
+        return ()
+    finally:
+        store.close()
 
 
 def is_there(location: Location) -> bool:

@@ -12,6 +12,7 @@ from limner.cli.bars import progress
 from limner.cli.charting import charts_option, check_charts, draw_charts
 from limner.cli.find import finding_of, finding_options, session_of
 from limner.cli.flags import check_detecting
+from limner.cli.keeping import no_record_option
 from limner.cli.measuring import model_options, models_used, print_table, shown
 from limner.cli.objects import ObjectCommand, Opener, drafts, resolve
 from limner.cli.places import new_picture
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="The worst case's picture; the report goes beside it (default: NAME-probe.png).",
 )
+@no_record_option
 @click.option("--overwrite", is_flag=True, help="Replace results that exist.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout.")
 @charts_option
@@ -225,7 +227,7 @@ def _write(
 
     report = {"what": "probe", "image": str(given["image"]), "models": models, **found.to_dict()}
     text = json.dumps(report, indent=2, ensure_ascii=False)
-    save_image(worst, out, record=report, overwrite=True)
+    save_image(worst, out, record=None if given["no_record"] else report, overwrite=True)
     write_atomic(out.with_suffix(".json"), text + "\n", overwrite=True)
     if given["as_json"]:
         say_json(report, indent=2)

@@ -14,6 +14,7 @@ import click
 
 from limner.cli.keeping import collecting_of, listed_rows, opened_store, store_option
 from limner.cli.runs_again import compare, export, replay
+from limner.cli.runs_forget import forget
 from limner.cli.say import aligned, say, say_json
 from limner.errors import OptionError, StoreError
 
@@ -208,7 +209,7 @@ def gc(dry_run: bool, everything: bool, shared: bool, store: str | None) -> None
         )
 
 
-for command in (compare, replay, export):
+for command in (compare, replay, export, forget):
     runs.add_command(command)
 
 

@@ -149,7 +149,7 @@ def _listed(names: Sequence[str]) -> str:
 def say_kept(settings: Settings, finished: Path, result: Stored) -> None:
     """The line of a result that was there already, or its JSON object as when it was made."""
     if settings.as_json:
-        _say_json(result.record, result.files(finished.parent), result.finds)
+        _say_json(result.record, result.files(finished), result.finds)
     else:
         say(f"{finished}  done already")
 

@@ -16,6 +16,7 @@ import click
 from limner.cli.bars import progress
 from limner.cli.charting import check_charts
 from limner.cli.find import session_of
+from limner.cli.keeping import no_record_option
 from limner.cli.measuring import check_report, models_used, print_table, shown
 from limner.cli.places import check_writable
 from limner.cli.say import say
@@ -55,6 +56,7 @@ SHEET_SIDE = 128
 def painting_options(command: Command) -> Command:
     """Adds what is painted, how often, and where it is shown."""
     for option in (
+        no_record_option,
         click.option(
             "--sheet", type=click.Path(path_type=Path), help="Also draw portraits side by side."
         ),
@@ -319,6 +321,7 @@ def draw_sheet(scored: Scored, given: Mapping[str, Any], title: str, what: str) 
     }
     columns, rows = Axis(what, tuple(scored.portraits)), Axis("prompt", tuple(report["prompts"]))
     sheet = contact_sheet(columns, rows, cells, title=title, best="", side=SHEET_SIDE)
-    save_image(sheet, given["sheet"], record=report, overwrite=given["overwrite"])
+    record = None if given["no_record"] else report
+    save_image(sheet, given["sheet"], record=record, overwrite=given["overwrite"])
     if not given["as_json"]:
         say(str(given["sheet"]))

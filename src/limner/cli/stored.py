@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from limner.cli.batch import Settings
 
 
+STEM = "*"
+"""In a record that doesn't name its source: the result's own stem, mostly made of the source's."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """What a result on disk says of itself."""
@@ -34,9 +38,16 @@ class Stored:
     def objects(self) -> int:
         return int(self.record["result"]["objects"])
 
-    def files(self, folder: Path) -> list[Path]:
-        """Everything that was written with it, itself included; empty where it doesn't say."""
-        return [folder / name for name in self.record.get("files", ())]
+    def files(self, main: Path) -> list[Path]:
+        """Everything that was written with it, itself included; empty where it doesn't say.
+
+        Args:
+            main: any file of the result with the place's own stem.
+        """
+        names = self.record.get("files", ())
+        if "stem" in self.record:
+            return [main.parent / name for name in names]
+        return [main.parent / name.replace(STEM, main.stem, 1) for name in names]
 
 
 LARGEST = 1_000_000_000
@@ -69,7 +80,7 @@ def is_whole(result: Stored, place: Place, maps: Sequence[str]) -> bool:
     """Whether every file of a result lies there, and the maps that are asked for among them."""
     if not set(maps) <= set(result.record.get("maps", ())):
         return False
-    files = result.files(place.folder)
+    files = result.files(place.main)
     # The list beside x.jpeg is also that beside x.png: it says which of them it was written with.
     return place.main in files and all(job_of(path) == result.job for path in files)
 

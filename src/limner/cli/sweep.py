@@ -13,7 +13,12 @@ import click
 
 from limner.cli.bars import progress
 from limner.cli.flags import jobs_option, runtime_options
-from limner.cli.keeping import caching_option, keeping_options, recording_store
+from limner.cli.keeping import (
+    caching_option,
+    keeping_options,
+    no_record_option,
+    recording_store,
+)
 from limner.cli.places import check_writable, clear_remains
 from limner.cli.say import say
 from limner.errors import OptionError, OutputError, RecipeError
@@ -43,6 +48,7 @@ OUTPUTS = ("index.html", "results.json", "results.csv", "curves.png", "curves.sv
 @jobs_option
 @click.option("--resume", is_flag=True, help="Go on where this sweep stopped, or waits for you.")
 @click.option("--retry-errors", is_flag=True, help="The same, and try what failed again.")
+@no_record_option
 @click.option("--overwrite", is_flag=True, help="Begin anew where a sweep lies already.")
 @click.option("--yes", "-y", is_flag=True, help="Begin a large sweep without asking.")
 @caching_option

@@ -19,6 +19,7 @@ from typing import Any
 
 from limner.documents import read_json_object
 from limner.errors import FileError, FileMissing, ModelError
+from limner.home import home as home
 
 LOCK = "models.lock.json"
 RECORD = "limner.json"
@@ -78,15 +79,6 @@ class Locked:
             return Locked(data["repo"], data["commit"], data["pulled_at"], files, checked)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{source} was not written by limner; move it away.") from error
-
-
-def home() -> Path:
-    """The folder of all that limner keeps: ``LIMNER_HOME``, else the user's cache folder."""
-    if named := os.environ.get("LIMNER_HOME"):
-        return Path(named).expanduser().absolute()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("limner", appauthor=False)
 
 
 def read(name: str) -> Locked | None:

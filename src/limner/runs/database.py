@@ -11,7 +11,7 @@ import os
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,41 @@ class Database:
             yield connection.execution_options(limner_reads=True)
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """One transaction: all of it or nothing."""
-        with self._said("written"), self.engine.begin() as connection:
-            yield connection
+    def writing(self, *, erasing: bool = False) -> Iterator[sa.Connection]:
+        """One transaction: all of it or nothing.
+
+        Args:
+            erasing: overwrite what is deleted with zeros, where that is SQLite's to do.
+        """
+        with self._said("written"), self.engine.connect() as connection:
+            if erasing and connection.dialect.name == "sqlite":
+                raw: Any = connection.connection.dbapi_connection
+                raw.execute("PRAGMA secure_delete = ON")
+            with connection.begin():
+                yield connection
+
+    def compact(self) -> bool:
+        """Write the database anew, so that nothing that was deleted lies in it or its log.
+
+        Returns:
+            Whether that was possible; another program may be reading.
+        """
+        raw: Any = self.engine.raw_connection()
+        try:
+            if self.engine.dialect.name == "sqlite":
+                raw.execute("VACUUM")
+                (busy, _, _) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+            raw.rollback()
+            raw.dbapi_connection.autocommit = True
+            raw.cursor().execute("VACUUM FULL")
+            return True
+        except Exception:  # a driver may raise anything; what was deleted is deleted all the same
+            return False
+        finally:
+            with suppress(Exception):
+                raw.dbapi_connection.autocommit = False
+            raw.close()
 
     def close(self) -> None:
         self.engine.dispose()

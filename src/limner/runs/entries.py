@@ -53,6 +53,8 @@ class Labels:
     parent: str | None = None
     sweep: str | None = None
     suite: str | None = None
+    cell: str | None = None
+    """The key of the sweep's or suite's cell that the run answers: a cell has one run."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ class Entry:
     places: tuple[str, ...]
     """Where the command line wrote the results."""
     notes: tuple[Note, ...]
+    tracked: Mapping[str, Any] = field(default_factory=dict)
+    """``names`` of the trackers that were told of it, and their ``folder``."""
 
     @property
     def id(self) -> str:
@@ -162,12 +166,13 @@ class Entry:
             "pid": self.pid,
             "peak_bytes": self.peak_bytes,
             "device_peak_bytes": self.device_peak_bytes,
-            **{name: labels[name] for name in ("parent", "sweep", "suite")},
+            **{name: labels[name] for name in ("parent", "sweep", "suite", "cell")},
             "asked": dict(self.asked),
             "record": dict(self.record),
             "files": [file.to_dict() for file in self.files],
             "places": list(self.places),
             "notes": [asdict(note) for note in self.notes],
+            "tracked": dict(self.tracked),
         }
 
 

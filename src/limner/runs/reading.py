@@ -88,10 +88,17 @@ def _entry_of(
         pid=row["pid"],
         peak_bytes=row["peak_bytes"],
         device_peak_bytes=row["device_peak_bytes"],
-        labels=Labels(tags.get(row["id"], ()), row["parent_id"], row["sweep_id"], row["suite_id"]),
+        labels=Labels(
+            tags.get(row["id"], ()),
+            row["parent_id"],
+            row["sweep_id"],
+            row["suite_id"],
+            row["cell"],
+        ),
         files=files,
         places=tuple(json.loads(row["places"] or "[]")),
         notes=notes,
+        tracked=json.loads(row["tracked"] or "{}"),
     )
 
 

@@ -17,6 +17,7 @@ from importlib import metadata
 from typing import Any
 
 from limner.prompts import VisualPrompt
+from limner.runs import private
 from limner.version import __version__
 
 FORMAT = 1
@@ -56,9 +57,18 @@ class Job:
     """Task -> which model answers: its name, and what else could change its answer."""
 
     def digest(self, input_digest: str) -> str:
-        """SHA-256 over the job and one input: equal digests ask for the same result."""
+        """SHA-256 over the job and one input: equal digests ask for the same result.
+
+        Keyed where the result is published without its input (``private``).
+        """
         asked = {**asdict(self), "input": input_digest, "format": FORMAT}
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        return private.keyed(digest) if self.is_private else digest
+
+    @property
+    def is_private(self) -> bool:
+        """Whether no record of it may lead back to its input."""
+        return self.verb in private.VERBS
 
 
 @dataclass(frozen=True)
@@ -78,15 +88,18 @@ class RunRecord:
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON values. Of a private job the input has its size alone, and the prompts no picture's
+        digest and no mask."""
+        bare = private.without_traces if self.job.is_private else _as_it_is
         return {
             "format": FORMAT,
             "limner": __version__,
             "created": self.created,
             "job": self.job.digest(self.input["digest"]),
             "verb": self.job.verb,
-            "input": dict(self.input),
-            "prompts": list(self.job.prompts),
-            "options": dict(self.job.options),
+            "input": bare(dict(self.input)),
+            "prompts": bare(list(self.job.prompts)),
+            "options": bare(dict(self.job.options)),
             "models": [dict(model) for model in self.models],
             "licences": sorted({model["licence"] for model in self.models}),
             "result": dict(self.result),
@@ -96,6 +109,10 @@ class RunRecord:
             "machine": f"{platform.system()} {platform.machine()}, Python "
             f"{platform.python_version()}",
         }
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 @cache

@@ -34,7 +34,7 @@ from limner.runs.entries import (
 )
 from limner.runs.listing import listed, status_of
 from limner.runs.location import Location, locate
-from limner.runs.owned import open_owned
+from limner.runs.owned import Owned, open_owned
 from limner.runs.process import this_process
 from limner.runs.reading import entries_of, executing, rows_of
 from limner.runs.schema import identity, run_files, run_models, run_notes, run_tags, runs
@@ -52,7 +52,7 @@ class Store:
     """
 
     def __init__(
-        self, database: Database, files: kept.Files, *, largest_input: int = LARGEST_INPUT
+        self, database: Database, files: Owned, *, largest_input: int = LARGEST_INPUT
     ) -> None:
         self.database = database
         self.files = files
@@ -116,6 +116,7 @@ class Store:
             "parent_id": labels.parent,
             "sweep_id": labels.sweep,
             "suite_id": labels.suite,
+            "cell": labels.cell,
             "asked": json.dumps(beginning.asked),
         }
         with self.database.writing() as connection:
@@ -139,6 +140,7 @@ class Store:
         with self.database.writing() as connection:
             if not connection.execute(_change(run_id, values)).rowcount:
                 return False
+            _replace_cell(connection, run_id)
             connection.execute(sa.delete(run_models).where(run_models.c.run_id == run_id))
             _add_models(connection, run_id, ending.models)
             _add_files(connection, run_id, ending.files)
@@ -154,6 +156,11 @@ class Store:
         return self._changed(
             run_id, {"places": json.dumps([str(path.absolute()) for path in paths])}
         )
+
+    def track(self, run_id: str, names: Sequence[str], folder: Path) -> bool:
+        """Which trackers were told of a run, and where they keep it. Returns whether it's there."""
+        told = {"names": list(names), "folder": str(folder.absolute())}
+        return self._changed(run_id, {"tracked": json.dumps(told)})
 
     def _changed(self, run_id: str, values: Mapping[str, Any]) -> bool:
         with self.database.writing() as connection:
@@ -285,6 +292,23 @@ def plain(text: str | None) -> str | None:
 
 def _change(run_id: str, values: Mapping[str, Any]) -> sa.Update:
     return sa.update(runs).where(runs.c.id == run_id).values(**values)
+
+
+def _replace_cell(connection: sa.Connection, run_id: str) -> None:
+    """A cell of a sweep or a suite has one run that is done: the last one."""
+    own = sa.select(runs.c.cell, runs.c.sweep_id, runs.c.suite_id).where(runs.c.id == run_id)
+    cell, sweep, suite = connection.execute(own).one()
+    if cell is None:
+        return
+    connection.execute(
+        sa.delete(runs).where(
+            runs.c.cell == cell,
+            runs.c.sweep_id.is_not_distinct_from(sweep),
+            runs.c.suite_id.is_not_distinct_from(suite),
+            runs.c.status == DONE,
+            runs.c.id != run_id,
+        )
+    )
 
 
 def _add_models(connection: sa.Connection, run_id: str, names: Iterable[str]) -> None:

@@ -80,6 +80,16 @@ class Recording:
         finally:
             self._named = named
 
+    @contextmanager
+    def answering(self, cell: str) -> Iterator[None]:
+        """What is done meanwhile answers a cell, and takes the place of what answered it before:
+        a killed sweep may have recorded the run, and not yet written down that the cell is done."""
+        labels, self.labels = self.labels, replace(self.labels, cell=cell)
+        try:
+            yield
+        finally:
+            self.labels = labels
+
     def begin(self, session: Session, verb: str, source: Source, call: Call) -> Going | None:
         """A verb's run starts; None where it can't be recorded."""
         return self.start(lambda store: _beginning(store, session, verb, source, call, self.labels))
@@ -130,6 +140,10 @@ class Recording:
     def place(self, run_id: str, paths: Sequence[Path]) -> None:
         """Where a run's results were written."""
         self._tried(lambda store: store.place(run_id, paths))
+
+    def track(self, run_id: str, names: Sequence[str], folder: Path) -> None:
+        """Which trackers were told of a run."""
+        self._tried(lambda store: store.track(run_id, names, folder))
 
     def _tried(self, write: Callable[[Store], Any]) -> Any:
         try:

@@ -13,6 +13,7 @@ from PIL import Image as pil
 from limner import images
 from limner.errors import ImageError, StoreError
 from limner.options import InpaintOptions
+from limner.runs import private
 from limner.runs.comparing import pixels_between
 from limner.runs.entries import DONE, INPUT, MASK, OUTPUTS, PICTURE, Entry, Labels
 from limner.session.calls import Call
@@ -118,7 +119,9 @@ def input_of_entry(store: Store, entry: Entry) -> Source:
         StoreError: neither is there.
     """
     width, height = entry.record["input"]["size_wh"]
-    path = entry.record["input"]["path"]
+    path = (
+        entry.row.input_path if entry.row.verb in private.VERBS else entry.record["input"]["path"]
+    )
     notes = tuple(entry.asked.get("notes", ()))
     copies = entry.of_role(INPUT)
     if copies:

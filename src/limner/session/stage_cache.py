@@ -79,6 +79,18 @@ class StageCache:
         finally:
             lock.release()
 
+    def clear(self) -> int:
+        """Remove every answer, and what a killed writer left; returns how many there were.
+
+        An answer doesn't say which picture it is of: a tile of one has a key of its own.
+        """
+        count = 0
+        for pattern in ("??/*.answer", "??/.limner-*.tmp"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+                count += 1
+        return count
+
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.answer"
 

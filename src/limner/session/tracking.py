@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ARTIFACT_KIND = "limner-run"
 
+_UNTOLD = re.compile(r"[\x00-\x1f\x7f/\\:]+")
+"""What can't stand in a tracker's name; every script's letters and marks can."""
+
 
 def record_run(recorders: Sequence[Recorder], run: Run, step: int = 0) -> None:
     """Tell every recorder everything about a run.
@@ -37,7 +40,8 @@ def record_run(recorders: Sequence[Recorder], run: Run, step: int = 0) -> None:
     name = name_of(run)
     measured = numbers(run)
     shown = list(pictures(run))
-    record = json.dumps(run.record.to_dict(), indent=2).encode()
+    facts = run.record.to_dict() | ({"run": run.id} if run.id else {})
+    record = json.dumps(facts, indent=2).encode()
     files = {"record.json": record, "found.json": _coco(run)}
     files |= {f"{part}.png": png(picture) for part, picture, _ in shown}
     for recorder in recorders:
@@ -57,10 +61,15 @@ def end_all(recorders: Sequence[Recorder]) -> list[str]:
 
 
 def name_of(run: Run) -> str:
-    """What a picture's things are called in a tracker: the input's name, or its digest's start."""
+    """What a picture's things are called in a tracker: the input's name, or its digest's start.
+
+    A redaction is called by its run: the name of what was hidden isn't told.
+    """
+    if run.record.job.is_private:
+        return f"redaction-{run.id[:8]}" if run.id else "redaction"
     path = run.source.path
-    stem = PurePath(path).stem if path else run.source.digest[:12]
-    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "picture"
+    name = PurePath(path).stem if path else run.source.digest[:12]
+    return _UNTOLD.sub("-", name).strip("-. ") or "picture"
 
 
 def parameters(run: Run) -> dict[str, str | float | bool]:
@@ -149,6 +158,7 @@ def _coco(run: Run) -> bytes:
     """What was found, with exact masks as RLE."""
     from limner import export
 
-    file_name = PurePath(run.source.path).name if run.source.path else name_of(run)
+    path = None if run.record.job.is_private else run.source.path
+    file_name = PurePath(path).name if path else name_of(run)
     rows = export.coco([(file_name, run.source.image.size, run.grounding.detections)])
     return json.dumps(rows).encode()

@@ -5,7 +5,9 @@ It goes online where Trackio's own settings say so (``TRACKIO_SPACE_ID``, ``TRAC
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -73,7 +75,7 @@ class Trackio:
     def save_artifact(self, name: str, kind: str, files: Mapping[str, bytes]) -> None:
         import trackio
 
-        artifact = trackio.Artifact(name, type=kind)
+        artifact = trackio.Artifact(artifact_name(name), type=kind, description=name)
         with tempfile.TemporaryDirectory() as temporary:
             for file, data in files.items():
                 path = Path(temporary) / file
@@ -89,6 +91,15 @@ class Trackio:
         if self._online:
             return f"trackio project {sinks.PROJECT}"
         return f"{self._folder} ({FOLDER}={self._folder} trackio show --project {sinks.PROJECT})"
+
+
+def artifact_name(name: str) -> str:
+    """A name of the letters that Trackio takes for artifacts, others than which it refuses; two
+    names stay two. The description holds the whole one."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    if plain == name:
+        return name
+    return f"{plain}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 @contextmanager
