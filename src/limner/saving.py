@@ -78,7 +78,9 @@ def save_image(
         raster = Raster(image)
     _check_free(path, overwrite)  # before the work of encoding
     packets = _packets(kind, path, record)
-    if isinstance(raster.pixels, Image.Image) and not raster.premultiplied:
+    # Pillow writes neither EXIF into a packed TIFF nor colours multiplied by their alpha.
+    by_us = raster.premultiplied or (kind == "TIFF" and raster.exif and raster.mode != "LAB")
+    if isinstance(raster.pixels, Image.Image) and not by_us:
         data = _encoded(raster.pixels, kind, packets, raster)
     elif kind == "PNG":
         data = _png_16(raster.window((0, 0, *raster.size)), packets, raster)
@@ -223,7 +225,7 @@ def _encoded(image: Image.Image, kind: str, packets: _Packets, raster: Raster) -
         how["xmp"] = packets.packet
     if raster.profile:
         how["icc_profile"] = raster.profile
-    if raster.exif:
+    if raster.exif and kind != "TIFF":
         how["exif"] = raster.exif
     buffer = io.BytesIO()
     try:
@@ -273,6 +275,7 @@ def _tiff(values: Samples, packets: _Packets, raster: Raster) -> bytes:
     try:
         return tiff.write(
             values,
+            is_cmyk=raster.mode == "CMYK",
             premultiplied=raster.premultiplied,
             profile=raster.profile,
             exif=raster.exif,

@@ -198,6 +198,7 @@ def packet(data: bytes) -> bytes:
 def write(
     samples: Samples,
     *,
+    is_cmyk: bool = False,
     premultiplied: bool = False,
     profile: bytes | None = None,
     exif: bytes | None = None,
@@ -227,7 +228,7 @@ def write(
         257: height,
         258: (samples.itemsize * 8,) * count,
         259: 8,
-        262: _RGB if count > 2 else _BLACK_IS_ZERO,
+        262: _CMYK if is_cmyk else _RGB if count > 2 else _BLACK_IS_ZERO,
         273: tuple(int(at) for at in np.cumsum([0, *sizes[:-1]])),  # Pillow adds what comes before
         277: count,
         278: rows,
@@ -236,7 +237,7 @@ def write(
         339: (kind,) * count,
     }.items():
         tags[tag] = value
-    if count in (2, 4):
+    if count in (2, 4) and not is_cmyk:
         tags[338] = _PREMULTIPLIED if premultiplied else _STRAIGHT
     for tag, content in ((700, xmp), (34675, profile)):
         if content:
