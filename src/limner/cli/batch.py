@@ -2,7 +2,8 @@
 
 A result carries the digest of the job that made it. A run that was killed is resumed by running it
 again: results of the same job that are whole, with every map that is asked for, are left alone and
-counted like new ones; everything else is done.
+counted like new ones; everything else is done. Of several processes at one folder each does what no
+other has claimed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.bars import progress
+from limner.cli.claims import claimed, clear_dead, named
 from limner.cli.flags import profile_option, runtime_options
 from limner.cli.keeping import caching_option, keeping_options, no_record_option
 from limner.cli.places import (
@@ -138,6 +140,8 @@ class Tally:
     empty: int = 0
     failed: int = 0
     code: int = 0
+    elsewhere: int = 0
+    """Pictures that another process is still doing."""
     told: int = 0
     """Runs that trackers were told of."""
 
@@ -178,22 +182,19 @@ def run_batch(
 def _run(batch: _Batch, suffix: str) -> None:
     settings = batch.settings
     inputs = places(settings, suffix)
-    clear_remains({place.folder for _, place in inputs})
+    folders = {place.folder for _, place in inputs}
+    clear_remains(folders)
+    clear_dead(folders)
     below = [] if settings.recursive else folders_below(settings.image, settings.out)
     if below:
         left = f"Left out: {counted(below)} with pictures; --recursive takes them."
         say(f"limner: {left}", err=True)
     tally = batch.tally
-    for path, place in inputs:
-        try:
-            batch.one(path, place)
-        except LimnerError as error:
-            if len(inputs) == 1 or isinstance(error, NOT_OF_THE_IMAGE):
-                raise
-            tally.failed += 1
-            tally.code = max(tally.code, error.exit_code)
-            about = "" if str(error).startswith(str(path)) else f"{path}: "
-            say(f"limner: {about}{error}", err=True)
+    elsewhere = [each for each in inputs if not batch.one(*each, alone=len(inputs) == 1)]
+    for path, place in elsewhere:  # by now another process has done it, or died over it
+        if not batch.one(path, place, alone=len(inputs) == 1, again=True):
+            tally.elsewhere += 1
+            say(f"limner: {path} is being done by {batch.holder}: it isn't done twice.", err=True)
     if len(inputs) > 1 and not settings.as_json:
         say(summary(len(inputs), tally))
     if settings.fail_if_empty and tally.empty:
@@ -225,24 +226,69 @@ class _Batch:
     writable: set[Path] = field(default_factory=set)
     """Folders of which it is known that results can be written there."""
 
-    def one(self, path: Path, place: Place) -> None:
+    holder: str = "another process"
+    """Who does the picture that was last found claimed."""
+    started: float = field(default_factory=time.time)
+
+    def one(self, path: Path, place: Place, *, alone: bool, again: bool = False) -> bool:
+        """Do a picture, and say what goes wrong; False: another process is at it.
+
+        Args:
+            alone: it is the only one, so that its errors are the command's.
+            again: another process was at it before.
+
+        Raises:
+            LimnerError: of the only input, or one that all would meet.
+        """
+        try:
+            return self._one(path, place, again=again)
+        except LimnerError as error:
+            if alone or isinstance(error, NOT_OF_THE_IMAGE):
+                raise
+            self.tally.failed += 1
+            self.tally.code = max(self.tally.code, error.exit_code)
+            about = "" if str(error).startswith(str(path)) else f"{path}: "
+            say(f"limner: {about}{error}", err=True)
+            return True
+
+    def _one(self, path: Path, place: Place, *, again: bool) -> bool:
         from limner.session import Source
 
         settings = self.settings
         source = Source.open(path, max_pixels=settings.max_pixels)
         job, work = self.ask(source)
         finished = place.beside(self.marker) if self.marker else place.main
-        if not settings.overwrite and self._is_kept(finished, place, job.digest(source.digest)):
-            return
+        digest = job.digest(source.digest)
+
+        def is_kept() -> bool:
+            overwrite = settings.overwrite and not (again and self._is_new(finished))
+            return not overwrite and self._is_kept(finished, place, digest)
+
+        if is_kept():
+            return True
         if place.folder not in self.writable:  # said now, before a model is loaded
             check_writable(place.folder)
             self.writable.add(place.folder)
-        for note in (*source.notes, *(self.losses(source, place) if self.losses else ())):
-            say(f"limner: {path}: {note}", err=True)
-        started = time.perf_counter()
-        with progress(f"{settings.verb} {path.name}") as on_step:
-            run = work(source, on_step)
-        self._finish(run, path, place, started)
+        with claimed(finished) as holder:
+            if holder:
+                self.holder = named(holder)
+                return False
+            if is_kept():  # done since, before it was claimed
+                return True
+            for note in (*source.notes, *(self.losses(source, place) if self.losses else ())):
+                say(f"limner: {path}: {note}", err=True)
+            started = time.perf_counter()
+            with progress(f"{settings.verb} {path.name}") as on_step:
+                run = work(source, on_step)
+            self._finish(run, path, place, started)
+            return True
+
+    def _is_new(self, finished: Path) -> bool:
+        """Whether a result was made since this command began."""
+        try:
+            return finished.stat().st_mtime >= self.started
+        except OSError:
+            return False
 
     def _is_kept(self, finished: Path, place: Place, digest: str) -> bool:
         """Whether this very result lies there whole; then it is said and counted as if made now.

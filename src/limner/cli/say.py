@@ -164,6 +164,8 @@ def summary(count: int, tally: Tally) -> str:
         parts.append(f"{tally.kept} done already")
     if tally.empty:
         parts.append(f"{tally.empty} with nothing found")
+    if tally.elsewhere:
+        parts.append(f"{tally.elsewhere} being done by another process")
     if tally.failed:
         parts.append(f"{tally.failed} failed")
     return ", ".join(parts)
