@@ -144,6 +144,55 @@ def test_the_page_is_drawn_by_a_browser(report: dict[str, Any], tmp_path: Path) 
     assert red(every) > red(failing) > 1000
 
 
+LONG_NAME = "/".join(["a-folder-with-a-long-name"] * 12)
+WIDE = f"""\
+models: [grabcut]
+prompts: [a, b, c, d, e, f]
+settings: [{{iterations: 1}}, {{iterations: 2}}]
+cases:
+- {{image: thing.png, assert: [{{type: count, value: 0}}]}}
+- {{image: "gone/{LONG_NAME}.png", assert: [{{type: count, value: 0}}]}}
+"""
+
+
+def wide_page(folder: Path) -> str:
+    suite = suite_of(folder, WIDE)
+    report = report_of(suite, run_suite(suite, Told, folder / "kept"))
+    return report_html(report, folder / "kept" / PICTURES)
+
+
+def test_a_long_error_is_folded_and_many_columns_are_drawn_small(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    """All of the sentence is in the page, to be opened by keyboard or click; few columns stay
+    as large as they were."""
+    page = wide_page(tmp_path)
+    assert '<body data-mode="all" class="dense">' in page
+    assert page.count('<details class="long">') == 12 + 1, "each error, and the case's name"
+    assert LONG_NAME in page
+    assert '<body data-mode="all">' in report_html(report, tmp_path / "kept" / PICTURES)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to look at the page with")
+def test_twelve_columns_stand_side_by_side_on_a_screen_of_1280_pixels(tmp_path: Path) -> None:
+    """Four did, and the one long error made its row higher than the screen."""
+    script = """<script>document.title = JSON.stringify([
+      [...document.querySelectorAll("thead th")].filter((h) => {
+        const box = h.getBoundingClientRect(); return box.right <= innerWidth && box.width > 60;
+      }).length,
+      Math.max(...[...document.querySelectorAll("tbody tr")].map((r) => r.offsetHeight)),
+    ]);</script></body>"""
+    page = tmp_path / "wide.html"
+    page.write_text(wide_page(tmp_path).replace("</body>", script), encoding="utf-8")
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900", page.as_uri()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    title = done.stdout.partition("<title>")[2].partition("</title>")[0]
+    columns, highest = json.loads(title)
+    assert columns == 13
+    assert highest < 300
+
+
 def test_only_what_became_worse_is_a_regression(report: dict[str, Any], tmp_path: Path) -> None:
     """A cell that failed before and fails now is no news; a new one that fails is said apart."""
     path = tmp_path / "old.json"

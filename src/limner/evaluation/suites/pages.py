@@ -22,6 +22,12 @@ FRAME = Path(__file__).parent / "matrix.html"
 MARKS = {PASS: "✓", FAIL: "✗", ERROR: "!"}
 WORDS = {PASS: "pass", FAIL: "fail", ERROR: "error"}
 
+ROOMY = 4
+"""Columns that stand side by side on a screen of 1280 pixels; more are drawn small, so that these
+are seen beside each other, too."""
+LONG = 90
+"""Characters of a sentence above which it is folded: one error would stretch its whole row."""
+
 RUN_SHOWN = 8
 """Letters of a run's id, as lists show it."""
 
@@ -63,6 +69,8 @@ def report_html(report: Mapping[str, Any], pictures: Path) -> str:
         different=sum('data-different="1"' in row for row in body),
         failing=sum('data-failing="1"' in row for row in body),
         every=len(rows),
+        columns=len(columns),
+        dense=' class="dense"' if len(columns) > ROOMY else "",
     )
 
 
@@ -100,7 +108,8 @@ def _head(column: tuple[str, str, str], cells: Sequence[Cell]) -> str:
     means = [f"{passed}/{len(cells)} pass"]
     means += [f"{name} {value:.2f}" for name, value in _means(cells).items()]
     lines.append(f'<span class="facts">{html.escape(" · ".join(means))}</span>')
-    return f'<th scope="col">{"".join(lines)}</th>'
+    whole = html.escape(" · ".join(part for part in (said, models, settings) if part))
+    return f'<th scope="col" title="{whole}">{"".join(lines)}</th>'
 
 
 def _means(cells: Sequence[Cell]) -> dict[str, float]:
@@ -134,7 +143,7 @@ def _row(case: str, places: Sequence[Sequence[Cell]], pictures: Path) -> str:
 
 def _breakable(text: str) -> str:
     """Escaped, with places where a long path or list may go on in the next line."""
-    return html.escape(text).replace("/", "/<wbr>").replace(",", ",<wbr>")
+    return _folded(text, html.escape(text).replace("/", "/<wbr>").replace(",", ",<wbr>"))
 
 
 def _try(cell: Cell, pictures: Path) -> str:
@@ -153,7 +162,7 @@ def _try(cell: Cell, pictures: Path) -> str:
     asked = f'<p class="asked">{html.escape(cell["asked"])}</p>'
     said = "".join(map(_verdict, cell["verdicts"]))
     if cell["error"]:
-        said = f"<li>{html.escape(cell['error'])}</li>"
+        said = f"<li>{_folded(cell['error'])}</li>"
     listed = f"<ul>{said}</ul>" if said else ""
     return (
         f'<article class="try {status}">{_picture(cell, pictures)}{asked}'
@@ -181,9 +190,22 @@ def _verdict(verdict: Mapping[str, Any]) -> str:
         shown = f"{measured:.3g}" + (f" {verdict['unit']}" if verdict["unit"] else "")
     else:
         shown = ""
-    detail = html.escape(verdict["reason"]) if not verdict["pass"] or not shown else shown
+    detail = _folded(verdict["reason"]) if not verdict["pass"] or not shown else shown
     weight = "" if verdict["weight"] == 1 else f" (weight {verdict['weight']:g})"
     return f'<li><b class="{mark}">{MARKS[mark]}</b> {name} <span>{detail}{weight}</span></li>'
+
+
+def _folded(text: str, said: str | None = None) -> str:
+    """Escaped; three lines of what is long, and the rest when it is clicked on.
+
+    Args:
+        said: the text as HTML, where it isn't only escaped.
+    """
+    escaped = html.escape(text)
+    said = said or escaped
+    if len(text) <= LONG:
+        return said
+    return f'<details class="long"><summary title="{escaped}">{said}</summary></details>'
 
 
 def _seconds(seconds: float) -> str:
