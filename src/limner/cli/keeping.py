@@ -131,6 +131,15 @@ def opened_store(place: str | None) -> Store:
     return _open(_looked_into(place), create=False)
 
 
+def new_store(place: str | None) -> Store:
+    """The store that a command writes into, made if there is none.
+
+    Raises:
+        StoreError: it can't be opened, or stores are off.
+    """
+    return _open(_looked_into(place), create=True)
+
+
 def listed_rows(place: str | None, wanted: Wanted) -> list[Row]:
     """The runs that are wanted, of the store that a command looks into.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.keeping import collecting_of, listed_rows, opened_store, store_option
-from limner.cli.runs_again import compare, export, replay
+from limner.cli.runs_again import compare, export, import_runs, replay
 from limner.cli.runs_forget import forget
 from limner.cli.say import aligned, say, say_json
 from limner.errors import OptionError, StoreError
@@ -209,7 +209,7 @@ def gc(dry_run: bool, everything: bool, shared: bool, store: str | None) -> None
         )
 
 
-for command in (compare, replay, export, forget):
+for command in (compare, replay, export, import_runs, forget):
     runs.add_command(command)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.keeping import opened_store, store_option
+from limner.cli.keeping import new_store, opened_store, store_option
 from limner.cli.say import aligned, say, say_json, say_lines, saying_once
 from limner.errors import OptionError, OutputError
 
@@ -93,18 +93,42 @@ def export(
             f"{out} ends in {suffix or 'nothing'}: runs are exported as .zip or .jsonl."
         )
     opened = opened_store(store)
+    missing: list[str] = []
     entries = opened.entries() if everything else [opened.get(name) for name in names]
     if out is None:
         say_lines(as_lines(entries).rstrip("\n"))
         return
     if suffix == ".zip":
-        for sentence in write_zip(entries, opened.files, out, overwrite=overwrite):
+        missing = write_zip(entries, opened.files, out, overwrite=overwrite)
+        for sentence in missing:
             say(f"limner: {sentence}", err=True)
     else:
         from limner.saving import write_atomic
 
         write_atomic(out, as_lines(entries), overwrite=overwrite)
-    say(f"{out}  {len(entries)} runs")
+    say(f"{out}  {len(entries)} runs" + (f", {len(missing)} files missing" if missing else ""))
+    if missing:
+        raise click.exceptions.Exit(1)
+
+
+@click.command("import")
+@click.argument("archive", type=click.Path(path_type=Path))
+@store_option
+def import_runs(archive: Path, store: str | None) -> None:
+    """Take in the runs of a .zip that `limner runs export` wrote.
+
+    Runs whose id is here already stay as they are. Exit code 1 where the archive lacks files.
+    """
+    from limner.runs.importing import import_zip
+
+    done = import_zip(new_store(store), archive)
+    for run_id in done.known:
+        say(f"limner: Run {run_id} is here already and stays as it is.", err=True)
+    for name in done.missing:
+        say(f"limner: {archive} lacks {name}, which its runs name.", err=True)
+    say(f"{archive}  {len(done.ids)} runs taken in")
+    if done.missing:
+        raise click.exceptions.Exit(1)
 
 
 def _pixels_from_first(opened: Store, entries: list[Entry]) -> list[int | None]:
