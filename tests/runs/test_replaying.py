@@ -176,7 +176,7 @@ def test_a_redaction_is_replayed_from_where_its_input_lay(kept: Store, photo: Pa
     with pytest.raises(StoreError, match="another picture by now"):
         replay(kept, str(run.id))
     photo.unlink()
-    with pytest.raises(StoreError, match="wasn't copied, and"):
+    with pytest.raises(StoreError, match="wasn't copied, and isn't at"):
         replay(kept, str(run.id))
 
 

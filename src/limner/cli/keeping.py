@@ -25,7 +25,7 @@ from limner.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
     from limner.runs.collecting import Collecting
-    from limner.runs.entries import Row, Wanted
+    from limner.runs.entries import Entry, Row, Wanted
     from limner.runs.location import Location
     from limner.runs.store import Store
     from limner.session.stage_cache import StageCache
@@ -129,6 +129,32 @@ def opened_store(place: str | None) -> Store:
         StoreError: there is none, it can't be opened, or stores are off.
     """
     return _open(_looked_into(place), create=False)
+
+
+def entry_of(store: Store, name: str) -> Entry:
+    """A run by its id, or by a result that carries its record.
+
+    Raises:
+        StoreError: no run is meant, or the record's isn't here.
+    """
+    from limner.cli.places import probing
+    from limner.cli.stored import stored
+
+    path = Path(name)
+    with probing(path, StoreError):
+        is_result = bool(path.suffix) and path.is_file()
+    if not is_result:
+        return store.get(name)
+    result = stored(path)
+    if result is None:
+        raise StoreError(f"{name} carries no record of limner's: name its run by its id.")
+    entry = store.made(result.record)
+    if entry is None:
+        raise StoreError(
+            f"The run that made {name} isn't in {store.location.shown}: name its store with "
+            "--store."
+        )
+    return entry
 
 
 def new_store(place: str | None) -> Store:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.keeping import collecting_of, listed_rows, opened_store, store_option
+from limner.cli.keeping import collecting_of, entry_of, listed_rows, opened_store, store_option
 from limner.cli.runs_again import compare, export, import_runs, replay
 from limner.cli.runs_forget import forget
 from limner.cli.say import aligned, say, say_json
@@ -35,7 +35,8 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 def runs() -> None:
     """What was done here: list it, explain it, do it again.
 
-    A run is named by its id, the beginning of its id, or latest, latest~1, latest~2, …
+    A run is named by its id, the beginning of its id, or latest, latest~1, latest~2, …; show, open,
+    compare, replay and export also take a result that carries its record.
     """
 
 
@@ -91,7 +92,7 @@ def list_runs(
 def show(run: str, as_json: bool, store: str | None) -> None:
     """Explain one run: what was asked, what answered, what came out."""
     opened = opened_store(store)
-    entry = opened.get(run)
+    entry = entry_of(opened, run)
     if as_json:
         say_json(entry.to_dict(), indent=2)
         return
@@ -114,7 +115,7 @@ def show(run: str, as_json: bool, store: str | None) -> None:
 def open_run(run: str, role: str, out: Path | None, overwrite: bool, store: str | None) -> None:
     """Print where a run's picture lies, and show it if a person watches."""
     opened = opened_store(store)
-    entry = opened.get(run)
+    entry = entry_of(opened, run)
     files = entry.of_role(role)
     if not files:
         has = ", ".join(dict.fromkeys(file.role for file in entry.files)) or "no file"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.keeping import new_store, opened_store, store_option
+from limner.cli.keeping import entry_of, new_store, opened_store, store_option
 from limner.cli.say import aligned, say, say_json, say_lines, saying_once
 from limner.errors import OptionError, OutputError
 
@@ -28,7 +28,7 @@ def compare(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
     from limner.runs.comparing import differences
 
     opened = opened_store(store)
-    entries = [opened.get(name) for name in names]
+    entries = [entry_of(opened, name) for name in names]
     if len({entry.id for entry in entries}) < 2:
         raise OptionError("compare takes two runs or more that aren't the same one.")
     found = differences(entries)
@@ -47,21 +47,37 @@ def compare(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
 @click.command("replay")
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
 @click.option("--no-record", is_flag=True, help="Don't record the second run.")
+@click.option(
+    "--inputs",
+    "--input",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A file, or a folder to look through for an input that moved; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
 @store_option
-def replay(names: tuple[str, ...], no_record: bool, as_json: bool, store: str | None) -> None:
+def replay(
+    names: tuple[str, ...],
+    no_record: bool,
+    inputs: tuple[Path, ...],
+    as_json: bool,
+    store: str | None,
+) -> None:
     """Do runs again from their records and count the pixels that differ.
 
-    Exit code 1 where any do.
+    A RUN may be a result that carries its record. An input that isn't in the store is looked for by
+    its content: where it lay, in the store's folder, in this one and in --inputs. Exit code 1 where
+    any pixel differs.
     """
     from limner.session.replaying import replay as do_again
 
     opened = opened_store(store)
-    entries = [opened.get(name) for name in names]  # before `latest` means another one
+    entries = [entry_of(opened, name) for name in names]  # before `latest` means another one
     differ = False
     say_once = saying_once()
     for entry in entries:
-        again = do_again(opened, entry.id, record=not no_record, say=say_once)
+        again = do_again(opened, entry.id, record=not no_record, inputs=inputs, say=say_once)
         differ = differ or again.pixels > 0 or not again.same_finds
         say_json(_replay_facts(again)) if as_json else say(_replay_line(again))
     if differ:
@@ -94,7 +110,7 @@ def export(
         )
     opened = opened_store(store)
     missing: list[str] = []
-    entries = opened.entries() if everything else [opened.get(name) for name in names]
+    entries = opened.entries() if everything else [entry_of(opened, name) for name in names]
     if out is None:
         say_lines(as_lines(entries).rstrip("\n"))
         return

@@ -182,6 +182,19 @@ class Store:
         with self.database.reading() as connection:
             return entries_of(connection, [self._id(connection, name)])[0]
 
+    def made(self, record: Mapping[str, Any]) -> Entry | None:
+        """The run that a result's record comes from: by its id, else the last one that was asked
+        for the same; None where this store hasn't got it."""
+        same = sa.select(runs.c.id).where(
+            runs.c.job == str(record.get("job")), runs.c.status == DONE
+        )
+        with self.database.reading() as connection:
+            by_id = entries_of(connection, [str(record.get("run"))])
+            if by_id:
+                return by_id[0]
+            found = connection.scalar(same.order_by(runs.c.started.desc()).limit(1))
+            return entries_of(connection, [found])[0] if found else None
+
     def entries(self) -> list[Entry]:
         """Every run, oldest first."""
         with self.database.reading() as connection:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image as pil
 
 from limner import images
-from limner.errors import ImageError, StoreError
+from limner.errors import StoreError
 from limner.options import InpaintOptions
 from limner.runs import private
 from limner.runs.comparing import pixels_between
 from limner.runs.entries import DONE, INPUT, MASK, OUTPUTS, PICTURE, Entry, Labels
 from limner.session.calls import Call
+from limner.session.moved import find_moved
 from limner.session.outputs import outputs_of
 from limner.session.session import Session
 from limner.session.values import Run, Source
@@ -53,6 +54,7 @@ def replay(
     name: str,
     *,
     record: bool = True,
+    inputs: Sequence[Path] = (),
     say: Callable[[str], None] | None = None,
 ) -> Replay:
     """Do a run again.
@@ -60,6 +62,7 @@ def replay(
     Args:
         name: what ``Store.get`` takes.
         record: record the second run too, with the first as its parent.
+        inputs: where to look for an input that the store hasn't got, see ``input_of_entry``.
 
     Raises:
         StoreError: no such run, one that was never done, or its input is gone.
@@ -79,7 +82,7 @@ def replay(
     if entry.row.seed is not None:  # the one that was drawn, if none was given
         arguments["inpaint"] = _seeded(arguments.get("inpaint"), entry.row.seed)
     verb: Callable[..., Run] = getattr(session, entry.row.verb)
-    source = input_of_entry(store, entry)
+    source = input_of_entry(store, entry, inputs, say)
     if entry.row.verb == "extend":  # it looks for nothing
         run = verb(source, **arguments)
     else:
@@ -112,32 +115,50 @@ def _session_of(entry: Entry, store: Store | None, say: Callable[[str], None] | 
 _ENDED = {"failed": "failed", "died": "died before it was done", "running": "is still going on"}
 
 
-def input_of_entry(store: Store, entry: Entry) -> Source:
-    """A run's input as it was opened then: the copy, or the file itself if it is still the same.
+def input_of_entry(
+    store: Store,
+    entry: Entry,
+    inputs: Sequence[Path] = (),
+    say: Callable[[str], None] | None = None,
+) -> Source:
+    """A run's input as it was opened then: the copy, or the file with the same content, wherever it
+    lies by now.
+
+    Args:
+        inputs: files or folders to look in, before where it lay, the folder that the store lies in
+            and the working folder.
+        say: told where it was found, if not where it lay.
 
     Raises:
-        StoreError: neither is there.
+        StoreError: it isn't found.
     """
     width, height = entry.record["input"]["size_wh"]
     path = (
         entry.row.input_path if entry.row.verb in private.VERBS else entry.record["input"]["path"]
     )
     notes = tuple(entry.asked.get("notes", ()))
-    copies = entry.of_role(INPUT)
-    if copies:
-        opened = images.open_image(
-            store.files.load(copies[0].name), max_pixels=max(width * height, images.MAX_PIXELS)
-        )
+    most = max(width * height, images.MAX_PIXELS)
+    lost = "wasn't copied"
+    for copy in entry.of_role(INPUT):
+        try:
+            opened = images.open_image(store.files.load(copy.name), max_pixels=most)
+        except StoreError:
+            lost = "is missing in the store"
+            continue
         return Source(opened.image, entry.input_digest, path, notes, opened.raster)
-    where = Path(entry.row.input_path or "")
-    try:
-        opened = images.open_image(where, max_pixels=max(width * height, images.MAX_PIXELS))
-    except ImageError as error:
-        raise StoreError(f"The input of run {entry.id} wasn't copied, and {error}") from None
-    if opened.digest != entry.input_digest:
+    where = Path(entry.row.input_path or "picture")
+    database = store.location.database
+    roots = [*((database.parent.parent, database.parent) if database else ()), Path()]
+    place = find_moved(entry.input_digest, where, list(dict.fromkeys(roots)), inputs)
+    if place is None:
+        there = ", which is another picture by now" if where.is_file() else ""
         raise StoreError(
-            f"The input of run {entry.id} wasn't copied, and {where} is another picture by now."
+            f"The input of run {entry.id} {lost}, and isn't at {where}{there}, nor found by its "
+            "content in the store's folder or this one: name the file or its folder with --inputs."
         )
+    if place != where and say:
+        say(f"The input of run {entry.id[:8]} lies at {place} by now.")
+    opened = images.open_image(place, max_pixels=most)
     return Source(opened.image, entry.input_digest, path, notes, opened.raster)
 
 
