@@ -19,7 +19,7 @@ from PIL import Image
 from limner import masks
 from limner.detections import mask_of
 from limner.errors import ImageError, OutputError
-from limner.prompts import RgbArray
+from limner.prompts import RgbArray, VisualPrompt
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -34,23 +34,61 @@ def class_names(detections: sv.Detections) -> list[str]:
     return [UNNAMED] * len(detections) if names is None else [str(name) for name in names]
 
 
-def category_ids(names: Iterable[str]) -> dict[str, int]:
-    """Class names, sorted, numbered from 1: 0 stays free for "nothing"."""
-    return {name: number for number, name in enumerate(sorted(set(names)), start=1)}
+def folded(name: str) -> str:
+    """A class's name as a model reads it: capitals and spaces make no difference."""
+    return " ".join(name.casefold().split())
 
 
-def coco(items: Sequence[tuple[str, tuple[int, int], sv.Detections]]) -> dict[str, Any]:
+def asked_names(prompts: Iterable[VisualPrompt]) -> list[str]:
+    """The classes that were asked for, in order."""
+    return list(dict.fromkeys(prompt.class_name for prompt in prompts))
+
+
+def category_ids(names: Iterable[str], asked: Iterable[str] = ()) -> dict[str, int]:
+    """Class names numbered from 1: 0 stays free for "nothing".
+
+    Args:
+        names: what was found.
+        asked: what was asked for: these come first, in their order, found or not, so that pictures
+            that were asked alike are numbered alike. The others follow, sorted.
+
+    Returns:
+        The numbers by name; names that differ in capitals alone have one.
+    """
+    numbers: dict[str, int] = {}
+    known: dict[str, int] = {}
+    for name in (*asked, *sorted(set(names))):
+        numbers[name] = known.setdefault(folded(name), len(known) + 1)
+    return numbers
+
+
+def categories_of(numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """COCO's table of ``category_ids``."""
+    names: dict[int, str] = {}
+    for name, number in numbers.items():
+        names.setdefault(number, name)
+    return [{"id": number, "name": name, "supercategory": ""} for number, name in names.items()]
+
+
+def coco(
+    items: Sequence[tuple[str, tuple[int, int], sv.Detections]],
+    asked: Sequence[str] = (),
+    first_id: int = 1,
+) -> dict[str, Any]:
     """COCO's instances JSON, for ``json.dump``; pycocotools reads it.
 
     Rows without a mask, or with an empty one, get an empty ``segmentation`` and their box's area.
 
     Args:
         items: (file name, size_wh, detections) of each image.
+        asked: classes as ``category_ids`` takes them.
+        first_id: the first image's id; the others follow.
     """
-    ids = category_ids(name for _, _, detections in items for name in class_names(detections))
+    found = (name for _, _, detections in items for name in class_names(detections))
+    ids = category_ids(found, asked)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, (file_name, (width, height), detections) in enumerate(items, start=1):
+    for image_id, (file_name, (width, height), detections) in enumerate(items, start=first_id):
         images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
         for row, name in enumerate(class_names(detections)):
             annotation = {"id": len(annotations) + 1, "image_id": image_id}
@@ -60,7 +98,7 @@ def coco(items: Sequence[tuple[str, tuple[int, int], sv.Detections]]) -> dict[st
         "licenses": [],
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": i, "name": name, "supercategory": ""} for name, i in ids.items()],
+        "categories": categories_of(ids),
     }
 
 
@@ -107,17 +145,21 @@ def file_safe(name: str) -> str:
 
 
 def semantic_map(
-    detections: sv.Detections, size_wh: tuple[int, int]
+    detections: sv.Detections, size_wh: tuple[int, int], asked: Sequence[str] = ()
 ) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], dict[int, str]]:
     """(H, W) class numbers and what they mean; 0 = nothing. The better score wins an overlap.
 
     uint8 up to 255 classes, uint16 beyond: both can be saved as PNG.
+
+    Args:
+        asked: classes as ``category_ids`` takes them.
     """
-    ids = category_ids(class_names(detections))
+    ids = category_ids(class_names(detections), asked)
     numbers = np.array([0] + [ids[name] for name in class_names(detections)])
     painted = numbers[_owners(detections, size_wh)]
-    small = painted.astype(np.uint8) if len(ids) < 256 else painted.astype(np.uint16)
-    return small, {number: name for name, number in ids.items()}
+    meaning = {row["id"]: row["name"] for row in categories_of(ids)}
+    small = painted.astype(np.uint8) if len(meaning) < 256 else painted.astype(np.uint16)
+    return small, meaning
 
 
 def panoptic(

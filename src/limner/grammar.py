@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from limner.errors import PromptError
@@ -233,4 +233,22 @@ def parse_objects(said: Iterable[tuple[str, str]]) -> tuple[Draft, ...]:
         objects[-1].add(name, value)
     if objects and fresh:
         raise PromptError("--object stands between two objects; one side of it is empty.")
-    return tuple(parts.draft() for parts in objects)
+    drafts = tuple(parts.draft() for parts in objects)
+    _check_different(drafts)
+    return drafts
+
+
+def _check_different(drafts: Iterable[Draft]) -> None:
+    """Refuse a phrase that is asked for twice: each find of it would be two objects."""
+    known: dict[Draft, str] = {}
+    for draft in drafts:
+        if draft.text is None:
+            continue
+        said = Text(draft.text.phrase.casefold(), draft.text.negative.casefold())
+        same = replace(draft, text=said)
+        if same in known:
+            raise PromptError(
+                f"--text {known[same]!r} and --text {draft.text.phrase!r} ask for the same things, "
+                "for a model knows no capitals: say it once."
+            )
+        known[same] = draft.text.phrase

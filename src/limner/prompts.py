@@ -306,6 +306,11 @@ class VisualPrompt:
         return "example" if self.exemplar or self.likes else "text"
 
     @property
+    def class_name(self) -> str:
+        """What an object is called in results: its phrase, or how it was shown."""
+        return self.text.phrase if self.text else self.manner
+
+    @property
     def says_what(self) -> bool:
         """Whether it says *what*, which a detector is asked."""
         return bool(self.text or self.exemplar or self.likes)

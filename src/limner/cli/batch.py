@@ -160,6 +160,7 @@ def run_batch(
     marker: str | None = None,
     maps: Sequence[str] = (),
     losses: Callable[[Source, Place], Sequence[str]] | None = None,
+    after: Callable[[Sequence[Path]], None] = lambda markers: None,
 ) -> None:
     """Do a verb on every input.
 
@@ -170,16 +171,17 @@ def run_batch(
         marker: ending of the file that says "finished"; None: the place's main picture.
         maps: names of what is to be written besides; a result without them isn't finished.
         losses: sentences on what the file asked for can't hold, said before the work.
+        after: called once with the markers of all finished results, old and new, in order.
 
     Raises:
         LimnerError: of the only input, or one that all would meet; of several, failures are said as
             they come and the largest exit code is the batch's.
     """
     with tracking(settings.track, settings.track_to) as trackers:
-        _run(_Batch(settings, session, ask, write, marker, maps, trackers, losses), suffix)
+        _run(_Batch(settings, session, ask, write, marker, maps, trackers, losses), suffix, after)
 
 
-def _run(batch: _Batch, suffix: str) -> None:
+def _run(batch: _Batch, suffix: str, after: Callable[[Sequence[Path]], None]) -> None:
     settings = batch.settings
     inputs = places(settings, suffix)
     folders = {place.folder for _, place in inputs}
@@ -195,6 +197,8 @@ def _run(batch: _Batch, suffix: str) -> None:
         if not batch.one(path, place, alone=len(inputs) == 1, again=True):
             tally.elsewhere += 1
             say(f"limner: {path} is being done by {batch.holder}: it isn't done twice.", err=True)
+    markers = [place.beside(batch.marker or place.suffix) for _, place in inputs]
+    after([marker for marker in markers if marker in batch.finished])
     if len(inputs) > 1 and not settings.as_json:
         say(summary(len(inputs), tally))
     if settings.fail_if_empty and tally.empty:
@@ -225,7 +229,8 @@ class _Batch:
     tally: Tally = field(default_factory=Tally)
     writable: set[Path] = field(default_factory=set)
     """Folders of which it is known that results can be written there."""
-
+    finished: set[Path] = field(default_factory=set)
+    """Markers of results that are there whole."""
     holder: str = "another process"
     """Who does the picture that was last found claimed."""
     started: float = field(default_factory=time.time)
@@ -307,6 +312,7 @@ class _Batch:
         if not is_whole(result, place, self.maps):
             return False
         self.tally.kept += 1
+        self.finished.add(finished)
         self.tally.empty += not result.objects
         say_kept(self.settings, finished, result)
         return True
@@ -345,6 +351,7 @@ class _Batch:
         if failure:
             raise failure
         self.tally.made += 1
+        self.finished.add(place.beside(self.marker or place.suffix))
         self.tally.empty += empty
 
     def _no_result(self, place: Place) -> None:

@@ -11,6 +11,7 @@ import click
 
 from limner.cli.batch import Settings, batch_options, run_batch
 from limner.cli.flags import check_detecting, flags, threshold_for, typed
+from limner.cli.folder_listing import FolderListing
 from limner.cli.keeping import recording_store, stage_cache
 from limner.cli.objects import ObjectCommand, Opener, drafts, object_options, resolve
 from limner.cli.places import Place
@@ -230,6 +231,7 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         )
         return
 
+    listing = FolderListing.of(settings)
     opener = Opener(settings.max_pixels)
     maps = tuple(name for name in ("semantic", "panoptic") if given.get(name))
 
@@ -248,9 +250,9 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         )
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
-        return write_found(run, place, record, settings, masks=masks, maps=maps)
+        return write_found(run, place, record, listing, masks=masks, maps=maps)
 
-    run_batch(settings, session, ask, write, marker=".json", maps=maps)
+    run_batch(settings, session, ask, write, marker=".json", maps=maps, after=listing.write)
 
 
 def tasks_for(objects: Sequence[Draft], *, captioned: bool = False) -> tuple[str, ...]:
@@ -275,7 +277,7 @@ def write_found(
     run: Run,
     place: Place,
     record: dict[str, Any],
-    settings: Settings,
+    listing: FolderListing,
     *,
     masks: bool,
     maps: Sequence[str],
@@ -288,26 +290,29 @@ def write_found(
     from limner.saving import save_image, write_atomic
 
     found, size_wh = run.grounding.detections, run.source.image.size
-    coco = export.coco([(Path(str(run.source.path)).name, size_wh, found)])
+    settings = listing.settings
+    path, asked = Path(str(run.source.path)), listing.classes(run)
+    image_id = listing.image_id(path)
+    coco = export.coco([(listing.file_name(path), size_wh, found)], asked, image_id)
     pictures: dict[Path, Any] = {}
     texts: dict[Path, str] = {}
-    masks = masks and len(found) > 0
-    if masks:
+    if masks and len(found):
         named = export.mask_pngs(found, place.stem)
         pictures |= {place.masks / name: mask for name, mask in named}
-    if "semantic" in maps and len(found):
-        semantic_map, names = export.semantic_map(found, size_wh)
+    if "semantic" in maps:
+        semantic_map, names = export.semantic_map(found, size_wh, asked)
         pictures[place.beside("-semantic.png")] = Image.fromarray(semantic_map)
         record["semantic"] = names
-    if "panoptic" in maps and len(found):
-        ids, segments = export.panoptic(found, size_wh)
+    if "panoptic" in maps:
+        numbers = export.category_ids(export.class_names(found), asked)
+        ids, segments = export.panoptic(found, size_wh, numbers)
         pictures[place.beside("-panoptic.png")] = Image.fromarray(ids)
         name = place.beside("-panoptic.png").name
-        annotation = {"image_id": 1, "file_name": name, "segments_info": segments}
+        annotation = {"image_id": image_id, "file_name": name, "segments_info": segments}
         info = {} if settings.no_record else {"limner": record}
-        listing = {"info": info, "images": coco["images"]}
+        head = {"info": info, "images": coco["images"]}
         texts[place.beside("-panoptic.json")] = json.dumps(
-            {**listing, "annotations": [annotation], "categories": coco["categories"]}
+            {**head, "annotations": [annotation], "categories": coco["categories"]}
         )
     pictures[place.main] = overlay(run.source.image, found, run.grounding.prompts)
     marker = place.beside(".json")

@@ -99,11 +99,8 @@ def say_run(
     record: Mapping[str, Any],
 ) -> None:
     """One run's line, or its JSON object."""
-    from limner import export
-
     if settings.as_json:
-        rows = export.coco([(path.name, run.source.image.size, run.grounding.detections)])
-        _say_json(record, outputs, {key: rows[key] for key in ("annotations", "categories")})
+        _say_json(record, outputs, _finds(run, path, outputs))
         return
     count = len(run.grounding)
     facts = [f"{count} object{'s' if count > 1 else ''}"] if count else []
@@ -144,6 +141,18 @@ def _listed(names: Sequence[str]) -> str:
     shown = "; ".join(names[:MOST_NAMES])
     more = len(names) - MOST_NAMES
     return f"{shown}; {more} more" if more > 0 else shown
+
+
+def _finds(run: Run, path: Path, outputs: Sequence[Path]) -> Mapping[str, Any]:
+    """COCO's annotations and categories: those of the file that was written, if it lists them."""
+    from limner import export
+
+    if outputs and outputs[0].suffix == ".json":
+        rows = json.loads(outputs[0].read_bytes())
+        return {key: rows[key] for key in ("annotations", "categories")}
+    item = (path.name, run.source.image.size, run.grounding.detections)
+    rows = export.coco([item], export.asked_names(run.grounding.prompts))
+    return {key: rows[key] for key in ("annotations", "categories")}
 
 
 def say_kept(settings: Settings, finished: Path, result: Stored) -> None:

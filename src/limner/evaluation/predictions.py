@@ -13,8 +13,9 @@ from typing import Any
 
 from limner.errors import InputError
 from limner.evaluation.coco import load, rows_in
-from limner.evaluation.datasets import Dataset, folded
+from limner.evaluation.datasets import Dataset
 from limner.evaluation.picture_names import PictureNames
+from limner.export import folded
 
 Row = dict[str, Any]
 

@@ -151,8 +151,13 @@ def detect(
 
     answers = {}
     if plain:
-        found = ask([positives[k] for k in plain])
-        answers = {k: _of_prompt(found, n) for n, k in enumerate(plain)}
+        # A detector gives a box to one of two prompts that say the same: it is asked once for both.
+        once: dict[object, VisualPrompt] = {}
+        for k in plain:
+            once.setdefault(_said(positives[k]), positives[k])
+        place = {said: n for n, said in enumerate(once)}
+        found = ask(list(once.values()))
+        answers = {k: _of_prompt(found, place[_said(positives[k])]) for k in plain}
     for k, negative in enumerate(negatives):
         if negative is not None:
             # Asked apart from the others: what one prompt is not may be what another wants.
@@ -187,6 +192,13 @@ def _what(prompt: VisualPrompt) -> VisualPrompt:
         )
     text = Text(prompt.text.phrase) if prompt.text else None
     return VisualPrompt(text=text, exemplar=prompt.exemplar, likes=prompt.likes)
+
+
+def _said(prompt: VisualPrompt) -> object:
+    """What a detector is told, alike for phrases that differ in capitals and spaces alone."""
+    if prompt.text is None or prompt.exemplar or prompt.likes:
+        return id(prompt)
+    return " ".join(prompt.text.phrase.casefold().split())
 
 
 def _of_prompt(found: sv.Detections, index: int) -> sv.Detections:
@@ -255,7 +267,7 @@ def ground(
     asked = [k for k in others if k not in direct]
     for k in direct:
         check_accepts(segmenter, [prompts[k]])
-    sources = [Asked(k, prompts[k], _name(prompts[k])) for k in direct]
+    sources = [Asked(k, prompts[k], prompts[k].class_name) for k in direct]
     answered: list[sv.Detections] = []
     empty: tuple[EmptyOutline, ...] = ()
     if asked:
@@ -326,11 +338,6 @@ def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:
     what = prompt.kinds & SAYS_WHAT
     negated = prompt.text is not None and bool(prompt.text.negative)
     return bool(what) and (negated or not what <= segmenter.accepts)
-
-
-def _name(prompt: VisualPrompt) -> str:
-    """What an object is called in results: its phrase, or how it was shown."""
-    return prompt.text.phrase if prompt.text else prompt.manner
 
 
 def _under(found: sv.Detections, asked: Sequence[int]) -> sv.Detections:

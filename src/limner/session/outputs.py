@@ -56,7 +56,7 @@ def outputs_of(run: Run) -> Iterator[Output]:
     """
     found, image = run.grounding.detections, run.source.image
     name = Path(run.source.path).name if run.source.path else "image"
-    listing = export.coco([(name, image.size, found)])
+    listing = export.coco([(name, image.size, found)], export.asked_names(run.grounding.prompts))
     yield Output(COCO, json.dumps(listing).encode(), ".json")
     if not len(found):
         return

@@ -160,5 +160,6 @@ def _coco(run: Run) -> bytes:
 
     path = None if run.record.job.is_private else run.source.path
     file_name = PurePath(path).name if path else name_of(run)
-    rows = export.coco([(file_name, run.source.image.size, run.grounding.detections)])
+    item = (file_name, run.source.image.size, run.grounding.detections)
+    rows = export.coco([item], export.asked_names(run.grounding.prompts))
     return json.dumps(rows).encode()

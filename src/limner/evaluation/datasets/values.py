@@ -11,6 +11,7 @@ from typing import Any
 
 from limner import masks
 from limner.errors import InputError
+from limner.export import folded
 from limner.rle import BoolMask
 
 
@@ -151,8 +152,3 @@ class Dataset:
                 "categories": [row for row in self.truth["categories"] if row["id"] in ids],
             },
         )
-
-
-def folded(name: str) -> str:
-    """A class's name as a model reads it: capitals and spaces make no difference."""
-    return " ".join(name.casefold().split())
