@@ -178,7 +178,8 @@ def subjects_of(said: Sequence[str]) -> dict[str, float]:
 def detect(ctx: click.Context, /, **given: Any) -> None:
     """Boxes around what a phrase or an example image names.
 
-    Writes a picture with the boxes and a COCO JSON file beside it.
+    Writes a picture with the boxes and a COCO JSON file beside it; for a folder also
+    annotations-detect.json, which lists all of them. Classes are numbered as they were asked for.
     """
     _find(ctx, "detect", given, masks=False)
 
@@ -196,7 +197,8 @@ def segment(ctx: click.Context, /, **given: Any) -> None:
     """Outline what you click on, box or name.
 
     Writes a picture with the outlines, a COCO JSON file with the masks as RLE, and a folder with a
-    mask PNG for each object.
+    mask PNG for each object; for a folder also annotations-segment.json, which lists all of them.
+    Classes are numbered as they were asked for, in every file and map.
     """
     _find(ctx, "segment", given, masks=True)
 
