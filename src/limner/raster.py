@@ -279,22 +279,31 @@ def changed_pixels(before: Raster, after: Raster, where: BoolMask) -> int:
             f"Expected two pictures of one size, depth and kind of alpha, got {kinds[0]} and "
             f"{kinds[1]}."
         )
-    first, second = before.pixels, after.pixels
-    box: IntBox | None = (0, 0, *before.size)
-    if isinstance(first, Image.Image) and isinstance(second, Image.Image):
-        if first is second:
-            return 0
-        if first.mode == second.mode and first.mode in ("L", "RGB", "CMYK"):
-            # Pillow compares a whole photograph in milliseconds; only where it differs is counted.
-            box = ImageChops.difference(first, second).getbbox()
-    if box is None:
+    if before.pixels is after.pixels:
         return 0
-    total, (left, top, right, bottom) = 0, box
-    for y0, y1 in _stripes(right - left, bottom - top):
-        part = (left, top + y0, right, top + y1)
-        differs = _differ(before.window(part), after.window(part), before.levels[1])
-        total += int(np.count_nonzero(differs & where[part[1] : part[3], left:right]))
+    total = 0
+    for y0, y1 in _stripes(*before.size):
+        box = _differing_box(before.pixels, after.pixels, (0, y0, before.size[0], y1))
+        if box is not None:
+            differs = _differ(before.window(box), after.window(box), before.levels[1])
+            left, top, right, bottom = box
+            total += int(np.count_nonzero(differs & where[top:bottom, left:right]))
     return total
+
+
+def _differing_box(
+    first: Image.Image | Samples, second: Image.Image | Samples, box: IntBox
+) -> IntBox | None:
+    """The part of the box to look at: Pillow compares two pictures of one mode in no time."""
+    if not (isinstance(first, Image.Image) and isinstance(second, Image.Image)):
+        return box
+    if first.mode != second.mode or first.mode not in ("L", "RGB", "CMYK"):
+        return box
+    found = ImageChops.difference(first.crop(box), second.crop(box)).getbbox()
+    if found is None:
+        return None
+    x0, y0, _, _ = box
+    return found[0] + x0, found[1] + y0, found[2] + x0, found[3] + y0
 
 
 def _differ(first: Samples, second: Samples, white: float) -> BoolMask:

@@ -181,7 +181,7 @@ def _in_its_space(raster: Raster, profile: bytes | None, notes: list[str]) -> Ra
     """With its profile, if it is sound; one that can't be written into makes it sRGB, aloud."""
     probe = Image.new(raster.colour_mode, (1, 1))
     _, profile, is_srgb = colour.to_srgb(probe, profile, notes)
-    if raster.has_alpha and raster.window((0, 0, *raster.size))[..., -1].min() < raster.levels[1]:
+    if raster.has_alpha and _least_alpha(raster) < raster.levels[1]:
         notes.append("Models see its transparent parts on white.")
     own = replace(raster, profile=profile, is_srgb=is_srgb)
     if is_srgb or colour.can_return(profile, raster.colour_mode):
@@ -189,6 +189,12 @@ def _in_its_space(raster: Raster, profile: bytes | None, notes: list[str]) -> Ra
     notes.append("Its colour profile only reads colours: results are in sRGB.")
     rgb = own.rgba() if raster.has_alpha else own.view()
     return Raster(rgb, lost=("its colours became sRGB",))
+
+
+def _least_alpha(raster: Raster) -> float:
+    if isinstance(raster.pixels, Image.Image):
+        return float(np.asarray(raster.pixels.getchannel("A")).min())
+    return float(raster.pixels[..., -1].min())
 
 
 def _deep(

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as pil
-from PIL import ImageChops
 
-from limner import export, images, masks
+from limner import export, images, masks, raster
 from limner.errors import ImageError, PromptError
 from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions
 from limner.pipeline.cropping import Crop, crops_for
 from limner.pipeline.grounding import Stopwatch
 from limner.prompts import BoolMask, Text
 from limner.protocols import Inpainter, OnStep
-from limner.raster import Layer
+from limner.raster import Layer, Raster
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -267,14 +266,7 @@ def changed_pixels(before: Image, after: Image, where: BoolMask) -> int:
             f"Expected two pictures of one size and mode, got {before.width}x{before.height} "
             f"{before.mode} and {after.width}x{after.height} {after.mode}."
         )
-    # Pillow compares a whole photograph in milliseconds; only where it differs is counted.
-    box = ImageChops.difference(before, after).getbbox()
-    if box is None:
-        return 0
-    x0, y0, x1, y1 = box
-    first, second = np.asarray(before.crop(box)), np.asarray(after.crop(box))
-    differs = np.any(first != second, axis=2)
-    return int(np.count_nonzero(differs & where[y0:y1, x0:x1]))
+    return raster.changed_pixels(Raster(before), Raster(after), where)
 
 
 def seam(image: Image, mask: BoolMask, step: int) -> float:
