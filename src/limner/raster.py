@@ -273,12 +273,13 @@ def changed_pixels(before: Raster, after: Raster, where: BoolMask) -> int:
     Raises:
         ImageError: the sizes differ, or the depths.
     """
-    kinds = [(each.size, each.dtype.name, each.premultiplied) for each in (before, after)]
+    kinds = [(each.size, each.dtype.name) for each in (before, after)]
     if kinds[0] != kinds[1]:
         raise ImageError(
-            f"Expected two pictures of one size, depth and kind of alpha, got {kinds[0]} and "
-            f"{kinds[1]}."
+            f"Expected two pictures of one size and depth, got {kinds[0]} and {kinds[1]}."
         )
+    if before.premultiplied != after.premultiplied:
+        before, after = before.straight(), after.straight()
     if before.pixels is after.pixels:
         return 0
     total = 0

@@ -269,6 +269,31 @@ def test_what_is_painted_comes_in_the_files_own_colours(limner: Command, painter
     np.testing.assert_allclose(np.asarray(seen)[0, 0].astype(int), [255, 0, 200], atol=4)
 
 
+def test_scoring_an_edit_counts_the_files_own_values(limner: Command) -> None:
+    """One low bit of 16, and a colour under alpha 0: no view shows them."""
+    before = np.full((40, 50, 4), 65535, np.uint16)
+    before[5, 5, 3] = 0
+    after = before.copy()
+    after[0, 0, 0] -= 1
+    after[5, 5, 0] = 0
+    write(Path("before.png"), before, "RGBA")
+    write(Path("after.png"), after, "RGBA")
+    Image.fromarray(np.pad(np.ones((5, 5), bool), ((20, 15), (20, 25)))).save("mask.png")
+    report = limner.json("score", "edit", "before.png", "after.png", "-m", "mask.png")
+    assert report["scores"]["outside_changed_pixels"] == 2
+
+
+def test_a_picture_of_10_bits_is_not_called_unchanged(limner: Command) -> None:
+    """What is read of a HEIC of 10 bits is 8, in whatever file the result is."""
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs limner[heif]")
+    values = (np.random.default_rng(0).integers(0, 1024, (40, 50, 3)) << 6).astype(np.uint16)
+    pillow_heif.encode("RGB;16", (50, 40), values.tobytes(), "in.heic", quality=-1)
+    answer = limner("remove", "in.heic", "--box", "5,5,20,20", "--no-store", "-o", "out.png")
+    assert "10 bits a value were read as 8" in answer.stderr
+    assert "its 10 bits became 8" in answer.stdout
+    assert "pixels changed" not in answer.stdout
+
+
 # --- metadata -------------------------------------------------------------------------------------
 
 THUMBNAIL, MAKER = b"\xff\xd8THUMBNAIL-OF-THE-ORIGINAL\xff\xd9", b"MAKERNOTE-WITH-A-PREVIEW"

@@ -48,6 +48,7 @@ def edit(**given: Any) -> None:
     BEFORE and AFTER are two pictures, or two folders with pictures of the same names.
     """
     from limner.evaluation import edit_scores
+    from limner.raster import changed_pixels
 
     check_report(given)
     session = session_of(given)
@@ -56,9 +57,13 @@ def edit(**given: Any) -> None:
     opener = Opener(max_pixels=100_000_000)
     with progress("pictures") as on_step:
         for number, (name, before, after, mask) in enumerate(triples, start=1):
-            first, second = opener.open(before).image, opener.open(after).image
+            pictures = opener.open(before), opener.open(after)
+            first, second = pictures[0].image, pictures[1].image
             where = opener.mask(str(mask)).array
             scores: dict[str, Any] = edit_scores(first, second, where, given["step"]).to_dict()
+            rasters = pictures[0].raster, pictures[1].raster
+            if rasters[0].dtype == rasters[1].dtype:  # then the files' own values tell more
+                scores["outside_changed_pixels"] = changed_pixels(*rasters, ~where)
             if given["lpips"]:
                 scores["lpips_outside"] = _lpips_outside(first, second, where)
             if given["paint"]:
