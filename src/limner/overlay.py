@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import supervision as sv
-from PIL import Image, ImageFont
+from PIL import Image
 
-from limner import masks
+from limner import lettering, masks
 from limner.detections import mask_of
 from limner.export import class_names
+from limner.lettering import middle_cut, readable
 from limner.prompts import Box, Point, RgbArray, VisualPrompt
 
 PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00")
@@ -24,6 +25,7 @@ MOST_LABELS = 30
 """With more objects than this, labels would hide the picture."""
 
 _WHITE, _INK = (255, 255, 255), (20, 20, 20)
+_LATIN = 0x17F  # the last letter that Pillow's own font may have
 _SUBPIXEL = 4  # bits after the binary point in cv2's coordinates
 
 
@@ -43,7 +45,8 @@ def overlay(
 
     Args:
         labels: name and score of each object; None: if there are at most ``MOST_LABELS``.
-        font_path: a font file for the labels. Pillow's own has Latin letters only.
+        font_path: a font file for the labels; None: Pillow's own for Latin letters, and for others
+            what ``lettering`` finds.
     """
     stroke = _stroke(image.size)
     picture = image.convert("RGB") if image.mode != "RGB" else image.copy()
@@ -123,6 +126,10 @@ def _labelled(
     size = max(11, round(math.sqrt(picture.width * picture.height) / 40))
     padding = round(size / 3)
     ink = [_ink_on(_rgb(colour)) for colour in PALETTE]
+    texts = class_names(detections)
+    if font_path is None and any(ord(c) > _LATIN for text in texts for c in text):
+        font_path = lettering.font_path("".join(texts))
+        texts = [readable(text, font_path) for text in texts]
     annotator = sv.RichLabelAnnotator(
         color=_palette(PALETTE),
         text_color=_palette(ink),
@@ -133,12 +140,11 @@ def _labelled(
         border_radius=padding,
         smart_position=True,
     )
-    texts = class_names(detections)
     if detections.confidence is not None:
         scores = detections.confidence.tolist()
         texts = [f"{name} {score:.2f}" for name, score in zip(texts, scores, strict=True)]
     room = picture.width - 2 * padding - 1
-    texts = [shortened(text, annotator.font, room) for text in texts]
+    texts = [middle_cut(text, annotator.font, room) for text in texts]
     tips = _tips(detections)
     return annotator.annotate(picture, tips, labels=texts, custom_color_lookup=colours)
 
@@ -156,16 +162,6 @@ def _tips(detections: sv.Detections) -> sv.Detections:
             middle = float(np.median(np.nonzero(upper_end)[1]))
             xyxy[row] = middle, box[1], middle, box[3]
     return sv.Detections(xyxy=xyxy)
-
-
-def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: float) -> str:
-    """The text, or its beginning and "…", no wider than ``room`` pixels."""
-    if font.getlength(text) <= room:
-        return text
-    kept = text
-    while kept and font.getlength(kept + "…") > room:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
 
 
 def _ink_on(rgb: tuple[int, int, int]) -> str:

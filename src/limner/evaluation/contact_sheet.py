@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageOps
 
 from limner.errors import InputError
-from limner.overlay import shortened
+from limner.lettering import fitted
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -72,10 +72,10 @@ def contact_sheet(
                 f"The cell {(row, column)} lies outside the sheet of {len(rows.values)} rows and "
                 f"{len(columns.values)} columns."
             )
-    plain, bold, small = _font(15), _font(16, bold=True), _font(13)
     wide, high = _cell_size(cells, side)
+    row_labels = fitted(rows.values, 15, 200)
     caption = (0, 24, 42)[max((cell.lines for cell in cells.values()), default=0)]
-    left = 2 * _GAP + 24 + min(200, max(_width(plain, value) for value in rows.values))
+    left = 2 * _GAP + 24 + min(200, max(_width(*each) for each in row_labels))
     top = _GAP + (30 if title else 0) + 24 + 26
     sheet = Image.new(
         "RGB",
@@ -87,16 +87,18 @@ def contact_sheet(
     )
     draw = ImageDraw.Draw(sheet)
     if title:
-        draw.text((left, _GAP), shortened(title, bold, sheet.width - left), _INK, bold)
+        ((text, font),) = fitted([title], 16, sheet.width - left, bold=True)
+        draw.text((left, _GAP), text, _INK, font)
     across = left + (sheet.width - left) / 2
-    draw.text((across, top - 50), columns.name, _QUIET, plain, anchor="ma")
-    for k, value in enumerate(columns.values):
+    ((text, font),) = fitted([columns.name], 15, sheet.width - left)
+    draw.text((across, top - 50), text, _QUIET, font, anchor="ma")
+    for k, (text, font) in enumerate(fitted(columns.values, 15, wide)):
         x = left + k * (wide + _GAP) + wide / 2
-        draw.text((x, top - 6), shortened(value, plain, wide), _INK, plain, anchor="ms")
-    for k, value in enumerate(rows.values):
+        draw.text((x, top - 6), text, _INK, font, anchor="ms")
+    for k, (text, font) in enumerate(row_labels):
         y = top + k * (high + caption + _GAP) + high / 2
-        draw.text((left - _GAP, y), shortened(value, plain, 200), _INK, plain, anchor="rm")
-    _write_upwards(sheet, rows.name, plain, (_GAP, top), sheet.height - top)
+        draw.text((left - _GAP, y), text, _INK, font, anchor="rm")
+    _write_upwards(sheet, rows.name, (_GAP, top), sheet.height - top)
     if framed is None:
         framed = _best(cells, best)
     for (row, column), cell in sorted(cells.items(), key=lambda item: item[0]):
@@ -104,8 +106,8 @@ def contact_sheet(
         box = (x, y, x + wide - 1, y + high - 1)
         draw.rectangle(box, _EMPTY)
         if cell.picture is not None:
-            fitted = ImageOps.contain(cell.picture.convert("RGB"), (wide, high))
-            sheet.paste(fitted, (x + (wide - fitted.width) // 2, y + (high - fitted.height) // 2))
+            shown = ImageOps.contain(cell.picture.convert("RGB"), (wide, high))
+            sheet.paste(shown, (x + (wide - shown.width) // 2, y + (high - shown.height) // 2))
         is_best = (row, column) in framed
         if is_best:
             draw.rectangle((x - 3, y - 3, x + wide + 2, y + high + 2), outline=_BEST, width=3)
@@ -113,10 +115,10 @@ def contact_sheet(
         texts += [cell.note] if cell.note else []
         for k, text in enumerate(texts):
             scores = k == 0 and cell.score is not None
-            font = _font(13, bold=True) if is_best and scores else small
             colour = (_BEST if is_best else _INK) if scores else _QUIET
             middle = (x + wide / 2, y + high + 13 + 17 * k)
-            draw.text(middle, shortened(text, font, wide), colour, font, anchor="mm")
+            ((text, font),) = fitted([text], 13, wide, bold=is_best and scores)
+            draw.text(middle, text, colour, font, anchor="mm")
     return sheet
 
 
@@ -139,26 +141,14 @@ def _best(cells: Mapping[tuple[int, int], Cell], best: str) -> Collection[tuple[
     return [(max if best == "max" else min)(sorted(scored), key=scored.__getitem__)]
 
 
-def _font(size: int, *, bold: bool = False) -> FreeTypeFont:
-    """Matplotlib's DejaVu Sans: it knows Greek, Cyrillic and mathematics, and is the same on every
-    machine. Pillow's own has Latin letters only."""
-    import matplotlib
-    from PIL import ImageFont
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
-
-
-def _width(font: FreeTypeFont, text: str) -> int:
+def _width(text: str, font: FreeTypeFont) -> int:
     return round(font.getlength(text)) + 1
 
 
-def _write_upwards(
-    sheet: Image.Image, text: str, font: FreeTypeFont, at: tuple[int, int], room: int
-) -> None:
+def _write_upwards(sheet: Image.Image, name: str, at: tuple[int, int], room: int) -> None:
     """A line that reads from below, in the middle of ``room`` pixels from ``at`` down."""
-    text = shortened(text, font, room)
-    line = Image.new("RGB", (max(1, _width(font, text)), 22), _PAPER)
+    ((text, font),) = fitted([name], 15, room)
+    line = Image.new("RGB", (max(1, _width(text, font)), 22), _PAPER)
     ImageDraw.Draw(line).text((0, 1), text, _QUIET, font)
     turned = line.transpose(Image.Transpose.ROTATE_90)
     sheet.paste(turned, (at[0], at[1] + (room - turned.height) // 2))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limner import lettering
 from limner.errors import OutputError
 from limner.saving import write_atomic
 
@@ -89,9 +91,36 @@ def save_chart(figure: Figure, path: str | Path, *, overwrite: bool = False) -> 
         raise OutputError(f"A chart is saved as .png or .svg; got {path.name}.")
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
     buffer = io.BytesIO()
-    with rc_context(STYLE):
+    with rc_context(STYLE), _legible(figure):
         figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white", metadata=metadata)
     return write_atomic(path, buffer.getvalue(), overwrite=overwrite)
+
+
+@contextmanager
+def _legible(figure: Figure) -> Iterator[None]:
+    """Letters that DejaVu lacks come from a font of the system, else they are written as code
+    points; a price in a phrase is no formula. Afterwards the figure says what it said."""
+    from matplotlib.font_manager import FontProperties, fontManager
+    from matplotlib.text import Text
+
+    changed = []
+    for artist in figure.findobj(Text):
+        assert isinstance(artist, Text)
+        text = artist.get_text()
+        artist.set_parse_math("mathdefault" in text)  # matplotlib's own, of logarithmic axes
+        if text.isascii():
+            continue
+        path = lettering.font_path(text)
+        if path != lettering.font_path(""):
+            fontManager.addfont(path)
+            artist.set_fontfamily([FontProperties(fname=path).get_name()])
+        changed.append((artist, text))
+        artist.set_text(lettering.readable(text, path))
+    try:
+        yield
+    finally:
+        for artist, text in changed:
+            artist.set_text(text)
 
 
 def label_ends(figure: Figure, axes: Axes, labels: Sequence[Label]) -> None:
