@@ -21,6 +21,7 @@ from limner.errors import (
     WeightsMissing,
 )
 from limner.models.source import Runtime, Weights
+from limner.models.trying import try_part
 
 IMAGES_AT_ONCE = 16
 """Pictures in one pass of an encoder: more is no faster on a CPU."""
@@ -99,13 +100,16 @@ def read_model(
 
 
 def read_part(part: Any, weights: Weights, path: Path, **given: Any) -> Any:
-    """An image processor or a tokenizer.
+    """An image processor or a tokenizer, tried once.
 
     Raises:
         WeightsMissing: its file is not there.
+        ModelError: a file that nothing can be done by.
     """
     try:
-        return part.from_pretrained(path, local_files_only=True, **given)
+        made = part.from_pretrained(path, local_files_only=True, **given)
+        try_part(made, path)
+        return made
     except OSError as error:
         raise WeightsMissing(f"{weights.ref.name} can't be read from {path}: {error}") from error
 

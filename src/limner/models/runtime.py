@@ -19,7 +19,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from limner.errors import LimnerError, MissingExtra, ModelError, OptionError, OutOfMemory
+from limner.documents import read_json
+from limner.errors import (
+    FileError,
+    LimnerError,
+    MissingExtra,
+    ModelError,
+    OptionError,
+    OutOfMemory,
+)
 from limner.models.catalog import FAMILIES, families
 from limner.models.source import Runtime, Weights
 from limner.models.store import family_of
@@ -285,15 +293,26 @@ def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMIL
     name = weights.ref.name
     if weights.path is not None and (found := family_of(weights.path)) != weights.ref.family:
         raise ModelError(f"{weights.path} holds a {found} model; {name} is {weights.ref.family}.")
-    try:
+    with explaining(weights, runtime):
         read = _loader(weights.ref.family, families)
         with no_progress_bars():
             model: Model = read(weights, runtime)
+    return model
+
+
+@contextmanager
+def explaining(weights: Weights, runtime: Runtime) -> Iterator[None]:
+    """Whatever transformers, diffusers or torch raise while a folder is read, as one sentence.
+
+    Raises:
+        ModelError, MissingExtra, OutOfMemory: as ``load``.
+    """
+    try:
+        yield
     except LimnerError:
         raise
     except Exception as error:
         raise _explained(error, weights, runtime) from error
-    return model
 
 
 @contextmanager
@@ -339,6 +358,8 @@ def _explained(error: Exception, weights: Weights, runtime: Runtime) -> LimnerEr
             f"{path} is damaged ({reason}). Delete {weights.path} and run "
             f"`limner models pull {name}`, or copy it anew."
         )
+    if (unreadable := _first_unreadable(weights.path)) is not None:
+        return ModelError(f"{name} could not be loaded: {unreadable}")
     return ModelError(
         f"{name} could not be loaded from {weights.path}: {type(error).__name__}: "
         f"{_first_line(error)} (`limner models info {name} --verify` checks its files.)"
@@ -368,6 +389,16 @@ def _first_broken(folder: Path | None) -> tuple[Path, str] | None:
     return None
 
 
+def _first_unreadable(folder: Path | None) -> str | None:
+    """What is wrong with the first config that is no JSON, or nested too deep."""
+    for path in sorted(folder.rglob("*.json")) if folder else ():
+        try:
+            read_json(path, what="config")
+        except FileError as error:
+            return str(error)
+    return None
+
+
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0][:300] if lines else type(error).__name__

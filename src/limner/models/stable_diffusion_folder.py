@@ -18,6 +18,7 @@ from limner.documents import read_json_object
 from limner.errors import FileError, FileMissing, ModelError, UnsafeWeights, WeightsMissing
 from limner.models.memory import guard_memory
 from limner.models.source import Runtime, Weights
+from limner.models.trying import try_scheduler, try_tokenizer
 
 PIPELINES: Mapping[str, str] = {
     "StableDiffusionInpaintPipeline": "StableDiffusionInpaintPipeline",
@@ -97,9 +98,25 @@ def read_pipeline(
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{name} can't be read from {path}: {error}") from error
+        _try_parts(pipe, path)
         pipe.to(runtime.device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _try_parts(pipe: Any, path: Path) -> None:
+    """What the pipeline would stumble over at the first picture.
+
+    Raises:
+        ModelError: with the file.
+    """
+    for name in [part for part in pipe.components if part.startswith("tokenizer")]:
+        if (tokenizer := getattr(pipe, name)) is not None:
+            encoder = getattr(pipe, name.replace("tokenizer", "text_encoder"), None)
+            room = getattr(getattr(encoder, "config", None), "max_position_embeddings", None)
+            try_tokenizer(tokenizer, path / name, room=room if isinstance(room, int) else None)
+    if getattr(pipe, "scheduler", None) is not None:
+        try_scheduler(pipe.scheduler, path / "scheduler")
 
 
 class Channels(int):

@@ -13,6 +13,7 @@ import torch
 from limner.errors import ModelError, OptionError
 from limner.models import catalog, store
 from limner.models.memory import guard_memory
+from limner.models.runtime import explaining
 from limner.models.source import Runtime, Weights, is_path
 from limner.models.stable_diffusion_folder import open_pipeline
 from limner.models.subjects import TEACHABLE
@@ -92,7 +93,7 @@ def open_base(weights: Weights, runtime: Runtime) -> Base:
         ModelError: a folder or a kind of model that can't be taught.
         OutOfMemory: with what to lower.
     """
-    with guard_memory("take a smaller model"):
+    with explaining(weights, runtime), guard_memory("take a smaller model"):
         pipe = open_pipeline(weights, runtime)
     prediction = str(pipe.scheduler.config.prediction_type)
     if prediction not in PREDICTIONS:

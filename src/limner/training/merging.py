@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save
 from limner.documents import parse_json, read_json, read_json_object
 from limner.errors import FileError, ModelError
 from limner.models.adapters import add_adapters
-from limner.models.source import Adapter, Weights
+from limner.models.runtime import explaining
+from limner.models.source import Adapter, Runtime, Weights
 from limner.models.stable_diffusion_folder import WITHOUT, errors_only
 from limner.models.store import DEFAULTS
 from limner.training.base import find_base
@@ -75,7 +76,7 @@ def _save_changed(weights: Weights, change: Callable[[Any], None], out: Path) ->
     index = read_json_object(weights.path / "model_index.json")
     kind = index["_class_name"]
     left_out = WITHOUT.get(kind, {}) if "XL" in kind else WITHOUT["StableDiffusionInpaintPipeline"]
-    with errors_only(transformers), errors_only(diffusers):
+    with explaining(weights, Runtime()), errors_only(transformers), errors_only(diffusers):
         pipe = getattr(diffusers, kind).from_pretrained(
             str(weights.path),
             dtype=torch.float32,
