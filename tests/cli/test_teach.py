@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from limner.evaluation import dreambooth_prompts
-from limner.training import sampling
+from limner.evaluation import dreambooth_prompts, subject_card
+from limner.training import photographs, sampling
 from limner.training.photographs import METADATA
 from tests.cli.command import Command
 from tests.conftest import need_minis
@@ -93,10 +94,13 @@ PAINTED = ("mini-sd", "mini-clip", "mini-dino")
 
 
 def test_every_checkpoint_is_scored_and_the_best_taken(
-    limner: Command, photos: Path, tmp_path: Path
+    limner: Command, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The untaught model comes first; what was found stays on the card, with its pictures."""
+    """The untaught model comes first; what was found stays on the card, with its pictures. A real
+    photograph lies beside the portraits. Where none is half way there, none is called the best."""
     need_minis(*PAINTED)
+    monkeypatch.setattr(subject_card, "GOOD_ENOUGH", -100.0)
+    monkeypatch.setattr(subject_card.SubjectCard, "worth", lambda self, row: 1 + row.dino)
     limner(*words("mycat", "--learning-rate", 0.02, "--checkpointing-steps", 1, model="mini-sd"))
     asked = ("teach", "score", "mycat", "photos", *SMALL)
     found = limner.json(*asked, "--sheet", "sheet.png", "--charts", "charts", "--take-best")
@@ -107,7 +111,7 @@ def test_every_checkpoint_is_scored_and_the_best_taken(
     assert all(0 <= row["div_dino"] <= 2 for row in found["rows"])
     assert found["best"] in ("1", "2")
     with Image.open("sheet.png") as sheet:
-        assert sheet.width > 3 * 128
+        assert sheet.width > 4 * 128  # and the photographs
     taken = limner.run(*asked, "--sheet", "sheet.png")
     assert (taken.code, "sheet.png is there already" in taken.stderr) == (2, True)
     assert {path.name for path in Path("charts").iterdir()} == {"trade-off.png", "trade-off.svg"}
@@ -119,7 +123,10 @@ def test_every_checkpoint_is_scored_and_the_best_taken(
     assert hashlib.sha256(adapter.read_bytes()).hexdigest() == card["sha256"]
     assert card["scores"]["rows"] == found["rows"]
     assert card["scores"]["pictures"][0] == "scores/trade-off.png"
-    assert len(card["scores"]["pictures"]) == 3  # and a portrait of each prompt
+    assert len(card["scores"]["pictures"]) == 4  # a photograph, and a portrait of each prompt
+    with Image.open(folder / card["scores"]["pictures"][1]) as picture:
+        real = np.asarray(photographs.read(photos, 64).kept[0].image, float)
+        assert np.abs(np.asarray(picture, float) - real).mean() < 20  # but for JPEG
     for path in card["scores"]["pictures"]:
         with Image.open(folder / path) as picture:
             assert picture.width >= 64
@@ -129,6 +136,15 @@ def test_every_checkpoint_is_scored_and_the_best_taken(
     shown = limner("teach", "show", "mycat").stdout
     assert f"2 prompts, 2 seeds, by mini-clip, mini-dino; best: {found['best']}" in shown
     assert "DIV by DINO" in shown
+
+    monkeypatch.setattr(subject_card, "GOOD_ENOUGH", 0.5)
+    unfit = limner.run(*asked, "--take-best")
+    assert unfit.code == 1
+    assert "best: none is good enough: " in unfit.stdout
+    assert "and half way from the untaught model to the photographs is 0." in unfit.stderr
+    assert limner.json("teach", "show", "mycat")["scores"]["best"] is None
+    assert "best: none is good enough" in limner("teach", "show", "mycat").stdout
+    assert str(limner.json("teach", "show", "mycat")["steps"]) == found["best"]
 
 
 def test_any_adapter_gets_the_same_scores_as_a_checkpoint(

@@ -110,9 +110,23 @@ def test_the_best_gives_up_none_of_the_three() -> None:
         replace(half, name="300", dino=scored.ceiling.dino, leak=way),  # the whole class is it
         replace(half, name="400"),  # no better than the first
     ]
-    assert scored.best(rows).name == "100"
+    best = scored.best(rows)
+    assert best is not None
+    assert best.name == "100"
     with pytest.raises(InputError, match="no checkpoint"):
         scored.best([])
+
+
+def test_none_is_best_where_none_comes_half_way() -> None:
+    """The best of bad ones was named: DINO -.06 where half way is .41. What obeys nobody is no
+    best either, however like the subject."""
+    scored = card()
+    before, way = scored.untaught, scored.ceiling.dino - scored.untaught.dino
+    assert scored.half_way == pytest.approx(before.dino + way / 2)
+    near = replace(before, dino=before.dino + 0.49 * way)
+    mute = replace(before, dino=scored.ceiling.dino, clip_t=-0.1)
+    assert scored.worth(near) > 0
+    assert scored.best([near, mute]) is None
 
 
 def test_one_photograph_has_no_ceiling() -> None:

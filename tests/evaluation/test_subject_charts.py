@@ -14,7 +14,7 @@ BEFORE = (0.32, 0.1)
 
 
 def drawn(
-    best: str = "200", *, before: tuple[float, float] = BEFORE, joined: bool = True
+    best: str | None = "200", *, before: tuple[float, float] = BEFORE, joined: bool = True
 ) -> Figure:
     return trade_off(POINTS, before=before, ceiling=0.9, best=best, joined=joined, title="ohwx dog")
 
@@ -53,6 +53,13 @@ def test_a_tenth_of_nothing_is_no_bar() -> None:
     """A model that obeys no words has no CLIP-T of which a tenth may be lost."""
     said = [text.get_text() for text in axes_of(drawn(before=(-0.1, 0.1))).texts]
     assert not any("tenth" in text for text in said)
+
+
+def test_none_is_marked_where_none_is_good_enough() -> None:
+    figure = drawn(best=None)
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert not [text for text in said if "best" in text]
+    assert {"untaught", "100", "200", "300"} <= set(said)
 
 
 def test_the_best_must_be_there() -> None:

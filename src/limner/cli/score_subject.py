@@ -115,7 +115,7 @@ def _score_adapters(given: Mapping[str, Any]) -> None:
     if not given["as_json"]:
         print_scores(report)
         if len(adapters) > 1:
-            say(f"best: {report['best']}")
+            say(f"best: {report['best'] or scored.none_is_good()}")
 
 
 def _asked(given: Mapping[str, Any], adapters: Mapping[str, Adapter]) -> Asked:

@@ -46,6 +46,8 @@ COLUMNS = {
     "drift": "drift",
     "worth": "worth",
 }
+REAL = "real"
+"""The photographs, among painters."""
 TRADE_OFF = "trade-off"
 """The chart's name."""
 CLASS_PICTURES = 32
@@ -165,13 +167,32 @@ class Scored:
 
     report: dict[str, Any]
     """``rows``, the untaught model's first, each with ``name``, the scores and ``worth``;
-    ``best``, a name; ``ceiling``; ``prompts``; ``seeds``; ``models``."""
+    ``best``, a name, or None where none is good enough; ``half_way``; ``ceiling``; ``prompts``;
+    ``seeds``; ``models``."""
     portraits: Mapping[str, Sequence[Image]]
     """By the names of the rows: prompt by prompt and seed by seed."""
+    real: Sequence[Image]
+    """The subject's photographs, as squares."""
+
+    @property
+    def closest(self) -> Mapping[str, Any]:
+        """The row of the best, else of what is most like the photographs."""
+        _, *rows = self.report["rows"]
+        return max(rows, key=lambda row: (row["name"] == self.report["best"], row["dino"]))
 
     def thumbnails(self, most: int = 4) -> list[Image]:
-        """Portraits by the best, of as many different prompts."""
-        return list(self.portraits[self.report["best"]][:: self.report["seeds"]][:most])
+        """A photograph, and portraits by the best, of as many different prompts."""
+        made = self.portraits[self.closest["name"]][:: self.report["seeds"]]
+        return [self.real[0], *made[:most]]
+
+    def none_is_good(self) -> str:
+        """Why no best is named."""
+        closest = self.closest
+        return (
+            f"none is good enough: {closest['name']} comes closest, with DINO "
+            f"{closest['dino']:.3f}, and half way from the untaught model to the photographs is "
+            f"{self.report['half_way']:.3f}"
+        )
 
 
 def score_painters(
@@ -220,6 +241,7 @@ def score_painters(
             made[name], of_class = sitting.paint(what)
             rows.append(card.score(name, made[name], of_class))
             on_step(number, len(learned) + 1)
+    best = card.best(rows)
     report = {
         "models": models_used(session, "encode") + models_used(dino, "encode"),
         "prompts": list(sitting.prompts),
@@ -227,9 +249,10 @@ def score_painters(
         "seeds": sitting.seeds,
         "ceiling": {"dino": card.ceiling.dino, "clip_i": card.ceiling.clip_i},
         "rows": [{**row.to_dict(), "worth": card.worth(row)} for row in (card.untaught, *rows)],
-        "best": card.best(rows).name,
+        "best": best.name if best else None,
+        "half_way": card.half_way,
     }
-    return Scored(report, made)
+    return Scored(report, made, real)
 
 
 def _sitting(asked: Asked, clip: Encoder, given: Mapping[str, Any]) -> Sitting:
@@ -282,7 +305,7 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     """The rows of a report as a table, and the photographs' own below."""
     rows = [(row["name"], *(shown(row[key]) for key in COLUMNS)) for row in scores["rows"]]
     ceiling = scores["ceiling"]
-    rows.append(("real", *(shown(ceiling.get(key)) for key in COLUMNS)))
+    rows.append((REAL, *(shown(ceiling.get(key)) for key in COLUMNS)))
     print_table(("", *COLUMNS.values()), rows)
 
 
@@ -303,7 +326,7 @@ def trade_off(scores: Mapping[str, Any], title: str, *, joined: bool = True) -> 
 
 
 def draw_sheet(scored: Scored, given: Mapping[str, Any], title: str, what: str) -> None:
-    """Painters across, prompts down, the first seed of each, where ``--sheet`` says.
+    """Painters and photographs across, prompts down, the first seed of each, as ``--sheet`` asks.
 
     Args:
         what: the painters are, such as "step".
@@ -319,7 +342,11 @@ def draw_sheet(scored: Scored, given: Mapping[str, Any], title: str, what: str) 
         for column, made in enumerate(scored.portraits.values())
         for row in range(len(report["prompts"]))
     }
-    columns, rows = Axis(what, tuple(scored.portraits)), Axis("prompt", tuple(report["prompts"]))
+    cells |= {  # what it should look like
+        (row, len(scored.portraits)): Cell(scored.real[row % len(scored.real)])
+        for row in range(len(report["prompts"]))
+    }
+    columns, rows = Axis(what, (*scored.portraits, REAL)), Axis("prompt", tuple(report["prompts"]))
     sheet = contact_sheet(columns, rows, cells, title=title, best="", side=SHEET_SIDE)
     record = None if given["no_record"] else report
     save_image(sheet, given["sheet"], record=record, overwrite=given["overwrite"])

@@ -70,7 +70,8 @@ def show(name: str, as_json: bool) -> None:
         say(line)
     if scores := card.get("scores"):
         say("")
-        say(f"scores of its checkpoints, {judged(scores)}; best: {scores['best']}")
+        best = scores["best"] or "none is good enough"
+        say(f"scores of its checkpoints, {judged(scores)}; best: {best}")
         print_scores(scores)
         for path in scores["pictures"]:
             say(str(subject.folder / path))

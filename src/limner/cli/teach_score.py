@@ -22,7 +22,7 @@ from limner.cli.scorecard import (
     score_painters,
     trade_off,
 )
-from limner.errors import InputError
+from limner.errors import InputError, NothingFound
 
 if TYPE_CHECKING:
     from limner.models.subjects import Subject
@@ -61,7 +61,7 @@ def score(**given: Any) -> None:
         scored = score_painters(asked, given["photographs"], whole, given)
     report, best = scored.report, scored.report["best"]
     subject = _on_card(subject, scored)
-    if given["take_best"]:
+    if given["take_best"] and best:
         subject = subjects.take(subject, whole[best], int(best))
     write_report(given, {"what": "teach score", "subject": dict(subject.card), **report})
     draw_sheet(scored, given, subject.name, "step")
@@ -70,7 +70,12 @@ def score(**given: Any) -> None:
     if not given["as_json"]:
         print_scores(report)
         kept = ", now the subject" if given["take_best"] else " (--take-best makes it the subject)"
-        say(f"best: step {best}{kept}")
+        say(f"best: step {best}{kept}" if best else f"best: {scored.none_is_good()}")
+    if given["take_best"] and not best:
+        raise NothingFound(
+            f"No checkpoint of {subject.name} was taken: {scored.none_is_good()}. Teach it longer, "
+            "or with other settings."
+        )
 
 
 def _on_card(subject: Subject, scored: Scored) -> Subject:

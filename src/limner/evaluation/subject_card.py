@@ -28,6 +28,8 @@ from limner.protocols import Encoder
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+GOOD_ENOUGH = 0.5
+"""Of the way from the untaught model's DINO to the photographs' own."""
 UNTAUGHT = "before"
 """The name of the model without what was taught, in the row above all others."""
 
@@ -144,15 +146,24 @@ class SubjectCard:
         product = parts[0] * parts[1] * parts[2]
         return float(product ** (1 / 3))
 
-    def best(self, rows: Sequence[PainterScores]) -> PainterScores:
-        """What is worth most; of equals the first.
+    @property
+    def half_way(self) -> float:
+        """DINO between the untaught model and the photographs: less is hardly the subject."""
+        return self.untaught.dino + GOOD_ENOUGH * (self.ceiling.dino - self.untaught.dino)
+
+    def best(self, rows: Sequence[PainterScores]) -> PainterScores | None:
+        """What is worth most of those that come half way to the photographs; of equals the first.
+
+        Returns:
+            None where none does: a best of bad ones would be taken for a good one.
 
         Raises:
-            InputError: there are none.
+            InputError: there are no rows.
         """
         if not rows:
             raise InputError("There is no checkpoint to choose from.")
-        return max(rows, key=self.worth)
+        good = [row for row in rows if row.dino >= self.half_way and self.worth(row) > 0]
+        return max(good, key=self.worth, default=None)
 
 
 def _part(value: float, whole: float) -> float:

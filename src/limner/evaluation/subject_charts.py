@@ -25,7 +25,7 @@ def trade_off(
     *,
     before: Point,
     ceiling: float,
-    best: str,
+    best: str | None,
     joined: bool = True,
     title: str = "",
 ) -> Figure:
@@ -38,13 +38,13 @@ def trade_off(
         points: name -> scores, in the order in which they were taught.
         before: the untaught model's.
         ceiling: DINO of the photographs against each other.
-        best: one of the names.
+        best: one of the names; None: none is good enough.
         joined: by a line from the untaught model on, as checkpoints of one run.
 
     Raises:
         InputError: no points, or a best that is none of them.
     """
-    if best not in points:
+    if not points or (best is not None and best not in points):
         raise InputError(f"The best is one of the points, {', '.join(points) or 'none'}: {best!r}.")
     figure, axes = new_axes(
         "CLIP-T: portraits against their words",
@@ -60,7 +60,8 @@ def trade_off(
     for name, point in points.items():
         colour = COLOURS[1] if name == best else COLOURS[0]
         axes.plot(*point, "o", color=colour, ms=6, zorder=3)
-    axes.plot(*points[best], "o", ms=13, mfc="none", mec=COLOURS[1], mew=1.6, zorder=4)
+    if best is not None:
+        axes.plot(*points[best], "o", ms=13, mfc="none", mec=COLOURS[1], mew=1.6, zorder=4)
     axes.margins(x=0.12, y=0.1)
     level = (before[1] + ceiling) / 2
     for y, text in ((ceiling, f"photographs {ceiling:.3f}"), (level, f"half way {level:.3f}")):

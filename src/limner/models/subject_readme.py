@@ -51,10 +51,10 @@ def _scored(scores: Mapping[str, Any]) -> str:
         ("checkpoint", *names),
         [(row["name"], *(_digits(row[key]) for key in names)) for row in scores["rows"]],
     )
-    ceiling = _digits(scores["ceiling"]["dino"])
+    ceiling, best = _digits(scores["ceiling"]["dino"]), scores["best"] or "none is good enough"
     return (
         f"\n## Scores\n\n{judged(scores)}. "
-        f"Best: {scores['best']}. The photographs' own DINO: {ceiling}.\n\n{table}\n\n"
+        f"Best: {best}. The photographs' own DINO: {ceiling}.\n\n{table}\n\n"
         f"{_pictures(scores['pictures'])}\n"
     )
 
