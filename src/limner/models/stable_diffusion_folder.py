@@ -55,6 +55,8 @@ def open_pipeline(weights: Weights, runtime: Runtime) -> Any:
         ModelError: another kind of pipeline or U-Net, or files that can't be read.
     """
     pipe = read_pipeline(weights, runtime, PIPELINES, PARTS, WITHOUT)
+    if weights.path is not None:
+        _try_parts(pipe, weights.path)
     _tell_role(weights.ref.name, pipe)
     return _prepared(pipe, runtime)
 
@@ -98,7 +100,6 @@ def read_pipeline(
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{name} can't be read from {path}: {error}") from error
-        _try_parts(pipe, path)
         pipe.to(runtime.device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
