@@ -181,3 +181,17 @@ def test_no_record_leaves_it_out_of_every_result(
         assert b"limner" not in file.read_bytes().replace(b"Made with limner", b""), file
         if file.suffix == ".png":
             assert read_record(file) is None
+
+
+def test_journals_of_suites_that_name_it_are_forgotten(limner: Command, tmp_path: Path) -> None:
+    """Their thumbnails and archived reports show it; other suites' stay."""
+    (path,) = photographs(tmp_path / "clinic", 1)
+    limner("cutout", path, "--box", AT, "-o", "c.png")
+    run = limner.json("runs", "show", "latest")["id"]
+    for name, content in (("mine", run), ("others", "0" * 16)):
+        folder = Path(".limner/evals", name)
+        (folder / "pictures").mkdir(parents=True)
+        (folder / "cells.jsonl").write_text(json.dumps({"run": content}))
+        (folder / "pictures" / "x.jpg").write_bytes(b"a thumbnail")
+    limner("runs", "forget", path)
+    assert [each.name for each in Path(".limner/evals").iterdir()] == ["others"]
