@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from limner.errors import InputError
-from limner.evaluation import datasets
+from limner.evaluation import datasets, evaluate
 from limner.evaluation.datasets import Dataset
 from limner.evaluation.mask_folder import files_of
 from limner.evaluation.picture_names import PictureNames
@@ -92,6 +92,15 @@ def test_what_can_not_be_matched_is_refused(data: Dataset, tmp_path: Path, case:
     changes, says = TABLES[case]
     with pytest.raises(InputError, match=says):
         rows_for(data, own(tmp_path, **changes), ())
+
+
+def test_the_library_takes_no_ids_of_another_table(data: Dataset, tmp_path: Path) -> None:
+    """``evaluate`` matches by id alone; a file that says that its ids mean others is refused."""
+    with pytest.raises(InputError, match="'dog' as number 17 of their categories, and the truth"):
+        evaluate(data.truth, own(tmp_path), "bbox")
+    swapped = [{"id": 7, "file_name": "b.png"}, {"id": 9, "file_name": "a.png"}]
+    with pytest.raises(InputError, match=r"'b\.png' as number 7 of their images"):
+        evaluate(data.truth, own(tmp_path, categories=[], images=swapped), "bbox")
 
 
 # --- names of files -------------------------------------------------------------------------------

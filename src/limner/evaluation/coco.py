@@ -80,8 +80,9 @@ def evaluate(
     """
     if iou_type not in ("bbox", "segm"):
         raise InputError(f"COCO results are compared by bbox or segm, got {iou_type!r}.")
-    true = Truth.read(load(truth, "truth"), iou_type)
-    found = [true.result(number, row, iou_type) for number, row in enumerate(rows_of(results))]
+    data = load(truth, "truth")
+    true, rows = Truth.read(data, iou_type), rows_of(results, data)
+    found = [true.result(number, row, iou_type) for number, row in enumerate(rows)]
     # pycocotools prints; there is no switch. This holds back other threads' prints for that time.
     with contextlib.redirect_stdout(io.StringIO()):
         judge = COCOeval(true.index(true.annotations), true.index(found), iou_type)
@@ -226,18 +227,34 @@ class Truth:
         return {**kept, "segmentation": _rle(row.get("segmentation"), size_hw, where)}
 
 
-def rows_of(results: Any) -> Sequence[Row]:
+def rows_of(results: Any, truth: Any = None) -> Sequence[Row]:
     """The rows of a result file, or of its content; an object's ``annotations`` are read as those.
 
+    Args:
+        truth: what they are scored against: an object's own tables must agree with its ids.
+
     Raises:
-        InputError: a file that can't be read, or no list of objects.
+        InputError: a file that can't be read, no list of objects, or ids that mean others.
     """
     rows = load(results, "results")
+    if isinstance(rows, Mapping) and isinstance(truth, Mapping):
+        for table, name in (("categories", "name"), ("images", "file_name")):
+            _check_alike(rows.get(table, ()), truth[table], table, name)
     return rows_in(rows.get("annotations") if isinstance(rows, Mapping) else rows, "result")
 
 
 MOST_BYTES = 2_000_000_000
 """Of a file of labels or results: LVIS's are half of that."""
+
+
+def _check_alike(rows: Any, true: Any, table: str, name: str) -> None:
+    names = {row["id"]: row.get(name) for row in rows_in(true, table)}
+    for row in rows_in(rows, table):
+        if names.get(row.get("id"), row.get(name)) != row.get(name):
+            raise InputError(
+                f"The results have {row.get(name)!r:.60} as number {row['id']} of their {table}, "
+                f"and the truth {names[row['id']]!r:.60}: limner score matches them by name."
+            )
 
 
 def load(source: Any, what: str) -> Any:

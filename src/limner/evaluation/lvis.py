@@ -87,7 +87,7 @@ def evaluate_lvis(
         "categories": [_category(row) for row in data["categories"]],
         "annotations": list(true.annotations),
     }
-    found = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results))]
+    found = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results, data))]
     return _judged(whole, _best(found), iou_type)
 
 
