@@ -63,7 +63,7 @@ def test_runs_are_compared_rated_noted_and_found(limner: Command) -> None:
     limner("cutout", "photo.png", "--box", BOX, "--feather", "3", "--tag", "soft", "-o", "b.png")
     found = json.loads(limner("runs", "compare", "latest~1", "latest", "--json").stdout)
     differences = found["differences"]
-    assert differences["settings.edit.feather"] == [1, 3]
+    assert differences["settings.edit.feather"] == [None, 3]  # None: the verb's own
     assert differences["tags"] == [None, "soft"]
     assert differences["pixels that differ from the first"][1] > 0
     assert not {"verb", "input", "session.profile", "mask 0"} & set(differences)
