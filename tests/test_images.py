@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
 import sys
 import threading
@@ -334,6 +335,14 @@ def test_what_is_no_picture_is_one_sentence(data: bytes, sentence: str, tmp_path
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices as files are POSIX's")
+def test_a_device_or_a_pipe_is_no_picture_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path, kind in ((Path("/dev/zero"), "a device"), (tmp_path / "pipe.png", "a pipe")):
+        with pytest.raises(ImageError, match=f"is {kind}"):
+            images.open_image(path)
 
 
 def test_missing_folder_and_address(tmp_path: Path) -> None:

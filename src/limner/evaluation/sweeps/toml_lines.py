@@ -6,6 +6,7 @@ that is found here. Because the text is known to be TOML, finding takes no care 
 
 from __future__ import annotations
 
+import bisect
 import re
 import tomllib
 from collections.abc import Callable
@@ -74,6 +75,9 @@ class _Scanner:
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
+        self._ends = [found.start() for found in re.finditer("\n", text)]
+        self._inside: dict[int, dict[str, yaml.Node]] = {}
+        """What each table has, by the table's ``id``, so that no key is looked for among all."""
 
     def document(self) -> yaml.MappingNode:
         root = here = table([], self._mark())
@@ -81,18 +85,18 @@ class _Scanner:
             if self.text.startswith("[[", self.at):
                 self.at += 2
                 *path, last = self._keys()
-                here = _appended(_inner(root, path), last)
+                here = self._appended(self._inner(root, path), last)
                 self.at = self.text.index("]]", self.at) + 2
             elif self.text[self.at] == "[":
                 self.at += 1
-                here = _inner(root, self._keys())
+                here = self._inner(root, self._keys())
                 self.at = self.text.index("]", self.at) + 1
             else:
                 self._pair(here)
         return root
 
     def _mark(self) -> yaml.Mark:
-        line = self.text.count("\n", 0, self.at)
+        line = bisect.bisect_left(self._ends, self.at)
         return yaml.Mark("", self.at, line, 0, None, 0)
 
     def _skip(self) -> bool:
@@ -123,7 +127,8 @@ class _Scanner:
         *path, last = self._keys()
         self.at += 1  # the "="
         self._skip()
-        _inner(into, path).value.append((last, self._value()))
+        table_of = self._inner(into, path)
+        self._add(table_of, last, self._value())
 
     def _value(self) -> yaml.Node:
         mark, first = self._mark(), self.text[self.at]
@@ -158,31 +163,33 @@ class _Scanner:
                 return str(_meant(found[0]))
         raise AssertionError(self.text[self.at : self.at + 20])
 
+    def _inner(self, node: yaml.MappingNode, path: list[yaml.ScalarNode]) -> yaml.MappingNode:
+        """The table that a path of keys leads to, made where there is none; of several the last."""
+        for key in path:
+            found = self._inside.get(id(node), {}).get(key.value)
+            if isinstance(found, yaml.SequenceNode):
+                found = found.value[-1]
+            if found is None:
+                found = table([], key.start_mark)
+                self._add(node, key, found)
+            assert isinstance(found, yaml.MappingNode)
+            node = found
+        return node
+
+    def _appended(self, node: yaml.MappingNode, key: yaml.ScalarNode) -> yaml.MappingNode:
+        """A new last table of the list of tables that a key names."""
+        made = table([], key.start_mark)
+        known = self._inside.get(id(node), {}).get(key.value)
+        if known is None:
+            self._add(node, key, yaml.SequenceNode(f"{_TAG}seq", [made], key.start_mark))
+        else:
+            known.value.append(made)
+        return made
+
+    def _add(self, node: yaml.MappingNode, key: yaml.ScalarNode, value: yaml.Node) -> None:
+        node.value.append((key, value))
+        self._inside.setdefault(id(node), {})[key.value] = value
+
 
 def _meant(said: str) -> Any:
     return tomllib.loads(f"x = {said}")["x"]
-
-
-def _inner(node: yaml.MappingNode, path: list[yaml.ScalarNode]) -> yaml.MappingNode:
-    """The table that a path of keys leads to, made where it isn't there; of several the last."""
-    for key in path:
-        found = next((value for known, value in node.value if known.value == key.value), None)
-        if isinstance(found, yaml.SequenceNode):
-            found = found.value[-1]
-        if found is None:
-            found = table([], key.start_mark)
-            node.value.append((key, found))
-        assert isinstance(found, yaml.MappingNode)
-        node = found
-    return node
-
-
-def _appended(node: yaml.MappingNode, key: yaml.ScalarNode) -> yaml.MappingNode:
-    """A new last table of the list of tables that a key names."""
-    made = table([], key.start_mark)
-    for known, value in node.value:
-        if known.value == key.value:
-            value.value.append(made)
-            return made
-    node.value.append((key, yaml.SequenceNode(f"{_TAG}seq", [made], key.start_mark)))
-    return made
