@@ -294,6 +294,7 @@ BAD: list[tuple[str, list[str], str]] = [
         "mask is 5x5",
     ),
     ("edit: another picture", ["edit", "data/a.png", "small/a.png", "-m", "small/a.png"], "5x5"),
+    ("edit: two of one name", ["edit", "twins", "twins", "-m", "small/a.png"], "are both a"),
     ("edit: nothing there", ["edit", "data/a.png", "x.png", "-m", "small/a.png"], "no x.png"),
     (
         "detect: charts of lvis",
@@ -332,6 +333,9 @@ def wrong(tmp_path: Path) -> None:
     for folder in ("empty", "small"):
         (tmp_path / folder).mkdir()
     Image.new("L", (5, 5), 255).save(tmp_path / "small" / "a.png")
+    (tmp_path / "twins").mkdir()
+    for name in ("a.png", "a.jpg"):
+        Image.new("RGB", (5, 5)).save(tmp_path / "twins" / name)
     results(tmp_path / "image.json", row(8, 17, [0, 0, 5, 5]))
     results(tmp_path / "category.json", row(7, 99, [0, 0, 5, 5]))
 

@@ -83,8 +83,6 @@ def _triples(before: Path, after: Path, mask: Path) -> list[tuple[str, Path, Pat
     Raises:
         ImageError: a folder beside a picture, or a picture without its result or mask.
     """
-    from limner.images import find_images
-
     for path in (before, after, mask):
         with probing(path, ImageError):
             if not path.exists():
@@ -95,15 +93,30 @@ def _triples(before: Path, after: Path, mask: Path) -> list[tuple[str, Path, Pat
         return [(before.name, before, after, mask)]
     if not after.is_dir():
         raise ImageError(f"{before} is a folder: AFTER must be one as well, got {after}.")
-    results = {path.stem: path for path in find_images(after)}
-    drawn = {path.stem: path for path in find_images(mask)} if mask.is_dir() else {}
+    results = _by_stem(after)
+    drawn = _by_stem(mask) if mask.is_dir() else {}
     triples = []
-    for path in find_images(before):
+    for path in _by_stem(before).values():
         for named, folder in ((results, after), (drawn, mask)):
             if folder.is_dir() and path.stem not in named:
                 raise ImageError(f"{folder} has no picture named {path.stem} to go with {path}.")
         triples.append((path.name, path, results[path.stem], drawn.get(path.stem, mask)))
     return triples
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by the part of their names that goes together.
+
+    Raises:
+        ImageError: two have the same.
+    """
+    from limner.images import find_images
+
+    found: dict[str, Path] = {}
+    for path in find_images(folder):
+        if (other := found.setdefault(path.stem, path)) != path:
+            raise ImageError(f"{other} and {path.name} are both {path.stem}: which one is meant?")
+    return found
 
 
 def _lpips_outside(before: Image, after: Image, mask: Any) -> float:
