@@ -10,6 +10,7 @@ import os
 import stat
 
 from limner.errors import FileError, FileMissing
+from limner.plain_text import visible
 
 MB = 1_000_000
 
@@ -88,8 +89,7 @@ def decoded(content: bytes, name: str) -> str:
 
 def shown(path: str | os.PathLike[str]) -> str:
     """A path for sentences: control characters and what is no character are escaped."""
-    text = str(os.fspath(path))
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return visible(str(os.fspath(path)))
 
 
 def _check_regular(found: os.stat_result, path: str | os.PathLike[str], what: str) -> None:
