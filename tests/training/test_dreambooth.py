@@ -30,6 +30,7 @@ from limner.options import TeachOptions
 from limner.training import checkpoints, class_images, kept, lessons
 from limner.training.base import find_base
 from limner.training.dreambooth import Order, Report, Watch, teach
+from tests.training.photos import photo
 from tests.training.teaching import PROMPTS, order
 
 
@@ -92,42 +93,52 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 
 GOLDEN = {
     "text2img": [
-        (1.0083, 1.13),
-        (1.1987, 1.1514),
-        (1.0223, 1.1258),
-        (1.0294, 1.0154),
-        (1.3745, 0.9948),
-        (1.0939, 0.9267),
-        (1.1082, 0.9852),
-        (1.0418, 1.1338),
-        (0.7894, 1.043),
-        (1.0362, 1.1954),
+        (1.0083, 1.1208),
+        (1.1987, 1.1537),
+        (1.0223, 1.1242),
+        (1.0294, 1.0145),
+        (1.3744, 0.9981),
+        (1.094, 0.9382),
+        (1.1082, 0.9979),
+        (1.0418, 1.133),
+        (0.7893, 1.0427),
+        (1.0364, 1.1955),
     ],
     "inpaint": [
-        (1.0214, 1.0524),
-        (1.2281, 1.1766),
-        (1.047, 1.087),
-        (1.045, 1.0261),
-        (1.2494, 1.0684),
-        (1.0665, 0.9794),
-        (1.1331, 0.9782),
-        (1.0587, 1.12),
-        (0.8795, 1.1044),
-        (1.1064, 1.2507),
+        (1.0214, 1.0491),
+        (1.2278, 1.1376),
+        (1.0476, 1.0512),
+        (1.0449, 1.0216),
+        (1.2489, 1.054),
+        (1.0667, 0.9241),
+        (1.133, 0.9132),
+        (1.059, 1.1202),
+        (0.8783, 1.1024),
+        (1.1065, 1.2449),
     ],
 }
 """The first ten losses on the CPU in float32: of the subject, and of the prior."""
 
 
+def with_given_class_images(config: Order, folder: Path) -> Order:
+    """With three fixed pictures of the class instead of painted ones, whose last bits hang on the
+    processor: a hole hangs on its picture's digest."""
+    folder.mkdir()
+    for k in range(3):
+        photo(10 + k, (32, 32)).save(folder / f"{k}.png")
+    given = replace(config.options, sample_batch_size=TeachOptions().sample_batch_size)
+    return replace(config, class_images=folder, options=given)
+
+
 @pytest.mark.parametrize("kind", list(GOLDEN))
 def test_golden_losses(bases: dict[str, Path], photos: Path, tmp_path: Path, kind: str) -> None:
     """A change of any draw, weight, schedule or step of the optimizer shows here."""
-    seen: list[Report] = []
-    asked = order(bases[kind], photos, tmp_path, max_train_steps=10, checkpointing_steps=10)
-    teach(asked, Watch(on_step=seen.append))
-    found = [(round(one.instance, 4), round(one.prior or 0, 4)) for one in seen]
-    assert found == [pytest.approx(pair, abs=2e-4) for pair in GOLDEN[kind]]
-    for one in seen:
+    reports: list[Report] = []
+    config = order(bases[kind], photos, tmp_path, max_train_steps=10, checkpointing_steps=10)
+    teach(with_given_class_images(config, tmp_path / "class"), Watch(on_step=reports.append))
+    losses = [(round(one.instance, 4), round(one.prior or 0, 4)) for one in reports]
+    assert losses == [pytest.approx(pair, abs=5e-4) for pair in GOLDEN[kind]]
+    for one in reports:
         assert one.loss == pytest.approx(one.instance + (one.prior or 0))
 
 
