@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from limner.errors import StoreError
+from limner.documents import parse_json
+from limner.errors import FileError, StoreError
 from limner.runs.entries import DIED, DONE, FAILED, RATINGS, RUNNING, KeptFile
 from limner.runs.exporting import RECORDS
 from limner.runs.files import checked_name, name_of
@@ -106,8 +107,8 @@ def _records(archive: zipfile.ZipFile, path: Path) -> Iterator[Mapping[str, Any]
     ids = set()
     for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = parse_json(line, RECORDS, ours=True)
+        except FileError:
             record = None
         if not isinstance(record, dict) or not re.fullmatch(r"[0-9a-f]{16}", str(record.get("id"))):
             raise StoreError(f"{path}: line {number} of {RECORDS} is no run.")
