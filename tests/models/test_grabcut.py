@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from limner.models.grabcut import grabcut, grabcut_candidates
+from limner.models.grabcut_plain import spanning_mask
 
 H, W = 120, 160
 
@@ -210,3 +211,62 @@ def test_candidates_differ_and_start_with_the_answer() -> None:
     assert 1 <= len(found) <= 3
     assert (found[0][0] == grabcut(picture(*TWO), **prompt)[0]).all()
     assert all(mask[60, 70] for mask, _ in found)
+
+
+# ---- one large thing
+
+
+YS, XS = np.mgrid[:H, :W]
+LARGE = {
+    "plus": ((abs(XS - 80) < 14) & (abs(YS - 60) < 50))
+    | ((abs(YS - 60) < 14) & (abs(XS - 80) < 60)),
+    "frame": (abs(XS - 80) < 55) & (abs(YS - 60) < 45) & ~((abs(XS - 80) < 35) & (YS < 85)),
+    "ring": abs(np.hypot(XS - 80, YS - 60) - 41) < 9,
+    "slant": (abs((XS - 80) * 0.8 - (YS - 60)) < 16) & (abs(XS - 80) < 55),
+}
+
+
+def box_around(mask: np.ndarray) -> np.ndarray:
+    ys, xs = np.nonzero(mask)
+    return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], float)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_thing_that_does_not_fill_its_box_is_cut_out_of_it(name: str) -> None:
+    """Geodesic evidence overfills such boxes (IoU .31 to .61); plain grabCut is the rough mask."""
+    mask = LARGE[name]
+    answer, score = grabcut(picture(mask), box=box_around(mask))
+    assert iou(answer, mask) > 0.95
+    assert 0 <= score <= 1
+
+
+def test_clicks_correct_what_plain_grabcut_cut_out() -> None:
+    """A click that agrees changes little, one that disagrees takes its part away."""
+    mask = LARGE["frame"]
+    image, box = picture(mask), box_around(mask)
+    image[:, :50][mask[:, :50]] = (60, 70, 190)  # its left arm is of another colour
+    alone = grabcut(image, box=box)[0]
+    agreed = grabcut(image, box=box, points=np.array([[120.0, 60]]))[0]
+    refused = grabcut(image, box=box, points=np.array([[35.0, 60]]), point_labels=np.array([0]))[0]
+    assert iou(alone, mask) > 0.9
+    assert iou(agreed, alone) > 0.97
+    left = mask & (XS < 45)
+    assert (refused & left).sum() < 0.3 * left.sum()
+
+
+@pytest.mark.parametrize(
+    ("image", "box"),
+    [
+        (picture(disc(70, 60, 12)), [58, 48, 82, 72]),
+        (picture(DISC), [0, 0, W, H]),
+        (np.full((H, W, 3), 90, np.uint8), [20, 20, 140, 100]),
+        (picture(disc(60, 50, 30)), [30, 20, 150, 115]),
+    ],
+    ids=["small", "no background", "one colour", "it doesn't span the box"],
+)
+def test_plain_grabcut_is_not_trusted_where_it_cannot_know(
+    image: np.ndarray, box: list[float]
+) -> None:
+    """Small things, boxes with nothing around them, and masks that lost a part of the thing."""
+    mask = spanning_mask(image, np.array(box, float))
+    assert mask is None or mask[20:100, 20:140].all()

@@ -10,8 +10,9 @@ the surroundings. Here it only decides the uncertain strip. Before it, each pixe
 - position: the ellipse inscribed in the box, or the distance beyond a disc around the click.
 
 A click says nothing of size, so discs of several radii are each grown into a mask, and the masks
-compete. All weights are rounded fits to half of 135 COCO objects; `benchmarks/grabcut_coco.py`
-measures the result.
+compete. A box around something large is first cut by plain `cv2.grabCut` (`grabcut_plain`): where
+that answer can be trusted, it is the rough mask to start from. All weights are rounded fits to half
+of 135 COCO objects; `benchmarks/grabcut_coco.py` measures the result.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from scipy import ndimage
 
 from limner.models.grabcut_evidence import box_evidence, correction, disc_evidence, mask_evidence
+from limner.models.grabcut_plain import spanning_mask, with_context
 from limner.models.grabcut_view import View, depth
 
 REFINE_SIDE = 1024
@@ -95,6 +97,8 @@ def grabcut_candidates(
     if box is not None:
         box = _box_inside(np.asarray(box, float), image.shape[1], image.shape[0])
     if box is not None:
+        if mask is None and iterations > 0:
+            mask = spanning_mask(image, box)
         view, guesses = _guesses_from_box(image, clicks, labels, box, mask)
     elif mask is not None:
         view, guesses = _guesses_from_mask(image, clicks, labels, mask)
@@ -131,17 +135,6 @@ def _extent(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.concatenate([np.vstack([low, points]).min(0), np.vstack([high, points + 1]).max(0)])
 
 
-def _with_context(
-    box: np.ndarray, margin: float, shape: tuple[int, ...]
-) -> tuple[int, int, int, int]:
-    """The box grown on each side by `margin` of its size, as whole pixels of the image."""
-    w, h = box[2] - box[0], box[3] - box[1]
-    m = max(2.0, margin * (np.sqrt(w * h) + max(w, h)) / 2)
-    x0, y0 = np.floor(np.maximum(box[:2] - m, 0)).astype(int)
-    x1, y1 = np.ceil(np.minimum(box[2:] + m, [shape[1], shape[0]])).astype(int)
-    return int(x0), int(y0), int(x1), int(y1)
-
-
 # Guesses
 
 
@@ -153,7 +146,7 @@ def _guesses_from_box(
     mask: np.ndarray | None,
 ) -> tuple[View, list[Guess]]:
     """Guesses within the box, from the mask's evidence where one came."""
-    view = View.of(image, _with_context(box, 0.35, image.shape))
+    view = View.of(image, with_context(box, 0.35, image.shape))
     at, inside = view.place(clicks), view.inside(box)
     if mask is None:
         evidence = box_evidence(view, box, inside, at[~labels], image.shape)
@@ -166,7 +159,7 @@ def _guesses_from_mask(
     image: np.ndarray, clicks: np.ndarray, labels: np.ndarray, mask: np.ndarray
 ) -> tuple[View, list[Guess]]:
     extent = _box_inside(_extent(mask, clicks[labels]), image.shape[1], image.shape[0])
-    view = View.of(image, _with_context(extent, 0.35, image.shape))
+    view = View.of(image, with_context(extent, 0.35, image.shape))
     evidence = mask_evidence(view, view.shrink(mask))
     return view, _shifted(view, evidence, np.ones(view.shape, bool), view.place(clicks), labels)
 
