@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 # Tiny models and two workers: more threads than cores make torch spin (9 minutes became 41 s).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test leaves a store behind, nor finds its developer's; those of stores name their own.
 os.environ["LIMNER_STORE"] = "off"
+# Nor does any test find the models that its developer has fetched.
+os.environ["LIMNER_HOME"] = str(Path(tempfile.gettempdir()) / f"limner-no-models-{os.getpid()}")
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 MISSING = "SHARED DATA MISSING"
 POSTGRES_MISSING = "POSTGRESQL MISSING"
+FACES_MISSING = "FACE MODEL MISSING"
 MINI_MISSING = "MINI MISSING"
 """Tests of what the shipped models can do start their reason for being skipped with this."""
 
@@ -35,6 +40,16 @@ def shared_data_folder() -> Path:
 def astronaut() -> Path:
     """NASA's portrait of Eileen Collins, 512 x 512."""
     return Path(__file__).parents[1] / "examples" / "photos" / "astronaut.png"
+
+
+@pytest.fixture
+def face_home(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of models with CenterFace in it, which ``make install`` fetches."""
+    home = Path(os.environ.get("LIMNER_FACE_HOME") or Path(sys.prefix) / "faces")
+    if not (home / "models" / "centerface").is_dir():
+        pytest.skip(f"{FACES_MISSING}: CenterFace is not in {home}; `make install` fetches it.")
+    monkeypatch.setenv("LIMNER_HOME", str(home))
+    return home
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +75,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     advice = {
         MISSING: f"MISSING DATA in {shared_data_folder()}: set LIMNER_SHARED_DATA.",
         POSTGRES_MISSING: "MISSING POSTGRESQL: apt-get install postgresql.",
+        FACES_MISSING: "MISSING CENTERFACE: make install fetches it by pip.",
         MINI_MISSING: "MISSING WEIGHTS of minis in src/limner/models/minis: make minis.",
     }
     for mark, what in advice.items():

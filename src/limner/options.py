@@ -120,14 +120,16 @@ class DetectOptions(_Checked):
         False, "Let boxes of different phrases suppress each other too."
     )
     max_detections: int = setting(100, "At most this many boxes, best first.", low=1)
-    look: str = setting(
-        "whole",
+    look: str | None = setting(
+        None,
         "How the picture is looked at: whole; whole and in tiles that overlap, for small things in "
-        "a large picture; or whole and then zoomed in on each find, for exact boxes.",
-        choices=("whole", "tiles", "zoom"),
+        "a large picture; whole and then zoomed in on each find, for exact boxes; or turned as "
+        "well, by quarter turns and 25 degrees, for faces in any position (default: whole; redact "
+        "with a face model: turned).",
+        choices=("whole", "tiles", "zoom", "turned"),
     )
     slice_wh: int | None = setting(
-        None, "Width and height of a tile in pixels (default 640).", low=32
+        None, "Width and height of a tile in pixels (default 640; turned: 1600).", low=32
     )
     overlap_wh: int | None = setting(
         None, "Pixels that neighbouring tiles share (default 100, at most a quarter tile).", low=1
@@ -166,17 +168,20 @@ class DetectOptions(_Checked):
         object.__setattr__(self, "phrase_thresholds", pairs)
         super().__post_init__()
         idle = [name for name in ("slice_wh", "overlap_wh") if getattr(self, name) is not None]
-        if idle and self.look != "tiles":
+        if idle and self.look not in ("tiles", "turned"):
             have = "have" if len(idle) > 1 else "has"
-            raise OptionError(f"{' and '.join(idle)} {have} no effect without look tiles.")
+            raise OptionError(
+                f"{' and '.join(idle)} {have} no effect without look tiles or turned."
+            )
         if self.tiling()[1] >= self.tiling()[0]:
             raise OptionError(
                 "overlap_wh must be less than slice_wh, got {1} and {0}.".format(*self.tiling())
             )
 
-    def tiling(self) -> tuple[int, int]:
-        """A tile's side and the overlap, in pixels."""
-        side = 640 if self.slice_wh is None else self.slice_wh
+    def tiling(self, default: int | None = None) -> tuple[int, int]:
+        """A tile's side and the overlap, in pixels; ``default`` is the side where none is set."""
+        usual = default or (1600 if self.look == "turned" else 640)
+        side = usual if self.slice_wh is None else self.slice_wh
         return side, min(100, side // 4) if self.overlap_wh is None else self.overlap_wh
 
     def most_overlap(self, default: float = 0.5) -> float:

@@ -20,6 +20,7 @@ from limner.models.runtime import ModelPool
 from limner.models.source import Runtime
 from tests.models.tiny_edgetam import save_tiny_edgetam
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
+from tests.models.tiny_faces import save_tiny_centerface
 from tests.models.tiny_fastsam import save_tiny_fastsam
 from tests.models.tiny_fill import save_tiny_fill
 from tests.models.tiny_florence import save_tiny_florence
@@ -57,6 +58,7 @@ class Family:
 ALL = (
     Family("grabcut", "segment", weightless="grabcut"),
     Family("haar", "detect", weightless="haar"),
+    Family("faces", "detect", save=save_tiny_centerface),
     Family("opencv_inpaint", "inpaint", weightless="opencv-inpaint"),
     Family("sam", "segment", save=save_tiny_sam),
     Family("fastsam", "segment", save=save_tiny_fastsam),

@@ -21,7 +21,7 @@ from tests.models.tiny_encoders import save_tiny_clip
 from .families import ALL, FAMILIES, Family, load, of
 
 PROMPTED = list(dict.fromkeys([*of("segment"), *of("detect")]))
-PHRASE = {"haar": "face"}  # the only family with a fixed vocabulary
+PHRASE = {"haar": "face", "faces": "face"}  # the families with a fixed vocabulary
 OBEYED = {
     ("grounding_dino", "text_threshold"),
     ("grounding_dino", "phrases"),

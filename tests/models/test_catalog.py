@@ -62,11 +62,17 @@ def test_an_entry_says_what_it_costs_and_allows(entry: catalog.Entry) -> None:
         assert entry.size_mb > 0
         assert entry.repo is None
         assert "an environment of its own" in entry.how
+    elif entry.wheel:
+        assert entry.repo is None
+        assert entry.size_mb == pytest.approx(entry.wheel.bytes / 1e6, abs=0.5)
+        assert re.fullmatch(r"[0-9a-f]{64}", entry.wheel.sha256)
     else:
         assert entry.size_mb > 0
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.repo or "")
-        assert any(pattern.endswith(".safetensors") for pattern in entry.allow)
-        assert not [p for p in entry.allow if p.endswith((".bin", ".ckpt", ".pt", ".onnx"))]
+        ending = catalog.families()[entry.family].weights
+        assert any(pattern.endswith(ending) for pattern in entry.allow)
+        other = {".bin", ".ckpt", ".pt", ".onnx"} - {ending}
+        assert not [p for p in entry.allow if p.endswith(tuple(other))]
 
 
 def test_every_model_has_its_costs() -> None:
@@ -108,6 +114,7 @@ def test_the_table_says_what_the_adapters_say() -> None:
         diffusion_fill,
         diffusion_kinds,
         dino,
+        faces,
         fastsam,
         florence,
         grounding_dino,
@@ -133,6 +140,7 @@ def test_the_table_says_what_the_adapters_say() -> None:
         "florence": florence.Florence,
         "grabcut": classical.GrabCut,
         "haar": classical.Haar,
+        "faces": faces.Faces,
         "vlm": vlm.VisionLanguageModel,
         "qwen_vl": vlm.VisionLanguageModel,
     }

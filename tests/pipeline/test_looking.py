@@ -47,7 +47,7 @@ class RectangleDetector:
     def detect(
         self, image: Image.Image, prompts: Sequence[VisualPrompt], options: DetectOptions
     ) -> sv.Detections:
-        assert (options.look, options.slice_wh, options.overlap_wh) == ("whole", None, None)
+        assert (options.look, options.slice_wh, options.overlap_wh) == (None, None, None)
         self.calls += 1
         self.asked.append(prompts)
         scale = self.side / max(image.size) if self.side else 1.0

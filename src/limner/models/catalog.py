@@ -18,6 +18,7 @@ from typing import Any
 
 from limner.errors import LicenceRefused, ModelError, UnknownModel
 from limner.models import shipped
+from limner.models.wheels import Wheel
 from limner.prompts import PromptKind
 
 TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
@@ -39,6 +40,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "grabcut": "limner.models.classical:load_grabcut",
         "opencv_inpaint": "limner.models.classical:load_opencv_inpaint",
         "haar": "limner.models.classical:load_haar",
+        "faces": "limner.models.faces:load",
         "clip": "limner.models.clip:load",
         "dino": "limner.models.dino:load",
         "blip": "limner.models.blip:load",
@@ -72,6 +74,8 @@ class Family:
     """The extra of limner that it needs: ``fastsam`` for ``limner[fastsam]``."""
     outlines: bool = False
     """A detector whose boxes come with masks: no segmenter is asked about them."""
+    torchless: bool = False
+    """It runs on the CPU by itself: no device is chosen for it, and torch isn't loaded."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Entry:
     allow: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     how: str = ""
+    wheel: Wheel | None = None
     accelerates: tuple[str, ...] = ()
 
     @property
@@ -113,7 +118,7 @@ class Entry:
     @property
     def weightless(self) -> bool:
         """An algorithm: it has no weights at all."""
-        return self.repo is None and not self.shipped and not self.how
+        return self.repo is None and not self.shipped and not self.how and self.wheel is None
 
     @property
     def size(self) -> str:
@@ -129,6 +134,8 @@ class Entry:
     def to_dict(self) -> dict[str, Any]:
         data = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
         data |= {key: list(value) for key, value in data.items() if isinstance(value, tuple)}
+        if self.wheel:
+            data["wheel"] = dataclasses.asdict(self.wheel)
         return data | {"defaults": dict(self.defaults)}
 
 
@@ -181,6 +188,13 @@ def _model(name: str, table: dict[str, Any], families: Mapping[str, Family]) -> 
         raise ModelError(
             f"The catalog's model {name} says how to get it by hand, and limner can get it itself."
         )
+    if "wheel" in table:
+        if {"repo", "how"} & set(table):
+            raise ModelError(f"The catalog's model {name} comes in a wheel and from elsewhere.")
+        keys = [spec.name for spec in dataclasses.fields(Wheel)]
+        if set(table["wheel"]) != set(keys):
+            raise ModelError(f"The wheel of {name} has the keys {', '.join(keys)}.")
+        table = {**table, "wheel": Wheel(**table["wheel"])}
     if missing := sorted(needed - set(table)):
         raise ModelError(f"The catalog's model {name} lacks {', '.join(missing)}.")
     _known(f"the tasks of {name}", {table["task"], *table.get("also", ())}, set(TASKS))

@@ -36,6 +36,8 @@ class Cost:
 COSTS: dict[str, Cost] = {
     "grabcut": Cost(memory_gb=0.3, prompt=0.5),
     "haar": Cost(memory_gb=0.2, prompt=0.5),
+    "centerface": Cost(memory_gb=0.8, prompt=1.0),
+    "yunet": Cost(memory_gb=0.3, prompt=0.1, measured=False),
     "opencv-inpaint": Cost(memory_gb=0.3, image=2.0),
     "sam-vit-base": Cost(memory_gb=1.5, image=6.1, prompt=0.05),
     "sam-vit-large": Cost(memory_gb=2.5, image=19, prompt=0.05, measured=False),

@@ -18,7 +18,7 @@ from typing import Any
 
 from limner.errors import OutputError, UnknownModel, UnsafeWeights, WeightsMissing
 from limner.models import lock
-from limner.models.catalog import Entry
+from limner.models.catalog import Entry, families
 from limner.models.lock import FileMark
 from limner.protocols import OnStep
 
@@ -102,8 +102,9 @@ def plan(entry: Entry, snapshot: Snapshot, say: Say) -> dict[str, str]:
         for path in snapshot.files
         if any(fnmatchcase(path, pattern) for pattern in entry.allow)
     }
-    for part in sorted({_parent(path) for path in entry.allow if path.endswith(".safetensors")}):
-        if any(path.endswith(".safetensors") and _parent(path) == part for path in chosen):
+    ending = families()[entry.family].weights
+    for part in sorted({_parent(path) for path in entry.allow if path.endswith(ending)}):
+        if any(path.endswith(ending) and _parent(path) == part for path in chosen):
             continue
         inside = [path for path in snapshot.files if _parent(path) == part]
         half = {p: p.replace(".fp16.", ".") for p in inside if p.endswith(".fp16.safetensors")}
@@ -115,11 +116,12 @@ def plan(entry: Entry, snapshot: Snapshot, say: Say) -> dict[str, str]:
         elif any(path.endswith(PICKLES) for path in inside):
             raise UnsafeWeights(
                 f"{snapshot.repo} has its {what} only as pickles, which can run code when they are "
-                "opened; limner fetches only safetensors. Where the hub's pull requests have a "
-                f"conversion: `limner models pull {entry.name} --revision refs/pr/N`."
+                f"opened; limner fetches only {ending.removeprefix('.')}. Where the hub's pull "
+                f"requests have a conversion: `limner models pull {entry.name} "
+                "--revision refs/pr/N`."
             )
         else:
-            raise WeightsMissing(f"{snapshot.repo} has no {what} as safetensors.")
+            raise WeightsMissing(f"{snapshot.repo} has no {what} as {ending.removeprefix('.')}.")
     return chosen
 
 

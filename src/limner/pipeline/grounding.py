@@ -15,6 +15,7 @@ from limner import detections as dets
 from limner import masks
 from limner.errors import UnsupportedPrompt
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
+from limner.pipeline.by_phrase import ByPhrase
 from limner.pipeline.consensus import AGREED, Consensus
 from limner.pipeline.empty_outlines import EmptyOutline, box_to_outline, without_empty
 from limner.pipeline.looking import look, unlimited
@@ -145,7 +146,7 @@ def detect(
     plain = [k for k, negative in enumerate(negatives) if negative is None]
 
     def ask(some: Sequence[VisualPrompt], part: Image = image) -> sv.Detections:
-        if isinstance(detector, Consensus):  # each of its models looks for itself
+        if isinstance(detector, Consensus | ByPhrase):  # each of its models looks for itself
             return detector.detect(part, some, asked)
         return look(detector, part, some, asked)
 

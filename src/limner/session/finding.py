@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from limner import pipeline
 from limner.errors import OptionError, UnsupportedPrompt
-from limner.models import catalog
+from limner.models import catalog, face_choice
 from limner.options import (
     EverythingOptions,
     RedactOptions,
@@ -39,10 +39,34 @@ class Finder:
     def detector(self) -> Detector:
         """The detector, or the consensus of several; each is loaded for the first question that it
         wasn't asked before."""
+        return self._detector(thorough=False)
+
+    @property
+    def thorough_detector(self) -> Detector:
+        """The same; a face model looks turned as well, where nobody says how it is to look."""
+        return self._detector(thorough=True)
+
+    def _detector(self, *, thorough: bool) -> Detector:
         names = self._models.chosen("detect")
+        if self._models.by_phrase():
+            return self._by_phrase(*names, thorough=thorough)
         if len(names) > 1:
             return pipeline.Consensus([self._remembering(name) for name in names])
-        return self._remembering(None)
+        one = self._remembering(None)
+        return pipeline.Thorough(one) if thorough and one.ref.family == "faces" else one
+
+    def _by_phrase(self, faces: str, other: str, *, thorough: bool) -> pipeline.ByPhrase:
+        def special() -> Detector:
+            found = self._remembering(faces)
+            return pipeline.Thorough(found) if thorough else found
+
+        return pipeline.ByPhrase(
+            face_choice.is_face,
+            special,
+            lambda: self._remembering(other),
+            catalog.takes(catalog.resolve(faces)[0], "detect"),
+            self._models.names["detect"],
+        )
 
     def _remembering(self, name: str | None) -> RememberingDetector:
         """One detector; ``name`` in a consensus."""
@@ -56,7 +80,7 @@ class Finder:
         identity = self._models.identity(name or self._models.names["detect"])
         return RememberingDetector(self._stages, load, ref, accepts, identity)
 
-    def _say_who(self, task: str) -> None:
+    def _say_who(self, task: str, prompts: Sequence[VisualPrompt]) -> None:
         """A model that isn't asked, because its answer is at hand, is said and recorded all the
         same."""
         if task == READ:
@@ -66,7 +90,7 @@ class Finder:
         if len(names) == 1:
             self._models.answering(task)
         else:
-            for name in names:
+            for name in self._models.asked(prompts):
                 self._models.answering(task, name)
 
     @property
@@ -83,6 +107,7 @@ class Finder:
         """Boxes, without outlines."""
         if not prompts:
             raise OptionError("Nothing was asked for: give a phrase or an example image.")
+        self._models.say_who_sees_faces(prompts)
         watch = pipeline.Stopwatch()
         detector = self.detector
         with watch.stage("detect"), self._naming_others(prompts, "detect"):
@@ -98,13 +123,16 @@ class Finder:
         on_step: OnStep | None = None,
         *,
         as_drawn: bool = True,
+        thorough: bool = False,
     ) -> Found:
         """Outlines.
 
         Args:
+            thorough: a face model looks turned as well.
             as_drawn: a mask that is given alone is the answer itself, not a hint to be refined.
         """
         _check_asked(prompts)
+        self._models.say_who_sees_faces(prompts)
         if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
             return self._ground(source, prompts, finding, pipeline.BoxRegions())  # it isn't asked
         if prompts and all(prompt.says_what for prompt in prompts) and self._detector_outlines:
@@ -115,14 +143,16 @@ class Finder:
         self._models.answering("segment")
 
         def make() -> Found:
-            return self._ground(source, prompts, finding, None, on_step, as_drawn)
+            return self._ground(
+                source, prompts, finding, None, on_step, as_drawn, thorough=thorough
+            )
 
         tasks = tasks_of("segment", prompts, {})
         grounding, took_part = self._stages.mask(
-            source.image, prompts, [finding.to_dict(), as_drawn], tasks, make
+            source.image, prompts, [finding.to_dict(), as_drawn, thorough], tasks, make
         )
         for task in took_part:
-            self._say_who(task)
+            self._say_who(task, prompts)
         return grounding, took_part
 
     def regions(
@@ -144,7 +174,7 @@ class Finder:
         ) and not all(prompt.kinds == {PromptKind.MASK} for prompt in prompts)
         region = redact.region or ("box" if has_boxes else "outline")
         if region == "outline":
-            grounding, tasks = self.ground(source, prompts, finding)
+            grounding, tasks = self.ground(source, prompts, finding, thorough=True)
             return pipeline.cover_empty(grounding), tasks
         if not has_boxes:
             raise OptionError(
@@ -152,7 +182,10 @@ class Finder:
                 "what is shown by points or a mask is covered by its outline."
             )
         _check_asked(prompts)
-        return self._ground(source, prompts, finding, pipeline.BoxRegions(), outlined=False)
+        self._models.say_who_sees_faces(prompts)
+        return self._ground(
+            source, prompts, finding, pipeline.BoxRegions(), outlined=False, thorough=True
+        )
 
     def everything(
         self, source: Source, options: EverythingOptions, on_step: OnStep | None
@@ -176,6 +209,7 @@ class Finder:
         on_step: OnStep | None = None,
         as_drawn: bool = True,
         outlined: bool = True,
+        thorough: bool = False,
     ) -> Found:
         """Ask the models.
 
@@ -184,7 +218,7 @@ class Finder:
         """
         segmenter = geometry or self._models.segmenter
         by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
-        detector = self.detector if by_words else None
+        detector = self._detector(thorough=thorough) if by_words else None
         with self._naming_others(prompts, "detect" if by_words else "segment"):
             grounding = pipeline.ground(
                 source.image,
@@ -226,7 +260,10 @@ def _without_loading(
 ) -> pipeline.Grounding:
     """The same, its seconds those of computing alone."""
     seconds = dict(grounding.seconds)
-    asked = detector.members if isinstance(detector, pipeline.Consensus) else (detector,)
+    asked: Sequence[Detector | None] = (detector,)
+    if isinstance(detector, pipeline.Consensus | pipeline.ByPhrase):
+        asked = detector.members
+    asked = [one.detector if isinstance(one, pipeline.Thorough) else one for one in asked]
     if "detect" in seconds:
         seconds["detect"] -= sum(
             one.loading for one in asked if isinstance(one, RememberingDetector)

@@ -15,10 +15,10 @@ from limner.errors import (
     UnknownModel,
     WeightsMissing,
 )
-from limner.models import catalog, endpoints, runtime, store
-from limner.models.source import Adapter, Runtime, Weights, is_path, members_of
+from limner.models import catalog, endpoints, face_choice, runtime, store
+from limner.models.source import Adapter, Runtime, Weights, between, is_path, members_of
 from limner.models.subjects import TEACHABLE, adapter_of, told_apart
-from limner.prompts import PromptKind
+from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import (
     Captioner,
     Detector,
@@ -78,6 +78,10 @@ class Models:
         chosen = dict(catalog.profile(profile))
         if "inpaint" in overrides:  # who names a painter means it for all that is painted
             chosen.pop("remove", None)
+        if chosen.get("detect") == face_choice.LAST and "detect" not in overrides:
+            better = face_choice.best_here()  # also for replays: it is in the session's names then
+            if better:
+                chosen["detect"] = f"{better}|{face_choice.LAST}"
         self.names: dict[str, str] = {**chosen, **overrides}
         self.answered: dict[str, ModelRef] = {}
         """Models used so far, by task; those of a consensus by task and name."""
@@ -103,7 +107,8 @@ class Models:
 
         Raises:
             UnknownModel: the profile has no model for the task.
-            OptionError: a consensus of fewer than two, or of one model twice.
+            OptionError: a consensus of fewer than two, or of one model twice; a choice by phrase
+                of other than a face model and one more.
         """
         if task not in self.names:
             others = self.profiles_able((), task)
@@ -118,7 +123,36 @@ class Models:
                 "Detectors that are to agree are named once each, with + between them; "
                 f"got {self.names[task]!r}."
             )
+        if between(task, self.names[task]) == "|":
+            first = None if is_path(names[0]) else catalog.resolve(names[0])[0]
+            if len(names) != 2 or first is None or first.family != "faces":
+                raise OptionError(
+                    "What stands before a | is a face model, and after it who answers all other "
+                    f"phrases, as in centerface|haar; got {self.names[task]!r}."
+                )
         return names
+
+    def by_phrase(self) -> bool:
+        """Whether one detector answers phrases for faces, and another all others."""
+        return between("detect", self.names.get("detect", "")) == "|"
+
+    def asked(self, prompts: Iterable[VisualPrompt]) -> tuple[str, ...]:
+        """Names of the detectors that answer these prompts."""
+        names = self.chosen("detect")
+        if not self.by_phrase():
+            return names
+        said = [phrase for p in prompts if p.text for phrase in (p.text.phrase, p.text.negative)]
+        faces = {face_choice.is_face(phrase) for phrase in said if phrase}
+        return tuple(
+            name for name, wanted in zip(names, (True, False), strict=True) if wanted in faces
+        )
+
+    def say_who_sees_faces(self, prompts: Iterable[VisualPrompt]) -> None:
+        """Tell which detector looks for faces, where any are asked for, and what it misses."""
+        faces = [p for p in prompts if p.text and face_choice.is_face(p.text.phrase)]
+        if faces and "detect" in self.names:
+            for name in self.asked(faces):
+                self._say(face_choice.sentence(name))
 
     def refs(self, tasks: Iterable[str]) -> list[ModelRef]:
         """The models that answered, for those of these tasks that any did."""
@@ -266,7 +300,9 @@ class Models:
         """
         wanted = self.names if tasks is None else tasks
         found = {
-            task: " + ".join(map(self.identity, members_of(task, self.names[task])))
+            task: f" {between(task, self.names[task]) or '+'} ".join(
+                map(self.identity, members_of(task, self.names[task]))
+            )
             for task in wanted
             if task in self.names
         }
@@ -345,9 +381,12 @@ class Models:
         """One detector of a consensus."""
         return self._load("detect", Detector, name)  # type: ignore[type-abstract]
 
-    def load_detectors(self) -> None:
-        """The detector, or all of a consensus."""
+    def load_detectors(self, prompts: Iterable[VisualPrompt] | None = None) -> None:
+        """The detector, or all of a consensus; of a choice by phrase those that ``prompts`` ask."""
         names = self.chosen("detect")
+        if prompts is not None and len(names) > 1:
+            _ = [self.member(name) for name in self.asked(prompts)]
+            return
         _ = self.detector if len(names) == 1 else [self.member(name) for name in names]
 
     @property
@@ -409,7 +448,8 @@ class Models:
         return self.answered[READ]
 
     def _runtime_for(self, weights: Weights) -> Runtime:
-        if weights.path is None:  # no weights, no torch
+        family = catalog.families().get(weights.ref.family)
+        if weights.path is None or (family and family.torchless):
             return Runtime()
         if self._runtime is None:
             runtime.tune_allocator()

@@ -10,7 +10,7 @@ from typing import Any
 
 from limner import pipeline
 from limner.errors import OptionError, PromptError, UnsupportedPrompt
-from limner.models.source import is_path, members_of
+from limner.models.source import between, is_path, members_of
 from limner.options import (
     EditOptions,
     EverythingOptions,
@@ -97,7 +97,7 @@ class Session:
     def to_dict(self) -> dict[str, Any]:
         """The arguments of an equal session, with every model by its name or whole path."""
         names = {
-            task: "+".join(
+            task: between(task, name).join(
                 str(Path(part).expanduser().absolute()) if is_path(part) else part
                 for part in members_of(task, name)
             )
@@ -428,8 +428,10 @@ class Session:
         # What is to be hidden must not lie in a second place, in whatever form.
         with self.stages.memory_only():
             if looks:
-                self.models.load_detectors()  # now: the second look's time is that of looking
-            detector = self._finder.detector if looks else None
+                self.models.load_detectors(
+                    [*words, *verify]
+                )  # now: the second look's time is that of looking
+            detector = self._finder.thorough_detector if looks else None
             grounding, tasks = self._finder.regions(source, find, finding, redact)
             if grounding.mask.any():
                 hidden = pipeline.redact(

@@ -1,0 +1,74 @@
+"""Several detectors, each asked for the phrases that are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import supervision as sv
+
+from limner import detections as dets
+from limner.options import DetectOptions
+from limner.pipeline.looking import look
+from limner.prompts import PromptKind, VisualPrompt
+from limner.protocols import Detector, ModelRef
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class ByPhrase:
+    """A ``Detector`` in whose place one of two answers: ``special`` the phrases that it knows, and
+    ``other`` all else. Who isn't asked is not made.
+
+    Args:
+        knows: whether a phrase is for ``special``.
+        special, other: make a detector, once.
+        name: of both together.
+    """
+
+    def __init__(
+        self,
+        knows: Callable[[str], bool],
+        special: Callable[[], Detector],
+        other: Callable[[], Detector],
+        accepts: frozenset[PromptKind],
+        name: str,
+    ) -> None:
+        self.ref = ModelRef(name, "by phrase", "")
+        self.accepts = accepts
+        self._knows = knows
+        self._make = (other, special)
+        self._made: dict[int, Detector] = {}
+
+    @property
+    def members(self) -> tuple[Detector, ...]:
+        """Those that were asked so far."""
+        return tuple(self._made.values())
+
+    def detect(
+        self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
+    ) -> sv.Detections:
+        """What each finds of its own phrases, best first; scores of the two don't compare.
+
+        Each looks for itself, in tiles where ``options`` say so.
+        """
+        own = np.array([bool(p.text and self._knows(p.text.phrase)) for p in prompts], dtype=bool)
+        answers = []
+        for which in (0, 1):
+            rows = np.flatnonzero(own == bool(which))
+            if not len(rows):
+                continue
+            found = look(self._member(which), image, [prompts[int(row)] for row in rows], options)
+            answers += [
+                dets.answering(dets.take(found, found.class_id == k), int(row))
+                for k, row in enumerate(rows)
+            ]
+        merged = dets.by_confidence(dets.merge(answers)) if answers else dets.empty()
+        return dets.take(merged, slice(options.max_detections))
+
+    def _member(self, which: int) -> Detector:
+        if which not in self._made:
+            self._made[which] = self._make[which]()
+        return self._made[which]
