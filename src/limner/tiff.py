@@ -144,14 +144,16 @@ def _check_strips(page: tifffile.TiffPage, data: bytes) -> None:
 def _by_opencv(page: tifffile.TiffPage, data: bytes, name: str) -> Samples:
     import cv2
 
-    level = cv2.getLogLevel()  # type: ignore[attr-defined]
-    cv2.setLogLevel(0)  # type: ignore[attr-defined]
+    # Through getattr: OpenCV has no types for it.
+    log = getattr(getattr(cv2, "utils"), "logging")  # noqa: B009
+    level = log.setLogLevel(log.LOG_LEVEL_SILENT)  # gives the one before
     try:
-        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        lying = _lying(page, data)
+        values = cv2.imdecode(np.frombuffer(lying, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         values = None
     finally:
-        cv2.setLogLevel(level)  # type: ignore[attr-defined]
+        log.setLogLevel(level)
     bands = 0 if values is None else 1 if values.ndim == 2 else values.shape[2]
     if values is None or values.dtype != page.dtype or bands != page.samplesperpixel:
         packing = getattr(page.compression, "name", page.compression)
@@ -162,6 +164,16 @@ def _by_opencv(page: tifffile.TiffPage, data: bytes, name: str) -> Samples:
     order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(bands)
     values = values if order is None else values[..., order]
     return np.moveaxis(values, -1, 0) if page.planarconfig == 2 and bands > 1 else values
+
+
+def _lying(page: tifffile.TiffPage, data: bytes) -> bytes:
+    """The file without its orientation, by which OpenCV would turn the picture, but not in all."""
+    tag = page.tags.get(274)
+    if tag is None or tag.value == 1:
+        return data
+    upright = bytearray(data)
+    upright[tag.valueoffset : tag.valueoffset + 2] = struct.pack(f"{page.parent.byteorder}H", 1)
+    return bytes(upright)
 
 
 def _chosen(values: Samples, photometric: int, extras: list[int]) -> tuple[Samples, bool]:
