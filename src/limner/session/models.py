@@ -18,7 +18,7 @@ from limner.errors import (
 from limner.models import catalog, endpoints, face_choice, runtime, store
 from limner.models.source import Adapter, Runtime, Weights, between, is_path, members_of
 from limner.models.subjects import TEACHABLE, adapter_of, told_apart
-from limner.prompts import PromptKind, VisualPrompt
+from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import (
     Captioner,
     Detector,
@@ -138,10 +138,14 @@ class Models:
 
     def asked(self, prompts: Iterable[VisualPrompt]) -> tuple[str, ...]:
         """Names of the detectors that answer these prompts."""
+        return self.asked_for(prompt.text for prompt in prompts)
+
+    def asked_for(self, texts: Iterable[Text | None]) -> tuple[str, ...]:
+        """Names of the detectors that answer these texts; None is another kind of prompt."""
         names = self.chosen("detect")
         if not self.by_phrase():
             return names
-        said = [phrase for p in prompts if p.text for phrase in (p.text.phrase, p.text.negative)]
+        said = [phrase for text in texts if text for phrase in (text.phrase, text.negative)]
         faces = {face_choice.is_face(phrase) for phrase in said if phrase}
         return tuple(
             name for name, wanted in zip(names, (True, False), strict=True) if wanted in faces

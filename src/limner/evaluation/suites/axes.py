@@ -13,7 +13,7 @@ from limner.evaluation.suites.outcome import JUDGES
 from limner.evaluation.suites.suite import Ask, ModelChoice, Setting
 from limner.evaluation.suites.templates import near
 from limner.models import catalog
-from limner.models.source import is_path, members_of
+from limner.models.source import between, is_path, members_of
 from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
 from limner.selection import parse_selection
 
@@ -60,7 +60,7 @@ def read_choice(spot: Spot) -> ModelChoice:
     if not chosen and "profile" not in keys:
         spot.fail(f"A choice of models has a profile or one of {', '.join(catalog.TASKS)}.")
     parts = [profile] if "profile" in keys else []
-    named = ("+".join(Path(one).name for one in members_of(*each)) for each in chosen)
+    named = (between(*each).join(Path(one).name for one in members_of(*each)) for each in chosen)
     label = " + ".join([*parts, *named])
     if "label" in keys:
         label = keys["label"].text("label")
