@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
@@ -37,34 +36,37 @@ def test_solid_is_the_colour(noise: np.ndarray) -> None:
     assert np.array_equal(hidden[mask], np.tile(np.uint8([1, 200, 3]), (mask.sum(), 1)))
 
 
-@pytest.mark.parametrize("style", ["blur", "pixelate"])
-def test_nothing_from_outside_bleeds_in(noise: np.ndarray, style: str) -> None:
-    mask = disc((90, 130), (40, 60), 30)
-    other = noise.copy()
-    other[~mask] = 255 - other[~mask]
-    assert np.array_equal(
-        redact(noise, mask, style=style)[mask], redact(other, mask, style=style)[mask]
-    )
+def test_solid_is_the_mean_of_a_ring_around_each_part(noise: np.ndarray) -> None:
+    """Two parts, one on blue and one on green: each takes its own surroundings' colour, and the
+    other part's pixels, which are hidden too, count for neither."""
+    image = noise.copy()
+    image[:, :65], image[:, 65:] = (0, 0, 200), (0, 200, 0)
+    left, right = disc((90, 130), (45, 30), 12), disc((90, 130), (45, 100), 12)
+    image[left | right] = noise[left | right]
+    hidden = redact(image, left | right)
+    assert np.array_equal(hidden[left], np.tile(np.uint8([0, 0, 200]), (left.sum(), 1)))
+    assert np.array_equal(hidden[right], np.tile(np.uint8([0, 200, 0]), (right.sum(), 1)))
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_colours_are_those_around_it(style: str) -> None:
+    """It is to look like a blur or mosaic of this picture: an even wall gives its own colour."""
+    image = np.full((120, 160, 3), (200, 150, 90), np.uint8)
+    mask = disc((120, 160), (60, 80), 30)
+    image[mask] = (0, 0, 0)
+    assert np.array_equal(redact(image, mask, style=style)[mask], image[~mask][: mask.sum()])
 
 
 @pytest.mark.parametrize("style", ["blur", "pixelate"])
-def test_an_even_part_stays_even_to_its_edge(style: str) -> None:
-    mask = disc((200, 300), (90, 150), 80)
-    image = np.where(mask[..., None], np.uint8(90), np.uint8(255)).repeat(3, axis=2)
-    assert set(redact(image, mask, style=style)[mask].ravel()) == {90}
-
-
-@pytest.mark.parametrize("radius", [10, 40, 160])
-def test_blur_hides_four_cycles_of_any_size(radius: int) -> None:
-    side = 2 * radius + 40
-    x = np.indices((side, side))[1]
-    wave = 127.5 + 127.5 * np.cos(2 * np.pi * 4 * x / (2 * radius + 1))
-    image = np.rint(wave).astype(np.uint8)[..., None].repeat(3, axis=2)
-    mask = disc((side, side), (side // 2, side // 2), radius)
-    middle = disc((side, side), (side // 2, side // 2), radius // 4)
-    hidden = redact(image, mask, style="blur")
-    assert np.ptp(image[middle]) > 200
-    assert np.ptp(hidden[middle].astype(int)) <= 16
+def test_a_larger_amount_looks_coarser(noise: np.ndarray, style: str) -> None:
+    mask = np.zeros((90, 130), bool)
+    mask[20:70, 20:110] = True
+    steps = [
+        float(np.abs(np.diff(redact(noise, mask, style=style, amount=amount)[21:69, 21:109]
+                             .astype(int), axis=1)).mean())
+        for amount in (0.02, 0.1, 0.4)
+    ]  # fmt: skip
+    assert steps[0] > 1.5 * steps[1] > 1.5 * 1.5 * steps[2]
 
 
 def test_pixelate_leaves_few_blocks(noise: np.ndarray) -> None:
@@ -74,21 +76,6 @@ def test_pixelate_leaves_few_blocks(noise: np.ndarray) -> None:
     assert len(np.unique(hidden[mask], axis=0)) <= 8 * 8
     fewer = redact(noise, mask, style="pixelate", amount=0.5)
     assert len(np.unique(fewer[mask], axis=0)) <= 4
-
-
-def test_each_part_is_hidden_on_its_own_scale(noise: np.ndarray) -> None:
-    small, large = disc((90, 130), (20, 15), 8), disc((90, 130), (45, 85), 40)
-    both = redact(noise, small | large, style="blur")
-    alone = redact(noise, small, style="blur")
-    assert np.array_equal(both[small], alone[small])
-
-
-def test_slivers_of_one_thing_are_hidden_together(noise: np.ndarray) -> None:
-    striped = np.zeros((90, 130), bool)
-    striped[10:80, 10:120:4] = True
-    hidden = redact(noise, striped, style="blur")
-    smooth = cv2.boxFilter(noise, cv2.CV_32F, (15, 15))
-    assert hidden[striped].astype(float).std() < 0.5 * smooth.std() + 5
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -102,7 +89,7 @@ def test_tiny_images_and_whole_masks(style: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        ({"style": "smudge"}, "blur, pixelate, solid"),
+        ({"style": "smudge"}, "solid, blur, pixelate"),
         ({"amount": 0.0}, "share"),
         ({"amount": 2.0}, "share"),
         ({"colour": (0, 0, 300)}, "0..255"),

@@ -314,16 +314,50 @@ class RedactOptions(_Checked):
         "What is covered: the box, or the outline (default: the box where there is one).",
         choices=("box", "outline"),
     )
-    style: str = setting("blur", "How it is hidden.", choices=("blur", "pixelate", "solid"))
+    style: str = setting(
+        "solid",
+        "One colour, or what looks like a blur or a mosaic. All are made of what surrounds the "
+        "object and hold nothing of it.",
+        choices=("solid", "blur", "pixelate"),
+    )
     amount: float | None = setting(
         None,
-        "Blur: radius; pixelate: block; in parts of the object's longer side.",
+        "Blur: softness; pixelate: block; in parts of the object's longer side. How it looks: it "
+        "hides no less when it is small.",
         low=0.01,
         high=1.0,
+    )
+    colour: str | None = setting(
+        None,
+        "Solid: a CSS name or #rrggbb (default: the mean of what surrounds the object).",
     )
     dilate: int | None = setting(
         None, "Grow the mask by this many pixels (default: 15 % of the object's size).", low=0
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.amount is not None and self.style == "solid":
+            raise OptionError("amount has no effect on style solid: take blur or pixelate.")
+        if self.colour is not None and self.style != "solid":
+            raise OptionError(f"colour has no effect on style {self.style}: take solid.")
+        _ = self.rgb()
+
+    def rgb(self) -> tuple[int, int, int] | None:
+        """The colour as three numbers of 0..255; None: that of what surrounds the object."""
+        if self.colour is None:
+            return None
+        from PIL import ImageColor
+
+        try:
+            red, green, blue, *alpha = ImageColor.getrgb(self.colour)
+        except ValueError:
+            alpha = [0]
+        if alpha not in ([], [255]):
+            raise OptionError(
+                f"A colour is a CSS name or #rrggbb, such as white or #1a2b3c; got {self.colour!r}."
+            )
+        return red, green, blue
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def test_only_the_mask_changes_and_it_grows_by_15_percent(picture: Image.Image, 
 def test_how_far_it_grows_can_be_said(picture: Image.Image) -> None:
     mask = covering(*FACE)
     for dilate in (0, 5):
-        made = redact(picture, mask, RedactOptions(style="solid", dilate=dilate))
+        made = redact(picture, mask, RedactOptions(colour="black", dilate=dilate))
         assert np.array_equal(made.edit.mask, masks.dilate(mask, dilate))
         assert not np.asarray(made.edit.image)[made.edit.mask].any()
 
@@ -96,11 +96,11 @@ def test_what_is_hidden_is_looked_for_on_the_result(picture: Image.Image) -> Non
 
 
 def test_what_still_shows_through_is_told(picture: Image.Image) -> None:
-    """Blurring a plain red patch among its own pixels leaves it red."""
+    """Red painted over a red patch leaves it red."""
     made = redact(
         picture,
         covering(*FACE),
-        RedactOptions(style="blur", dilate=0),
+        RedactOptions(colour="red", dilate=0),
         verify_with=ColourDetector(),
         prompts=[RED],
     )

@@ -156,7 +156,9 @@ def redact(
     check_mask(mask, image.size)
     grown = _grow(mask, options)
     style = cast(redaction.Style, options.style)  # its choices are the field's
-    hidden = redaction.redact(np.asarray(image), grown, style=style, amount=options.amount)
+    hidden = redaction.redact(
+        np.asarray(image), grown, style=style, amount=options.amount, colour=options.rgb()
+    )
     after = pil.fromarray(hidden)
     whole = (0, 0, *image.size)
     edit = make_edit(
