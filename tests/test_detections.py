@@ -81,6 +81,30 @@ def test_masks_and_their_columns_stay_with_their_rows() -> None:
     assert last.data["candidates"][0] == ()
 
 
+@pytest.mark.parametrize("limit", [10**9, 0], ids=["dense", "compact"])
+def test_many_large_masks_are_kept_as_run_lengths_and_read_alike(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond ``DENSE_BYTES`` no array of all pixels exists; every reader sees the same masks."""
+    monkeypatch.setattr(dets, "DENSE_BYTES", limit)
+    rng = np.random.default_rng(0)
+    masks = [rng.random((9, 14)) < share for share in (0.5, 0.0, 1.0, 0.1)]
+    masks[3][:, :5] = False
+    rows = layout(*[(name, (0, 0, 14, 9)) for name in "abcd"])
+    made = dets.with_masks(rows, masks, [1.0] * 4)
+    assert isinstance(made.mask, sv.CompactMask if limit == 0 else np.ndarray)
+    for row, mask in enumerate(masks):
+        np.testing.assert_array_equal(dets.mask_of(made, row), mask)
+        np.testing.assert_array_equal(dets.crop_of(made, row).full(), mask)
+    np.testing.assert_array_equal(dets.union_of(made, (14, 9)), np.logical_or.reduce(masks))
+    picked = dets.take(made, [3, 0])
+    np.testing.assert_array_equal(dets.mask_of(picked, 0), masks[3])
+    monkeypatch.setattr(dets, "DENSE_BYTES", 10**9)
+    both = dets.merge([made, dets.with_masks(layout(("e", (0, 0, 2, 2))), [masks[2]], [1.0])])
+    np.testing.assert_array_equal(dets.mask_of(both, 4), masks[2])
+    np.testing.assert_array_equal(dets.mask_of(both, 0), masks[0])
+
+
 @pytest.mark.parametrize("compact", [False, True], ids=["dense", "CompactMask"])
 def test_mask_of_reads_both_ways_of_storing_masks(compact: bool) -> None:
     mask = np.zeros((4, 6), dtype=bool)

@@ -30,6 +30,19 @@ def one_pixel(shape: tuple[int, int] = (9, 11), x: int = 5, y: int = 4) -> np.nd
     return disc_around(shape, x, y, 0)
 
 
+@given(SHAPES)
+def test_a_crop_is_its_mask(mask: np.ndarray) -> None:
+    """Its area, box and COCO run lengths are those of the whole mask, which is never needed."""
+    crop = masks.MaskCrop.of(mask)
+    np.testing.assert_array_equal(crop.full(), mask)
+    assert crop.box_xyxy == masks.box_of(mask)
+    assert crop.area == mask.sum()
+    assert crop.to_rle() == masks.to_rle(mask)
+    again = masks.MaskCrop.from_rle(crop.to_rle())
+    np.testing.assert_array_equal(again.full(), mask)
+    assert again.window.shape == crop.window.shape
+
+
 @given(SHAPES, REACH)
 def test_dilate_holds_the_mask_and_matches_brute_force(mask: np.ndarray, pixels: int) -> None:
     grown = masks.dilate(mask, pixels)

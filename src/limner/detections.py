@@ -6,13 +6,17 @@
 class_name     str          the phrase, or how the prompt was given ("point", "box", ...)
 prompt_index   int64        which prompt the row answers; equals ``class_id``
 mask_score     float32      the model's own estimate of the mask's quality
-candidates     object       sequence of ``(mask (H, W) bool, score)``, where kept; the first is the
-                            row's own, the rest follow in the model's order of preference
+candidates     object       ``Candidates``, where kept: ``(mask (H, W) bool, score)``, the row's own
+                            first, the rest in the model's order of preference
 seen_xyxy      (4,) int64   of tiles or zoom: the part of the picture in which the box was seen;
                             zeros where no detector was asked
 agreed         object       of a consensus: tuple of ``pipeline.consensus.Opinion``, surest first;
                             empty where no detector was asked
 ============== ============ ====================================================================
+
+``.mask`` is (N, H, W) bool up to ``DENSE_BYTES`` and an ``sv.CompactMask`` beyond, of which an
+index gives (H, W) alike: 300 objects of a 12 megapixel photograph would take 3.6 GB. ``mask_of``
+and ``crop_of`` read both.
 
 Detectors can't do negation, order or number reliably ("a person without sunglasses" boxes the
 sunglasses), so those are done here, deterministically, on the boxes. Functions return new values;
@@ -22,19 +26,64 @@ none edits its argument.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 import supervision as sv
 
+from limner.masks import MaskCrop
 from limner.prompts import BoolMask, Box, VisualPrompt
 
 Boxes = npt.NDArray[np.number[Any]]
 
+DENSE_BYTES = 32 * 2**20
+"""Of all masks together, a byte a pixel: what is kept as one array."""
+
 NOT_OVERLAP = 0.5
 """Part of a negative box that must lie in a box for it to be subtracted: worn sunglasses lie almost
 wholly in their person's box, the neighbour's do not."""
+
+
+class Candidates(Sequence[tuple[BoolMask, float]]):
+    """``(mask (H, W) bool, score)``, each mask made when it is looked at.
+
+    Args:
+        crops: what gives each mask.
+        scores: one a candidate.
+    """
+
+    def __init__(self, crops: Sequence[Callable[[], MaskCrop]], scores: Sequence[float]) -> None:
+        self._crops, self._scores = tuple(crops), tuple(float(score) for score in scores)
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[MaskCrop, float]]) -> Candidates:
+        """Of masks that are there."""
+        return cls([partial(_same, crop) for crop, _ in pairs], [score for _, score in pairs])
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[BoolMask, float]: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[tuple[BoolMask, float], ...]: ...
+    def __getitem__(
+        self, index: int | slice
+    ) -> tuple[BoolMask, float] | tuple[tuple[BoolMask, float], ...]:
+        if isinstance(index, slice):
+            return tuple(self[k] for k in range(*index.indices(len(self))))
+        crop, score = self.crop(index)
+        return crop.full(), score
+
+    def crop(self, index: int) -> tuple[MaskCrop, float]:
+        """The mask's window and its score."""
+        return self._crops[index](), self._scores[index]
+
+
+def _same(crop: MaskCrop) -> MaskCrop:
+    return crop
 
 
 def make(
@@ -78,6 +127,24 @@ def mask_of(detections: sv.Detections, row: int) -> BoolMask:
     return np.asarray(detections.mask[row], dtype=bool)
 
 
+def crop_of(detections: sv.Detections, row: int) -> MaskCrop:
+    """The window of one row's mask; of a compact one without the whole mask in between."""
+    mask = detections.mask
+    if not isinstance(mask, sv.CompactMask):
+        return MaskCrop.of(mask_of(detections, row))
+    left, top = mask.offsets[row].tolist()
+    return MaskCrop(mask.crop(row), left, top, mask.image_shape[::-1])
+
+
+def union_of(detections: sv.Detections, size_wh: tuple[int, int]) -> BoolMask:
+    """(H, W): what any row's mask covers; all False where there is no row."""
+    together = np.zeros(size_wh[::-1], dtype=bool)
+    for row in range(len(detections)):
+        crop = crop_of(detections, row)
+        together[crop.slices] |= crop.window
+    return together
+
+
 def take(detections: sv.Detections, rows: Any) -> sv.Detections:
     """The rows picked by an index array, bool array or slice, as new detections."""
     return cast(sv.Detections, detections[rows])
@@ -89,15 +156,43 @@ def copy(detections: sv.Detections) -> sv.Detections:
 
 
 def with_masks(
-    detections: sv.Detections, masks: Sequence[BoolMask], scores: npt.ArrayLike, **data: Any
+    detections: sv.Detections,
+    masks: Sequence[MaskCrop | BoolMask],
+    scores: npt.ArrayLike,
+    **data: Any,
 ) -> sv.Detections:
-    """The same rows with ``mask`` (N, H, W) bool, ``mask_score`` and further ``data`` columns."""
+    """The same rows with ``mask``, ``mask_score`` and further ``data`` columns.
+
+    Args:
+        masks: of each row its crop, or (H, W) bool.
+    """
     made = copy(detections)
-    made.mask = np.stack(masks) if len(masks) else None
+    made.mask = _masks([MaskCrop.of(m) if isinstance(m, np.ndarray) else m for m in masks])
     made.data["mask_score"] = shares(scores)
     for key, values in data.items():
         made = with_column(made, key, values)
     return made
+
+
+def _masks(crops: Sequence[MaskCrop]) -> npt.NDArray[np.bool_] | sv.CompactMask | None:
+    """(N, H, W), or what stands for it where that is large."""
+    if not len(crops):
+        return None
+    width, height = crops[0].size_wh
+    if len(crops) * width * height > DENSE_BYTES:
+        return sv.CompactMask.merge([compact(crop) for crop in crops])
+    whole = np.zeros((len(crops), height, width), dtype=bool)
+    for row, crop in enumerate(crops):
+        whole[row][crop.slices] = crop.window
+    return whole
+
+
+def compact(crop: MaskCrop) -> sv.CompactMask:
+    """One row. supervision's boxes name their last pixel, ours the one after it."""
+    height, width = crop.window.shape
+    box = np.array([[0, 0, width - 1, height - 1]])
+    own = sv.CompactMask.from_dense(crop.window[None], box, image_shape=crop.window.shape)
+    return own.with_offset(crop.left, crop.top, crop.size_wh[::-1])
 
 
 def with_column(detections: sv.Detections, key: str, values: Sequence[Any]) -> sv.Detections:
@@ -127,11 +222,14 @@ def merge(parts: Sequence[sv.Detections]) -> sv.Detections:
     masked = all(part.mask is not None for part in filled)
     slim = []
     for part in filled:
-        part = copy(part)
-        part.mask = part.mask if masked else None
-        part.data = {key: value for key, value in part.data.items() if key in keys}
-        slim.append(part)
-    return sv.Detections.merge(slim)
+        bare = copy(part)
+        bare.mask = None
+        bare.data = {key: value for key, value in part.data.items() if key in keys}
+        slim.append(bare)
+    made = sv.Detections.merge(slim)
+    if masked:  # supervision's own merge cuts a dense mask at its box beside a compact one
+        made.mask = _masks([crop_of(part, row) for part in filled for row in range(len(part))])
+    return made
 
 
 def by_confidence(detections: sv.Detections) -> sv.Detections:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from limner import masks
-from limner.detections import mask_of
+from limner.detections import crop_of, mask_of
 from limner.errors import ImageError, OutputError
 from limner.prompts import RgbArray, VisualPrompt
 
@@ -111,9 +111,9 @@ def _coco_row(detections: sv.Detections, row: int) -> dict[str, Any]:
         "iscrowd": 0,
     }
     if detections.mask is not None:
-        mask = mask_of(detections, row)
-        if mask.any():  # a box whose detector outlined nothing is a box
-            made |= {"area": int(mask.sum()), "segmentation": masks.to_rle(mask)}
+        crop = crop_of(detections, row)
+        if crop.area:  # a box whose detector outlined nothing is a box
+            made |= {"area": crop.area, "segmentation": crop.to_rle()}
     if detections.confidence is not None:
         made["score"] = min(max(float(detections.confidence[row]), 0.0), 1.0)
     if "seen_xyxy" in detections.data and detections.data["seen_xyxy"][row].any():
@@ -226,11 +226,11 @@ def _owners(detections: sv.Detections, size_wh: tuple[int, int]) -> npt.NDArray[
     owners = np.zeros(size_wh[::-1], dtype=np.int64)
     worst_first = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")[::-1]
     for row in worst_first.tolist():
-        mask = mask_of(detections, row)
-        if mask.shape != owners.shape:
+        crop = crop_of(detections, row)
+        if crop.size_wh != size_wh:
             raise OutputError(
-                f"The masks are {mask.shape[1]}x{mask.shape[0]} pixels and the image "
+                f"The masks are {crop.size_wh[0]}x{crop.size_wh[1]} pixels and the image "
                 f"{size_wh[0]}x{size_wh[1]}: they belong to another image."
             )
-        owners[mask] = row + 1
+        owners[crop.slices][crop.window] = row + 1
     return owners

@@ -9,7 +9,9 @@ what lies beyond it is unknown, so growing, shrinking and feathering treat it as
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -18,12 +20,68 @@ import numpy.typing as npt
 from pycocotools import mask as coco
 
 from limner.errors import PromptError
-from limner.rle import BoolMask, encode
+from limner.rle import BoolMask, encode, window_from_rle, window_to_rle
 from limner.rle import from_rle as from_rle
 from limner.rle import to_rle as to_rle
 
 MOST_PARTS = 500
 """Beyond this many parts a mask is texture, and its parts are no things of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaskCrop:
+    """A mask as the window that holds all of it: a small thing of a large image stays small."""
+
+    window: BoolMask
+    """(h, w), at least a pixel."""
+    left: int
+    top: int
+    size_wh: tuple[int, int]
+    """Of the whole mask."""
+
+    @classmethod
+    def of(cls, mask: BoolMask) -> MaskCrop:
+        """The bounding window of an (H, W) mask, one pixel of an empty one, in its own memory."""
+        x0, y0, x1, y1 = box_of(mask) or (0, 0, 1, 1)
+        return cls(mask[y0:y1, x0:x1].copy(), x0, y0, mask.shape[::-1])
+
+    @classmethod
+    def from_rle(cls, rle: Mapping[str, Any]) -> MaskCrop:
+        """From COCO's run lengths, without the whole mask in between.
+
+        Raises:
+            PromptError: as ``rle.from_rle``.
+        """
+        return cls(*window_from_rle(rle))
+
+    def to_rle(self) -> dict[str, Any]:
+        """COCO's compressed run lengths of the whole mask, as JSON values."""
+        return window_to_rle(self.window, self.left, self.top, self.size_wh)
+
+    @cached_property
+    def box_xyxy(self) -> tuple[int, int, int, int] | None:
+        """As ``box_of`` of the whole mask."""
+        if (box := box_of(self.window)) is None:
+            return None
+        left, top = self.left, self.top
+        return left + box[0], top + box[1], left + box[2], top + box[3]
+
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(np.count_nonzero(self.window))
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Where the window lies, rows first."""
+        height, width = self.window.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    def full(self) -> BoolMask:
+        """(H, W)."""
+        whole = np.zeros(self.size_wh[::-1], dtype=bool)
+        whole[self.slices] = self.window
+        return whole
 
 
 def union(masks: Sequence[BoolMask] | BoolMask) -> BoolMask:

@@ -217,7 +217,9 @@ class SegmentOptions(_Checked):
     mask_threshold: float | None = setting(
         None, "Logit above which a pixel belongs to the mask (SAM: 0)."
     )
-    iterations: int | None = setting(None, "GrabCut rounds (default 5).", low=1, high=50)
+    iterations: int | None = setting(
+        None, "GrabCut rounds (default 5; 2 for over 12 boxes at once).", low=1, high=50
+    )
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import supervision as sv
 from PIL import Image
 
-from limner import lettering, masks
-from limner.detections import mask_of
+from limner import lettering
+from limner.detections import crop_of
 from limner.export import class_names
 from limner.lettering import middle_cut, readable
 from limner.prompts import Box, Point, RgbArray, VisualPrompt
@@ -104,9 +104,14 @@ def _outline(
                 np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]], np.int32)
             ]
         else:
-            mask = mask_of(detections, row).view(np.uint8)
-            found, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-            lines = [np.asarray(line, np.int32) for line in found]
+            crop = crop_of(detections, row)
+            contours, _ = cv2.findContours(
+                np.ascontiguousarray(crop.window).view(np.uint8),
+                cv2.RETR_CCOMP,
+                cv2.CHAIN_APPROX_NONE,
+                offset=(crop.left, crop.top),
+            )
+            lines = [np.asarray(line, np.int32) for line in contours]
         colour = _rgb(PALETTE[colours[row]])
         cv2.polylines(
             pixels, lines, True, _WHITE, stroke + max(2, round(stroke * 0.7)), cv2.LINE_AA
@@ -156,10 +161,11 @@ def _tips(detections: sv.Detections) -> sv.Detections:
     """
     xyxy = detections.xyxy.copy()
     for row in range(len(detections) if detections.mask is not None else 0):
-        mask = mask_of(detections, row)
-        if (box := masks.box_of(mask)) is not None:
-            upper_end = mask[box[1] : box[1] + math.ceil((box[3] - box[1]) / 20)]
-            middle = float(np.median(np.nonzero(upper_end)[1]))
+        crop = crop_of(detections, row)
+        if (box := crop.box_xyxy) is not None:
+            top = box[1] - crop.top
+            upper_end = crop.window[top : top + math.ceil((box[3] - box[1]) / 20)]
+            middle = crop.left + float(np.median(np.nonzero(upper_end)[1]))
             xyxy[row] = middle, box[1], middle, box[3]
     return sv.Detections(xyxy=xyxy)
 

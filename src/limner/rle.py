@@ -30,12 +30,73 @@ def to_rle(mask: BoolMask) -> dict[str, Any]:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
+def window_to_rle(
+    window: BoolMask, left: int, top: int, size_wh: tuple[int, int]
+) -> dict[str, Any]:
+    """``to_rle`` of a mask that is ``window`` (h, w) at (left, top) and False elsewhere.
+
+    It costs what the window costs, whatever the size of the whole.
+    """
+    from pycocotools import mask as coco
+
+    width, height = size_wh
+    columns = np.zeros((window.shape[1], window.shape[0] + 2), dtype=np.int8)
+    columns[:, 1:-1] = window.T
+    steps = np.diff(columns, axis=1)
+    starts, ends = (
+        (left + column) * height + top + row
+        for column, row in (np.nonzero(steps == step) for step in (1, -1))
+    )
+    apart = starts[1:] != ends[:-1]  # a run from one column's foot to the next one's head is one
+    starts = starts[np.r_[True, apart]] if len(starts) else starts
+    ends = ends[np.r_[apart, True]] if len(ends) else ends
+    borders = np.stack([starts, ends], axis=1).ravel()
+    counts = np.diff(borders, prepend=0, append=width * height)
+    if len(counts) > 1 and counts[-1] == 0:
+        counts = counts[:-1]
+    whole = {"size": [height, width], "counts": counts.tolist()}
+    encoded: dict[str, Any] = coco.frPyObjects(whole, height, width)
+    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
+
+
+def window_from_rle(rle: Mapping[str, Any]) -> tuple[BoolMask, int, int, tuple[int, int]]:
+    """Inverse of ``window_to_rle``: the bounding window, its left and top, and the whole's size_wh.
+    The window of an empty mask is one pixel, False.
+
+    Raises:
+        PromptError: no RLE, or one whose runs don't add up to its size.
+    """
+    (height, width), counts = _read(rle)
+    borders = np.cumsum(np.asarray(counts, dtype=np.int64))
+    starts, ends = borders[0::2], borders[1::2]
+    full = starts[: len(ends)] < ends
+    starts, ends = starts[: len(ends)][full], ends[full]
+    if not len(starts):
+        return np.zeros((1, 1), dtype=bool), 0, 0, (width, height)
+    left, right = int(starts[0] // height), int((ends[-1] - 1) // height) + 1
+    edges = np.zeros((right - left) * height + 1, dtype=np.int8)
+    np.add.at(edges, starts - left * height, 1)
+    np.add.at(edges, ends - left * height, -1)
+    band = np.cumsum(edges[:-1], dtype=np.int8).astype(bool).reshape(right - left, height)
+    rows = np.flatnonzero(band.any(axis=0))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    return np.ascontiguousarray(band[:, top:bottom].T), left, top, (width, height)
+
+
 def from_rle(rle: Mapping[str, Any]) -> BoolMask:
     """Inverse of ``to_rle``; uncompressed ``counts`` (a list of run lengths) are read too.
 
     Raises:
         PromptError: no RLE, or one whose runs don't add up to its size.
     """
+    (height, width), counts = _read(rle)
+    # Not by pycocotools, which leaves what too few runs don't reach uninitialised.
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _read(rle: Mapping[str, Any]) -> tuple[tuple[int, int], list[int]]:
+    """(height, width) and run lengths that add up to them."""
     try:
         height, width = (int(side) for side in rle["size"])
         given = rle["counts"]
@@ -45,11 +106,9 @@ def from_rle(rle: Mapping[str, Any]) -> BoolMask:
             raise ValueError(f"its runs make {sum(counts)} pixels, not {height}x{width}")
         if height * width > _MOST_PIXELS:
             raise ValueError(f"{height}x{width} is no size of an image")
-        # Not by pycocotools, which leaves what too few runs don't reach uninitialised.
-        flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise PromptError(f"This is no COCO run-length mask: {error}.") from None
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+    return (height, width), counts
 
 
 def _run_lengths(counts: bytes) -> list[int]:

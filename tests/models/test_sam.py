@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from transformers import SamImageProcessorPil, SamModel, SamProcessor
 
-from limner import frames, masks
+from limner import detections, frames, masks
 from limner.errors import (
     ImageError,
     ModelError,
@@ -555,7 +555,7 @@ def test_of_masks_alike_the_one_that_needed_no_mending_stays() -> None:
     def found(array: np.ndarray, score: float) -> sam_everything.Found:
         xyxy = masks.box_of(array)
         assert xyxy
-        mask = sam_everything._compact(array, xyxy)
+        mask = detections.compact(masks.MaskCrop.of(array))
         return sam_everything.Found(mask, xyxy, score, 1.0, (0.0, 0.0))
 
     whole = np.zeros((20, 30), dtype=bool)

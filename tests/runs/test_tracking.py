@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from limner.masks import MaskCrop
 from limner.protocols import Layer, Mark
 from limner.runs import sinks
 from limner.runs.layers import outlines
@@ -188,7 +189,7 @@ def test_a_mask_and_its_outline_are_the_same_region() -> None:
     y, x = np.mgrid[:120, :160]
     mask = ((x - 70) / 50) ** 2 + ((y - 60) / 40) ** 2 < 1
     mask[5:8, 150:153] = True  # a second part
-    parts = outlines(mask)
+    parts = outlines(MaskCrop.of(mask))
     assert len(parts) == 2
     assert sum(map(len, parts)) < 80
     drawn = Image.new("1", (160, 120))
@@ -202,7 +203,7 @@ def test_a_mask_and_its_outline_are_the_same_region() -> None:
 def test_the_thinnest_mask_still_has_an_outline(side: str) -> None:
     mask = np.zeros((10, 10), dtype=bool)
     mask[4, 3 : 8 if side == "line" else 4] = True
-    (corners,) = outlines(mask)
+    (corners,) = outlines(MaskCrop.of(mask))
     assert len(corners) >= 3
     xs, ys = zip(*corners, strict=True)
     assert (min(xs), min(ys), max(ys)) == (3, 4, 5)

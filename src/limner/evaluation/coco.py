@@ -27,7 +27,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from limner import masks
-from limner.detections import mask_of
+from limner.detections import crop_of
 from limner.documents import read_json
 from limner.errors import InputError, PromptError
 
@@ -132,7 +132,7 @@ def results_from(
             "score": float(score),
         }
         if detections.mask is not None:
-            row["segmentation"] = masks.to_rle(mask_of(detections, number))
+            row["segmentation"] = crop_of(detections, number).to_rle()
         rows.append(row)
     return rows
 

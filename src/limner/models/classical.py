@@ -20,6 +20,7 @@ from limner import images, masks
 from limner.errors import ModelError, OptionError, PromptError
 from limner.models import fill
 from limner.models.grabcut import grabcut_candidates
+from limner.models.grabcut_view import COARSE, FINE
 from limner.models.haar import KINDS, cascade_detect
 from limner.models.source import Runtime, Weights
 from limner.options import (
@@ -34,6 +35,13 @@ from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+CANDIDATES = 3
+"""Masks that one prompt may mean, as many as SAM proposes."""
+MANY = 12
+"""With more prompts at once than this each gets its best mask alone, and a box a coarser look: a
+tenth of the time for a mean IoU that is .01 lower."""
 
 
 def load_grabcut(weights: Weights, runtime: Runtime) -> GrabCut:
@@ -77,35 +85,41 @@ class GrabCut:
         if embedding.model != self.ref.name:
             raise ModelError(f"{self.ref.name} can't use an embedding made by {embedding.model}.")
         answers = []
+        many = len(prompts) > MANY
         for done, prompt in enumerate(prompts, start=1):
-            answers.append(_cut(embedding.data, prompt, options.iterations or 5))
+            answers.append(_cut(embedding.data, prompt, options.iterations, many))
             if on_step:
                 on_step(done, len(prompts))
-        best = [candidates[0] for candidates in answers]
-        scores = [score for _, score in best]
+        crops = [crop for ((crop, _), *_) in answers]
+        scores = [score for ((_, score), *_) in answers]
         found = dets.make(
-            np.array([masks.box_of(mask) or (0, 0, 0, 0) for mask, _ in best]).reshape(-1, 4),
+            np.array([crop.box_xyxy or (0, 0, 0, 0) for crop in crops]).reshape(-1, 4),
             scores,
             np.arange(len(prompts)),
             [prompt.manner for prompt in prompts],
         )
-        return dets.with_masks(found, [mask for mask, _ in best], scores, candidates=answers)
+        candidates = [dets.Candidates.of(answer) for answer in answers]
+        return dets.with_masks(found, crops, scores, candidates=candidates)
 
 
 def _cut(
-    pixels: npt.NDArray[np.uint8], prompt: VisualPrompt, iterations: int
-) -> tuple[tuple[BoolMask, float], ...]:
+    pixels: npt.NDArray[np.uint8],
+    prompt: VisualPrompt,
+    iterations: int | None,
+    many: bool,
+) -> list[tuple[masks.MaskCrop, float]]:
     points = prompt.points
-    return tuple(
-        grabcut_candidates(
-            pixels,
-            points=np.array([(p.x, p.y) for p in points]) if points else None,
-            point_labels=np.array([p.label for p in points]) if points else None,
-            box=np.array(prompt.box.xyxy) if prompt.box else None,
-            mask=prompt.mask.array if prompt.mask else None,
-            iterations=iterations,
-        )
+    answers = grabcut_candidates(
+        pixels,
+        points=np.array([(p.x, p.y) for p in points]) if points else None,
+        point_labels=np.array([p.label for p in points]) if points else None,
+        box=np.array(prompt.box.xyxy) if prompt.box else None,
+        mask=prompt.mask.array if prompt.mask else None,
+        iterations=iterations,
+        count=1 if many else CANDIDATES,
+        detail=COARSE if many and prompt.box else FINE,  # a click is a guess of sizes in the view
     )
+    return [(masks.MaskCrop.of(mask), score) for mask, score in answers]
 
 
 class OpenCvInpaint:

@@ -20,9 +20,10 @@ from PIL import Image
 
 from limner import detections, frames, images, masks
 from limner.errors import ModelError, PromptError, WeightsMissing
+from limner.masks import MaskCrop
 from limner.models import catalog, store
 from limner.models.fastsam_graph import Graph, read_graph
-from limner.models.fastsam_prompts import Answer, answer
+from limner.models.fastsam_prompts import answer
 from limner.models.recent import Recent
 from limner.models.runtime import load as load_model
 from limner.models.source import Runtime, Weights
@@ -153,7 +154,8 @@ class FastSam:
         likeness = iter(self._likeness(embedding.digest, seen, phrases) if phrases else ())
         answers = []
         for done, prompt in enumerate(prompts, start=1):
-            answers.append(answer(seen.things, prompt, next(likeness) if prompt.text else None))
+            pairs = answer(seen.things, prompt, next(likeness) if prompt.text else None).candidates
+            answers.append([(MaskCrop.of(mask), score) for mask, score in pairs])
             if on_step:
                 on_step(done, len(prompts))
         return _detections(prompts, answers)
@@ -322,23 +324,22 @@ def _unpacked(arrays: Mapping[str, npt.NDArray[Any]], shape: tuple[int, int]) ->
     return Things(sv.CompactMask.merge(kept), confidence.astype(np.float32))
 
 
-def _detections(prompts: Sequence[VisualPrompt], answers: Sequence[Answer]) -> sv.Detections:
+def _detections(
+    prompts: Sequence[VisualPrompt], answers: Sequence[Sequence[tuple[MaskCrop, float]]]
+) -> sv.Detections:
+    """``answers``: of each prompt its candidates, best first."""
     if not prompts:
         return detections.empty(with_mask_keys=True)
+    crops = [crop for ((crop, _), *_) in answers]
+    scores = [score for ((_, score), *_) in answers]
     made = detections.make(
-        np.array(
-            [masks.box_of(one.mask) or _anchor(p) for one, p in zip(answers, prompts, strict=True)]
-        ),
-        [one.score for one in answers],
+        np.array([crop.box_xyxy or _anchor(p) for crop, p in zip(crops, prompts, strict=True)]),
+        scores,
         np.arange(len(prompts)),
         [prompt.text.phrase if prompt.text else prompt.manner for prompt in prompts],
     )
-    return detections.with_masks(
-        made,
-        [one.mask for one in answers],
-        [one.score for one in answers],
-        candidates=[one.candidates for one in answers],
-    )
+    candidates = [detections.Candidates.of(answer) for answer in answers]
+    return detections.with_masks(made, crops, scores, candidates=candidates)
 
 
 def _anchor(prompt: VisualPrompt) -> tuple[float, float, float, float]:

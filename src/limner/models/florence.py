@@ -27,9 +27,10 @@ from pycocotools import mask as coco_mask
 from transformers import AutoTokenizer, CLIPImageProcessorPil, Florence2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from limner import detections, images, masks
+from limner import detections, images
 from limner.conventions import CONVENTIONS, florence_tokens
 from limner.errors import ModelError, PromptError, UnsupportedPrompt
+from limner.masks import MaskCrop
 from limner.models.candidates import suppress
 from limner.models.florence_answers import Piece, Shape, boxes, polygons
 from limner.models.memory import guard_memory
@@ -182,13 +183,14 @@ class Florence:
         with torch.inference_mode(), guard_memory(ADVICE):
             for done, question in enumerate(questions, start=1):
                 pieces, cut_off = self._ask(embedding.data, question)
-                answers.append(_filled(polygons(pieces, cut_off=cut_off), embedding.size_wh))
+                mask, score = _filled(polygons(pieces, cut_off=cut_off), embedding.size_wh)
+                answers.append((MaskCrop.of(mask), score))
                 if on_step:
                     on_step(done, len(prompts))
         scores = [score for _, score in answers]
         xyxy = [
-            masks.box_of(mask) or _middle(prompt)
-            for (mask, _), prompt in zip(answers, prompts, strict=True)
+            crop.box_xyxy or _middle(prompt)
+            for (crop, _), prompt in zip(answers, prompts, strict=True)
         ]
         found = detections.make(
             np.array(xyxy),
@@ -196,8 +198,10 @@ class Florence:
             np.arange(len(prompts)),
             [prompt.manner for prompt in prompts],
         )
-        outlined = [mask for mask, _ in answers]
-        return detections.with_masks(found, outlined, scores, candidates=[(a,) for a in answers])
+        candidates = [detections.Candidates.of([answer]) for answer in answers]
+        return detections.with_masks(
+            found, [crop for crop, _ in answers], scores, candidates=candidates
+        )
 
     def caption(self, images: Sequence[Image.Image]) -> list[str]:
         """A text a picture, as long as ``caption_task`` says."""

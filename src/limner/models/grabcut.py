@@ -25,7 +25,7 @@ from scipy import ndimage
 
 from limner.models.grabcut_evidence import box_evidence, correction, disc_evidence, mask_evidence
 from limner.models.grabcut_plain import spanning_mask, with_context
-from limner.models.grabcut_view import View, depth
+from limner.models.grabcut_view import FINE, Detail, View, depth
 
 REFINE_SIDE = 1024
 """Long side above which the border is refined on a shrunken crop, pixels."""
@@ -52,7 +52,7 @@ def grabcut(
     point_labels: np.ndarray | None = None,
     box: np.ndarray | None = None,
     mask: np.ndarray | None = None,
-    iterations: int = 5,
+    iterations: int | None = None,
 ) -> tuple[np.ndarray, float]:
     """The best mask for one object: the first of `grabcut_candidates`, at the price of one."""
     return grabcut_candidates(
@@ -73,14 +73,16 @@ def grabcut_candidates(
     point_labels: np.ndarray | None = None,
     box: np.ndarray | None = None,
     mask: np.ndarray | None = None,
-    iterations: int = 5,
+    iterations: int | None = None,
     count: int = 3,
+    detail: Detail = FINE,
 ) -> list[tuple[np.ndarray, float]]:
     """Up to `count` different masks for one prompt, best first, each with its score.
 
     image (H, W, 3) uint8 RGB; points (P, 2) xy and box (4,) xyxy in pixels of it, pixel i covering
     [i, i+1); point_labels (P,) 1 object, 0 background (all 1 when left out); mask (H, W) bool, a
-    previous or rough mask; iterations of `cv2.grabCut` on the uncertain strip, 0 to skip it.
+    previous or rough mask; iterations of `cv2.grabCut` on the uncertain strip, 0 to skip it, None
+    for as many as `detail` says.
 
     Each result is a mask (H, W) bool, which contains every foreground click and no background
     click, and a score in 0..1: the intersection over union expected if the evidence were
@@ -96,14 +98,16 @@ def grabcut_candidates(
         box = np.array([0, 0, image.shape[1], image.shape[0]])
     if box is not None:
         box = _box_inside(np.asarray(box, float), image.shape[1], image.shape[0])
+    if iterations is None:
+        iterations = detail.iterations
     if box is not None:
         if mask is None and iterations > 0:
             mask = spanning_mask(image, box)
-        view, guesses = _guesses_from_box(image, clicks, labels, box, mask)
+        view, guesses = _guesses_from_box(image, clicks, labels, box, mask, detail)
     elif mask is not None:
-        view, guesses = _guesses_from_mask(image, clicks, labels, mask)
+        view, guesses = _guesses_from_mask(image, clicks, labels, mask, detail)
     else:
-        view, guesses = _guesses_from_clicks(image, clicks, labels)
+        view, guesses = _guesses_from_clicks(image, clicks, labels, detail)
     chosen = _different(guesses, count)
     return [_finish(image, view, guess, clicks, labels, box, iterations) for guess in chosen]
 
@@ -144,9 +148,10 @@ def _guesses_from_box(
     labels: np.ndarray,
     box: np.ndarray,
     mask: np.ndarray | None,
+    detail: Detail,
 ) -> tuple[View, list[Guess]]:
     """Guesses within the box, from the mask's evidence where one came."""
-    view = View.of(image, with_context(box, 0.35, image.shape))
+    view = View.of(image, with_context(box, 0.35, image.shape), detail)
     at, inside = view.place(clicks), view.inside(box)
     if mask is None:
         evidence = box_evidence(view, box, inside, at[~labels], image.shape)
@@ -156,10 +161,10 @@ def _guesses_from_box(
 
 
 def _guesses_from_mask(
-    image: np.ndarray, clicks: np.ndarray, labels: np.ndarray, mask: np.ndarray
+    image: np.ndarray, clicks: np.ndarray, labels: np.ndarray, mask: np.ndarray, detail: Detail
 ) -> tuple[View, list[Guess]]:
     extent = _box_inside(_extent(mask, clicks[labels]), image.shape[1], image.shape[0])
-    view = View.of(image, with_context(extent, 0.35, image.shape))
+    view = View.of(image, with_context(extent, 0.35, image.shape), detail)
     evidence = mask_evidence(view, view.shrink(mask))
     return view, _shifted(view, evidence, np.ones(view.shape, bool), view.place(clicks), labels)
 
@@ -177,10 +182,10 @@ def _shifted(
 
 
 def _guesses_from_clicks(
-    image: np.ndarray, clicks: np.ndarray, labels: np.ndarray
+    image: np.ndarray, clicks: np.ndarray, labels: np.ndarray, detail: Detail
 ) -> tuple[View, list[Guess]]:
     """One guess for each radius that the first foreground click may stand for."""
-    view = View.of(image, (0, 0, image.shape[1], image.shape[0]))
+    view = View.of(image, (0, 0, image.shape[1], image.shape[0]), detail)
     at = view.place(clicks)
     first = at[labels][0]
     border = np.ones(view.shape, bool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from limner.models.grabcut_view import View, depth
 
@@ -92,6 +93,23 @@ def correction(view: View, at: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return out
 
 
+def _rooms(clicks: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(P,) half of each click's distance to the nearest of the others; large if there are none."""
+    if not len(others) or not len(clicks):
+        return np.full(len(clicks), 1e9)
+    distance, _ = cKDTree(others).query(clicks)
+    return np.asarray(distance) / 2
+
+
+def _around(view: View, click: np.ndarray, reach: float) -> tuple[tuple[slice, slice], np.ndarray]:
+    """The window within `reach` of a click, rows first, and its pixels' (h, w) distances to it."""
+    reach = min(reach, float(sum(view.shape)))
+    (x, y), side = click.tolist(), int(np.ceil(reach))
+    window = slice(max(y - side, 0), y + side + 1), slice(max(x - side, 0), x + side + 1)
+    rows, columns = (np.arange(size)[part] for size, part in zip(view.shape, window, strict=True))
+    return window, np.hypot(columns[None] - x, rows[:, None] - y)
+
+
 def disc_evidence(
     view: View,
     at: np.ndarray,
@@ -105,18 +123,19 @@ def disc_evidence(
     frame (h, w), the log of the geodesic distance to the view's frame; background (h, w), the
     geodesic distance to the background clicks.
     """
-    ys, xs = np.mgrid[: view.shape[0], : view.shape[1]]
-    away = [np.hypot(xs - x, ys - y) for x, y in at]
-    seeds = view.mark(at[labels])
-    for rank, i in enumerate(np.flatnonzero(labels)):
-        # half-way to the nearest background click: a disc must not swallow it
-        room = min((away[j][at[i][1], at[i][0]] / 2 for j in np.flatnonzero(~labels)), default=1e9)
-        seeds |= away[i] <= max(1.0, 0.9 * min(radius if rank == 0 else min(radius, 6.0), room))
+    wanted, rejects = at[labels], at[~labels]
+    seeds = view.mark(wanted)
+    # half-way to the nearest background click: a disc must not swallow it
+    for rank, (click, room) in enumerate(zip(wanted, _rooms(wanted, rejects), strict=True)):
+        reach = max(1.0, 0.9 * min(radius if rank == 0 else min(radius, 6.0), room))
+        window, away = _around(view, click, reach)
+        seeds[window] |= away <= reach
     beyond = depth(~seeds)
     outside = np.exp(-((beyond / (6 * radius + 20)) ** 2)) * (beyond > radius + 4) + 0.02
-    for j in np.flatnonzero(~labels):
-        room = min(away[i][at[j][1], at[j][0]] / 2 for i in np.flatnonzero(labels))
-        outside += 20 * np.exp(-(away[j] ** 2) / (2 * min(radius, room) ** 2 + 1e-3))
+    for click, room in zip(rejects, _rooms(rejects, wanted), strict=True):
+        spread = min(radius, room)
+        window, away = _around(view, click, 6 * spread + 1)  # beyond this e^-18
+        outside[window] += 20 * np.exp(-(away**2) / (2 * spread**2 + 1e-3))
     distance = view.geodesic(seeds)
     evidence = (
         -1.4 * np.log1p(beyond / radius)

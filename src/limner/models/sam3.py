@@ -29,6 +29,7 @@ from transformers.utils.constants import IMAGENET_STANDARD_MEAN, IMAGENET_STANDA
 
 from limner import detections, images
 from limner.errors import PromptError
+from limner.masks import MaskCrop
 from limner.models.candidates import suppress
 from limner.models.memory import guard_memory
 from limner.models.pretrained import check_lengths, config_within, folder_of, read_model, read_part
@@ -39,7 +40,6 @@ from limner.models.squashing import Squash, read_squash
 from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import ModelRef, check_accepts
-from limner.rle import BoolMask
 
 IMAGES_KEPT = 1
 """Embeddings of images kept: 230 MB each."""
@@ -246,15 +246,15 @@ def _found(
     )
     outlines = [_outline(logits[row], size_wh) for row in kept]
     candidates = [
-        ((mask, float(score)),) for mask, score in zip(outlines, scores[kept], strict=True)
+        detections.Candidates.of([(crop, float(score))])
+        for crop, score in zip(outlines, scores[kept], strict=True)
     ]
     return detections.with_masks(found, outlines, scores[kept], candidates=candidates)
 
 
-def _outline(logits: torch.Tensor, size_wh: tuple[int, int]) -> BoolMask:
-    """(h, w) logits -> (H, W); one at a time, for a hundred in float32 would fill gigabytes."""
+def _outline(logits: torch.Tensor, size_wh: tuple[int, int]) -> MaskCrop:
+    """(h, w) logits -> a mask of (H, W); a hundred at once would fill gigabytes."""
     probability = torch.nn.functional.interpolate(
         logits.sigmoid()[None, None], size_wh[::-1], mode="bilinear", align_corners=False
     )
-    mask: BoolMask = (probability[0, 0] > MASK_PROBABILITY).cpu().numpy()
-    return mask
+    return MaskCrop.of((probability[0, 0] > MASK_PROBABILITY).cpu().numpy())

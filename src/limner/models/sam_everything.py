@@ -20,7 +20,6 @@ from limner import detections, masks
 from limner.models.candidates import suppress
 from limner.options import EverythingOptions
 from limner.protocols import OnStep
-from limner.rle import BoolMask
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,13 +100,13 @@ def _filtered(
         mask = (full > threshold).cpu().numpy()
         if (xyxy := masks.box_of(mask)) is not None:
             point_xy = (float(points[n, 0]), float(points[n, 1]))
-            yield Found(_compact(mask, xyxy), xyxy, float(scores[n, m]), stability, point_xy)
-
-
-def _compact(mask: BoolMask, xyxy: tuple[int, int, int, int]) -> sv.CompactMask:
-    """supervision's boxes name their last pixel, ours the one after it."""
-    last = np.array([xyxy]) - [0, 0, 1, 1]
-    return sv.CompactMask.from_dense(mask[None], last, image_shape=mask.shape)
+            yield Found(
+                detections.compact(masks.MaskCrop.of(mask)),
+                xyxy,
+                float(scores[n, m]),
+                stability,
+                point_xy,
+            )
 
 
 def _best(found: Sequence[Found], merit: Floats, threshold: float) -> list[Found]:
@@ -133,7 +132,15 @@ def _mended(found: Sequence[Found], options: EverythingOptions) -> list[Found]:
         filled = masks.fill_holes(before, options.min_mask_region_area)
         after = masks.drop_specks(filled, options.min_mask_region_area)
         xyxy = masks.box_of(after) or one.xyxy
-        mended.append(Found(_compact(after, xyxy), xyxy, one.score, one.stability, one.point_xy))
+        mended.append(
+            Found(
+                detections.compact(masks.MaskCrop.of(after)),
+                xyxy,
+                one.score,
+                one.stability,
+                one.point_xy,
+            )
+        )
         changed.append(not np.array_equal(before, after))
     order = np.lexsort((-_scores(mended), np.array(changed, dtype=bool)))
     merit = np.empty(len(mended))

@@ -8,8 +8,10 @@ changes pixels. Only prompts of the same shape share a pass of the decoder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,22 +20,25 @@ import supervision as sv
 import torch
 from PIL import Image
 
-from limner import detections, frames, images, masks
+from limner import detections, frames, images
+from limner.detections import Candidates
 from limner.errors import ModelError
+from limner.masks import MaskCrop, box_of
 from limner.models.memory import guard_memory
-from limner.models.sam_candidates import Candidates
 from limner.models.sam_everything import everything
 from limner.models.sam_prompts import Floats, batches, prompt_tensors
 from limner.options import EverythingOptions, SegmentOptions, check_honoured
 from limner.prompts import Point, PromptKind, VisualPrompt
 from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
-from limner.rle import BoolMask
 
 PROMPTS_AT_ONCE = 64
 """Prompts in one pass of the decoder on a GPU: 2.3 GB in float32."""
 PROMPTS_AT_ONCE_CPU = 1
 """Eight at once take a CPU 1.2 times as long for each. Alone, a prompt's answer is also the same to
 the last bit whatever else was asked."""
+SMALL_GRID = 512
+"""Cells of an embedding up to which a CPU, too, answers many prompts at once: the decoder of a mini
+is all overhead, and a tenth of the time does for each of a hundred."""
 
 Features = tuple[torch.Tensor, ...]
 """What an image encoder answers, each float32 with a first axis of 1."""
@@ -97,8 +102,8 @@ class SamSegmenter:
         self.ref = ref
         self._network = network
         self._threshold = float(defaults.get("mask_threshold", 0.0))
-        on_cpu = network.device.type == "cpu"
-        self._at_once = PROMPTS_AT_ONCE_CPU if on_cpu else PROMPTS_AT_ONCE
+        alone = network.device.type == "cpu" and math.prod(network.shapes[0][-2:]) > SMALL_GRID
+        self._at_once = PROMPTS_AT_ONCE_CPU if alone else PROMPTS_AT_ONCE
 
     def embed(self, image: Image.Image) -> ImageEmbedding:
         """The image encoder, once; its answer doesn't depend on any prompt."""
@@ -152,20 +157,18 @@ class SamSegmenter:
         if not prompts:
             return detections.empty(with_mask_keys=True)
         threshold = self._threshold if options.mask_threshold is None else options.mask_threshold
-        width, height = embedding.size_wh
         advice = "give fewer prompts at once, set multimask_output to false or shrink the image"
         with torch.inference_mode(), guard_memory(advice):
-            chosen = np.zeros((len(prompts), height, width), dtype=bool)
-            answers: dict[int, Candidates] = {}
+            answers: dict[int, tuple[MaskCrop, Candidates]] = {}
             done = 0
             for rows, multimask in batches(prompts, options.multimask_output, self._at_once):
                 logits, scores = self._decode(seen, [prompts[row] for row in rows], multimask)
                 for n, row in enumerate(rows):
-                    answers[row] = self._ranked(logits[n], scores[n], seen, threshold, chosen[row])
+                    answers[row] = self._ranked(logits[n], scores[n], seen, threshold)
                 done += len(rows)
                 if on_step:
                     on_step(done, len(prompts))
-        return _detections(prompts, chosen, [answers[row] for row in range(len(prompts))])
+        return _detections(prompts, [answers[row] for row in range(len(prompts))])
 
     def segment_everything(
         self,
@@ -227,50 +230,46 @@ class SamSegmenter:
         scores: Floats,
         seen: SeenImage,
         threshold: float,
-        into: BoolMask,
-    ) -> Candidates:
-        """(M, h, w) logits and their (M,) scores, best first; the best mask is written ``into`` its
-        row of the answer, and shares its memory."""
+    ) -> tuple[MaskCrop, Candidates]:
+        """The best mask, and all of (M, h, w) logits with their (M,) scores, best first.
 
-        def enlarge(low: torch.Tensor) -> BoolMask:
+        At 12 megapixels, enlarging a mask costs as much as half a pass of the decoder: those that
+        were not chosen stay at the model's own size until somebody looks at them.
+        """
+
+        def enlarge(low: torch.Tensor) -> MaskCrop:
             with torch.inference_mode():
                 full = self._network.upscale(low, seen.frame)
-                mask: BoolMask = (full > threshold).cpu().numpy()
-            return mask
+                return MaskCrop.of((full > threshold).cpu().numpy())
 
         best, *rest = np.argsort(-scores, kind="stable").tolist()
-        into[:] = enlarge(logits[best])
+        chosen = enlarge(logits[best])
         others = [logits[m].cpu().clone() for m in rest]  # not a view of the whole batch
-        return Candidates(into, detections.shares(scores[[best, *rest]]).tolist(), others, enlarge)
+        crops: list[Callable[[], MaskCrop]] = [lambda: chosen]
+        crops += [partial(enlarge, low) for low in others]
+        return chosen, Candidates(crops, detections.shares(scores[[best, *rest]]).tolist())
 
 
 def _detections(
-    prompts: Sequence[VisualPrompt], chosen: BoolMask, answers: Sequence[Candidates]
+    prompts: Sequence[VisualPrompt], answers: Sequence[tuple[MaskCrop, Candidates]]
 ) -> sv.Detections:
-    """``chosen`` is (N, H, W)."""
-    scores = [candidates[0][1] for candidates in answers]
-    xyxy = [
-        masks.box_of(mask) or _anchor(prompt) for mask, prompt in zip(chosen, prompts, strict=True)
-    ]
+    crops = [crop for crop, _ in answers]
+    scores = [candidates.crop(0)[1] for _, candidates in answers]
+    xyxy = [crop.box_xyxy or _anchor(prompt) for crop, prompt in zip(crops, prompts, strict=True)]
     made = detections.make(
         np.array(xyxy, dtype=np.float32),
         scores,
         np.arange(len(prompts)),
         [prompt.manner for prompt in prompts],
     )
-    made.mask = chosen
-    made.data["mask_score"] = detections.shares(scores)
-    kept = np.empty(len(answers), dtype=object)
-    for row, candidates in enumerate(answers):
-        kept[row] = candidates
-    made.data["candidates"] = kept
-    return made
+    candidates = [candidates for _, candidates in answers]
+    return detections.with_masks(made, crops, scores, candidates=candidates)
 
 
 def _anchor(prompt: VisualPrompt) -> tuple[float, float, float, float]:
     """A box of no area where the prompt points."""
     x, y = 0.0, 0.0
-    if prompt.mask and (xyxy := masks.box_of(prompt.mask.array)):
+    if prompt.mask and (xyxy := box_of(prompt.mask.array)):
         x, y = (xyxy[0] + xyxy[2]) / 2, (xyxy[1] + xyxy[3]) / 2
     if prompt.box:
         x, y = (prompt.box.x0 + prompt.box.x1) / 2, (prompt.box.y0 + prompt.box.y1) / 2

@@ -53,7 +53,9 @@ def are_empty(rows: sv.Detections) -> np.ndarray:
     """(N,) bool: masks without a pixel. Rows that have boxes only aren't."""
     if rows.mask is None:
         return np.zeros(len(rows), dtype=bool)
-    return np.array([not dets.mask_of(rows, row).any() for row in range(len(rows))], dtype=bool)
+    return np.array(
+        [not dets.crop_of(rows, row).window.any() for row in range(len(rows))], dtype=bool
+    )
 
 
 def without_empty(

@@ -70,10 +70,7 @@ class Grounding:
     @property
     def mask(self) -> np.ndarray:
         """(H, W) bool: the union of all objects; all False where nothing was found."""
-        union = np.zeros(self.size_wh[::-1], dtype=bool)
-        for row in range(len(self.detections)):
-            union |= dets.mask_of(self.detections, row)
-        return union
+        return dets.union_of(self.detections, self.size_wh)
 
 
 @dataclass(frozen=True)
@@ -329,9 +326,9 @@ def _is_mask(prompt: VisualPrompt) -> bool:
 
 def _drawn(prompt: VisualPrompt, index: int) -> sv.Detections:
     """A mask prompt as its own answer."""
-    mask = prompt.mask.array if prompt.mask else np.zeros((1, 1), dtype=bool)
-    found = dets.make(np.array([masks.box_of(mask)]), [1.0], [index], [prompt.manner])
-    return dets.with_masks(found, [mask], [1.0], candidates=[((mask, 1.0),)])
+    crop = masks.MaskCrop.of(prompt.mask.array if prompt.mask else np.zeros((1, 1), dtype=bool))
+    found = dets.make(np.array([crop.box_xyxy]), [1.0], [index], [prompt.manner])
+    return dets.with_masks(found, [crop], [1.0], candidates=[dets.Candidates.of([(crop, 1.0)])])
 
 
 def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:

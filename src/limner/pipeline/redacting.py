@@ -53,15 +53,17 @@ class BoxRegions:
         boxes = [prompt.box for prompt in prompts if prompt.box]
         covered = []
         for box in boxes:
-            mask = np.zeros((height, width), dtype=bool)
-            left, top = math.floor(box.x0), math.floor(box.y0)
-            mask[top : math.ceil(box.y1), left : math.ceil(box.x1)] = True
-            covered.append(mask)
+            left, top = max(math.floor(box.x0), 0), max(math.floor(box.y0), 0)
+            right, bottom = min(math.ceil(box.x1), width), min(math.ceil(box.y1), height)
+            window = np.ones((bottom - top, right - left), dtype=bool)
+            covered.append(masks.MaskCrop(window, left, top, (width, height)))
         ones = np.ones(len(boxes), dtype=np.float32)
         found = dets.make(
             np.array([box.xyxy for box in boxes]), ones, np.arange(len(boxes)), ["box"] * len(boxes)
         )
-        return dets.with_masks(found, covered, ones, candidates=[()] * len(boxes))
+        return dets.with_masks(
+            found, covered, ones, candidates=[dets.Candidates.of([])] * len(boxes)
+        )
 
 
 def each_alone(prompts: Sequence[VisualPrompt]) -> tuple[VisualPrompt, ...]:

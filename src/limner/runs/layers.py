@@ -10,7 +10,8 @@ from limner.protocols import Layer, Mark
 if TYPE_CHECKING:
     import supervision as sv
 
-    from limner.prompts import BoolMask, VisualPrompt
+    from limner.masks import MaskCrop
+    from limner.prompts import VisualPrompt
 
 Outline = tuple[tuple[float, float], ...]
 
@@ -36,17 +37,22 @@ def layers_of(
     return tuple(layer for layer in layers if layer.marks)
 
 
-def outlines(mask: BoolMask) -> tuple[Outline, ...]:
-    """The outer border of each part of an (H, W) mask, in pixels of the picture.
+def outlines(crop: MaskCrop) -> tuple[Outline, ...]:
+    """The outer border of each part of a mask, in pixels of the picture.
 
     Holes are not drawn: a tracker's polygon has no inside out. The exact mask is the RLE.
     """
     import cv2
     import numpy as np
 
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours(
+        crop.window.astype(np.uint8),
+        cv2.RETR_EXTERNAL,
+        cv2.CHAIN_APPROX_NONE,
+        offset=(crop.left, crop.top),
+    )
     borders: list[Outline] = []
-    for contour in found:
+    for contour in contours:
         corners = cv2.approxPolyDP(contour, TOLERANCE, True)[:, 0]
         if len(corners) < 3:  # a line or a pixel: its own box instead
             x, y, width, height = cv2.boundingRect(contour)
@@ -67,12 +73,12 @@ def _boxes(detections: sv.Detections) -> tuple[Mark, ...]:
 
 
 def _masks(detections: sv.Detections) -> tuple[Mark, ...]:
-    from limner.detections import mask_of
+    from limner.detections import crop_of
 
     if detections.mask is None:
         return ()
     labels, scores = _named(detections)
-    borders = [outlines(mask_of(detections, row)) for row in range(len(detections))]
+    borders = [outlines(crop_of(detections, row)) for row in range(len(detections))]
     return tuple(
         Mark(label, score, outlines=border)
         for label, score, border in zip(labels, scores, borders, strict=True)

@@ -18,9 +18,9 @@ import supervision as sv
 from limner import detections as dets
 from limner.documents import parse_json
 from limner.errors import FileError
+from limner.masks import MaskCrop
 from limner.pipeline.consensus import AGREED, Opinion
 from limner.pipeline.tiling import SEEN
-from limner.rle import from_rle, to_rle
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -73,10 +73,10 @@ def pack_detections(found: sv.Detections, facts: Mapping[str, Any]) -> bytes:
     arrays |= {name: found.data[name] for name in COLUMNS if name in found.data}
     said: dict[str, Any] = {"names": [str(name) for name in found.data["class_name"]], **facts}
     if found.mask is not None:
-        said["masks"] = [to_rle(dets.mask_of(found, row)) for row in range(len(found))]
+        said["masks"] = [dets.crop_of(found, row).to_rle() for row in range(len(found))]
     if "candidates" in found.data:
         said["candidates"] = [
-            [(to_rle(mask), float(score)) for mask, score in row]
+            [(crop.to_rle(), score) for crop, score in map(row.crop, range(len(row)))]
             for row in found.data["candidates"]
         ]
     if AGREED in found.data:
@@ -95,11 +95,11 @@ def unpack_detections(content: bytes) -> tuple[sv.Detections, dict[str, Any]]:
         found = dets.make(
             arrays["xyxy"], arrays["confidence"], arrays["class_id"], facts.pop("names")
         )
-        masks = [from_rle(rle) for rle in facts.pop("masks", ())]
+        masks = [MaskCrop.from_rle(rle) for rle in facts.pop("masks", ())]
         columns = {}
         if "candidates" in facts:
             columns["candidates"] = [
-                tuple((from_rle(rle), score) for rle, score in row)
+                dets.Candidates.of([(MaskCrop.from_rle(rle), score) for rle, score in row])
                 for row in facts.pop("candidates")
             ]
         if "mask_score" in arrays:
