@@ -114,7 +114,7 @@ def test_mask_pngs(kind: str, tmp_path: Path) -> None:
     written = dict(export.mask_pngs(detections, "photo"))
     assert list(written) == ["photo-0-red-cup-mug.png", "photo-1-猫.png"]
     for (name, picture), mask in zip(written.items(), found(A, B).mask, strict=True):
-        saving.save_image(picture, tmp_path / name)
+        saving.save_image(picture(), tmp_path / name)
         back = Image.open(tmp_path / name)
         assert back.mode == "L"
         np.testing.assert_array_equal(np.asarray(back), mask * np.uint8(255))

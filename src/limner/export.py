@@ -8,7 +8,8 @@ writes a file: :mod:`limner.saving` does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -123,8 +124,12 @@ def _coco_row(detections: sv.Detections, row: int) -> dict[str, Any]:
     return made
 
 
-def mask_pngs(detections: sv.Detections, stem: str) -> Iterator[tuple[str, Image.Image]]:
-    """For each row a file name and an 8-bit picture, 255 = the object, 0 = the rest.
+def mask_pngs(
+    detections: sv.Detections, stem: str
+) -> Iterator[tuple[str, Callable[[], Image.Image]]]:
+    """For each row a file name and what makes an 8-bit picture: 255 = the object, 0 = the rest.
+
+    Pictures are made one by one: those of 300 objects would fill gigabytes.
 
     Args:
         stem: what the names begin with; they go on ``-<row>-<class>.png``.
@@ -136,7 +141,11 @@ def mask_pngs(detections: sv.Detections, stem: str) -> Iterator[tuple[str, Image
     digits = len(str(max(len(detections) - 1, 0)))
     for row, name in enumerate(class_names(detections)):
         file_name = f"{PurePath(stem).name}-{row:0{digits}}-{file_safe(name)}.png"
-        yield file_name, Image.fromarray(mask_of(detections, row).astype(np.uint8) * 255)
+        yield file_name, partial(_mask_png, detections, row)
+
+
+def _mask_png(detections: sv.Detections, row: int) -> Image.Image:
+    return Image.fromarray(mask_of(detections, row).view(np.uint8) * 255)
 
 
 def file_safe(name: str) -> str:

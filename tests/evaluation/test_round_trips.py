@@ -150,7 +150,7 @@ def test_what_limner_writes_comes_back_as_predictions(tmp_path: Path) -> None:
         folder = tmp_path / "masks" / Path(picture.name).parent / f"{stem}-masks"
         folder.mkdir(parents=True)
         for name, image in export.mask_pngs(made, stem):
-            image.save(folder / name)
+            image().save(folder / name)
     files, notes = files_of(tmp_path / "masks", names_of(data), data.names)
     assert not notes
     for key, masks_of in files.items():

@@ -18,6 +18,7 @@ from PIL import Image, ImageColor
 from limner import detections as dets
 from limner import images, masks
 from limner.errors import ModelError, OptionError
+from limner.masks import MaskCrop
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions, check_honoured
 from limner.prompts import BoolMask, PromptKind, Text, VisualPrompt
 from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
@@ -30,6 +31,11 @@ SPATIAL = frozenset(
 )
 RADIUS = 6
 """px around a click that ``FillSegmenter`` takes, or leaves out for a background click."""
+
+
+def one_candidate(mask: np.ndarray, score: float) -> dets.Candidates:
+    """What a model keeps of a prompt with one answer."""
+    return dets.Candidates.of([(MaskCrop.of(mask), score)])
 
 
 class TableDetector:
@@ -81,7 +87,9 @@ class OutliningDetector(TableDetector):
             half[y0:y1, x0 : (x0 + x1) // 2] = True
             halves.append(half)
         scores = found.confidence
-        return dets.with_masks(found, halves, scores, candidates=[((m, 0.5),) for m in halves])
+        return dets.with_masks(
+            found, halves, scores, candidates=[one_candidate(m, 0.5) for m in halves]
+        )
 
 
 class ColourDetector(TableDetector):
@@ -127,7 +135,9 @@ class FillSegmenter:
         scores = np.full(len(prompts), 0.75, dtype=np.float32)
         boxes = np.array([masks.box_of(mask) or (0, 0, 0, 0) for mask in filled]).reshape(-1, 4)
         found = dets.make(boxes, scores, np.arange(len(prompts)), ["filled"] * len(prompts))
-        return dets.with_masks(found, filled, scores, candidates=[((m, 0.75),) for m in filled])
+        return dets.with_masks(
+            found, filled, scores, candidates=[one_candidate(m, 0.75) for m in filled]
+        )
 
 
 def _filled(prompt: VisualPrompt, size_wh: tuple[int, int]) -> BoolMask:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from limner import cli
 from limner import detections as dets
+from limner.masks import MaskCrop
 from limner.models import runtime
 from limner.options import DetectOptions, InpaintOptions, RedactOptions, SegmentOptions
 from limner.pipeline.consensus import Opinion
@@ -63,7 +64,8 @@ def test_detections_come_back_as_they_were(data: st.DataObject) -> None:
     if data.draw(st.booleans()):
         scores = rng.random(rows)
         candidates = [
-            ((mask, float(score)),) * 2 for mask, score in zip(masks, scores, strict=True)
+            dets.Candidates.of([(MaskCrop.of(mask), float(score))] * 2)
+            for mask, score in zip(masks, scores, strict=True)
         ]
         found = dets.with_masks(found, masks, scores, candidates=candidates)
     if data.draw(st.booleans()):

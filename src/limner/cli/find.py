@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -296,19 +297,19 @@ def write_found(
     path, asked = Path(str(run.source.path)), listing.classes(run)
     image_id = listing.image_id(path)
     coco = export.coco([(listing.file_name(path), size_wh, found)], asked, image_id)
-    pictures: dict[Path, Any] = {}
+    pictures: dict[Path, Callable[[], Any]] = {}
     texts: dict[Path, str] = {}
     if masks and len(found):
         named = export.mask_pngs(found, place.stem)
         pictures |= {place.masks / name: mask for name, mask in named}
     if "semantic" in maps:
         semantic_map, names = export.semantic_map(found, size_wh, asked)
-        pictures[place.beside("-semantic.png")] = Image.fromarray(semantic_map)
+        pictures[place.beside("-semantic.png")] = partial(Image.fromarray, semantic_map)
         record["semantic"] = names
     if "panoptic" in maps:
         numbers = export.category_ids(export.class_names(found), asked)
         ids, segments = export.panoptic(found, size_wh, numbers)
-        pictures[place.beside("-panoptic.png")] = Image.fromarray(ids)
+        pictures[place.beside("-panoptic.png")] = partial(Image.fromarray, ids)
         name = place.beside("-panoptic.png").name
         annotation = {"image_id": image_id, "file_name": name, "segments_info": segments}
         info = {} if settings.no_record else {"limner": record}
@@ -316,7 +317,7 @@ def write_found(
         texts[place.beside("-panoptic.json")] = json.dumps(
             {**head, "annotations": [annotation], "categories": coco["categories"]}
         )
-    pictures[place.main] = overlay(run.source.image, found, run.grounding.prompts)
+    pictures[place.main] = partial(overlay, run.source.image, found, run.grounding.prompts)
     marker = place.beside(".json")
     files = [marker, *texts, *pictures]
     listed = {"maps": list(maps), "files": [p.relative_to(place.folder).as_posix() for p in files]}
@@ -325,7 +326,7 @@ def write_found(
     texts[marker] = json.dumps(coco)
     check_free(settings, files, record["job"])
     for path, picture in pictures.items():
-        save_image(picture, path, record=settings.told(record), overwrite=True)
+        save_image(picture(), path, record=settings.told(record), overwrite=True)
     for path, text in texts.items():
         write_atomic(path, text, overwrite=True)
     record |= listed  # the list is long: it isn't repeated in every mask
