@@ -187,3 +187,22 @@ def test_names_of_files_may_be_any_bytes(limner: Command, photo: Path) -> None:
     made = limner("redact", name, "--box", "2,2,12,12", "-o", os.fsdecode(b"\xe9.png"))
     assert made.stdout.startswith(r"\xe9.png  1 object")
     assert Path(os.fsdecode(b"\xe9.png")).exists()
+
+
+def test_only_a_closed_pipe_is_141(limner: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that fails is 1, code that asks to exit is a bug; both were "the reader went away",
+    which a pipeline's ``|| true`` passes over."""
+    from limner.cli import model_check
+
+    words = ("models", "check", "slimsam-77")
+    monkeypatch.setattr(model_check, "check", lambda *_: False)
+    assert limner.run(*words).code == 1
+    monkeypatch.setattr(model_check, "check", lambda *_: sys.exit(3))
+    answer = limner.run(*words)
+    assert answer.code == 70
+    assert "SystemExit" in answer.stderr
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = [sys.executable, "-m", "limner", "models", "list", "--json"]
+    assert subprocess.run(gone, stdout=writer, check=False).returncode == 141
+    os.close(writer)

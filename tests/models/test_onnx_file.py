@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -62,6 +64,105 @@ def test_weights_in_other_files_are_refused(tmp_path: Path) -> None:
     assert found.external
     with pytest.raises(UnsafeWeights, match="other files"):
         onnx_file.check_closed(path, found)
+
+
+def elsewhere() -> TensorProto:
+    """Numbers that lie in a file which the model names."""
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret.bin")
+    return tensor
+
+
+def attribute(**fields: Any) -> onnx.AttributeProto:
+    return onnx.AttributeProto(name="value", **fields)
+
+
+def branch(
+    tensor: TensorProto | None = None, node: onnx.NodeProto | None = None
+) -> onnx.GraphProto:
+    """The inside of an If or a Loop."""
+    inside = onnx.GraphProto(name="branch")
+    inside.initializer.extend([tensor] if tensor else [])
+    inside.node.extend([node] if node else [])
+    return inside
+
+
+def holding(attribute: onnx.AttributeProto) -> onnx.NodeProto:
+    return onnx.NodeProto(op_type="Constant", output=["w"], attribute=[attribute])
+
+
+def sparse() -> onnx.SparseTensorProto:
+    return onnx.SparseTensorProto(values=elsewhere())
+
+
+HIDING: dict[str, Callable[[], onnx.ModelProto]] = {
+    "a constant": lambda: of(holding(attribute(t=elsewhere()))),
+    "a list of constants": lambda: of(holding(attribute(tensors=[elsewhere()]))),
+    "a sparse constant": lambda: of(holding(attribute(sparse_tensor=sparse()))),
+    "sparse constants": lambda: of(holding(attribute(sparse_tensors=[sparse()]))),
+    "a branch": lambda: of(holding(attribute(g=branch(elsewhere())))),
+    "branches": lambda: of(holding(attribute(graphs=[branch(elsewhere())]))),
+    "a constant in a branch in a branch": lambda: of(
+        holding(
+            attribute(
+                g=branch(node=holding(attribute(g=branch(node=holding(attribute(t=elsewhere()))))))
+            )
+        )
+    ),
+    "a sparse weight": lambda: of(sparse_weight=sparse()),
+    "a function": lambda: of(
+        function=onnx.FunctionProto(name="f", node=[holding(attribute(t=elsewhere()))])
+    ),
+    "a function's default": lambda: of(
+        function=onnx.FunctionProto(name="f", attribute_proto=[attribute(t=elsewhere())])
+    ),
+    "a training step": lambda: of(training=onnx.TrainingInfoProto(algorithm=branch(elsewhere()))),
+}
+
+
+def of(
+    node: onnx.NodeProto | None = None,
+    sparse_weight: onnx.SparseTensorProto | None = None,
+    function: onnx.FunctionProto | None = None,
+    training: onnx.TrainingInfoProto | None = None,
+) -> onnx.ModelProto:
+    model = helper.make_model(graph(node), ir_version=8)
+    model.graph.sparse_initializer.extend([sparse_weight] if sparse_weight else [])
+    model.functions.extend([function] if function else [])
+    model.training_info.extend([training] if training else [])
+    return model
+
+
+@pytest.mark.parametrize("build", HIDING.values(), ids=HIDING)
+def test_weights_in_other_files_are_refused_wherever_they_hang(
+    tmp_path: Path, build: Callable[[], onnx.ModelProto]
+) -> None:
+    """A runtime reads them from attributes, branches and functions as it does from the graph."""
+    path = tmp_path / "m.onnx"
+    path.write_bytes(build().SerializeToString())
+    with pytest.raises(UnsafeWeights, match="other files"):
+        onnx_file.check_closed(path, onnx_file.read(path))
+
+
+def test_an_operator_of_another_domain_in_a_branch_is_refused(tmp_path: Path) -> None:
+    """Also where the file doesn't say that it uses that domain."""
+    path = tmp_path / "m.onnx"
+    foreign = onnx.NodeProto(op_type="Run", domain="com.evil")
+    path.write_bytes(of(holding(attribute(g=branch(node=foreign)))).SerializeToString())
+    with pytest.raises(UnsafeWeights, match=r"com\.evil"):
+        onnx_file.check_closed(path, onnx_file.read(path))
+
+
+def test_branches_without_end_are_refused(tmp_path: Path) -> None:
+    """Thirty branches in one another, each of three messages."""
+    inside = branch()
+    for _ in range(30):
+        inside = branch(node=holding(attribute(g=inside)))
+    path = tmp_path / "m.onnx"
+    path.write_bytes(of(holding(attribute(g=inside))).SerializeToString())
+    with pytest.raises(ModelError, match="nested"):
+        onnx_file.read(path)
 
 
 def test_every_cut_is_noticed_or_harmless(tmp_path: Path) -> None:

@@ -264,6 +264,36 @@ def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(hub: HubS
     assert hub.fetched() == []
 
 
+@pytest.mark.parametrize("name", ["../x.safetensors", "/x.safetensors", "a/../../x.safetensors"])
+def test_a_listing_that_leads_out_of_the_folder_is_refused(hub: HubServer, name: str) -> None:
+    """Patterns as wide as ``*.safetensors`` match it."""
+    hub.repos["someone/tiny-sam"] = Repo(SAM | {name: WEIGHTS})
+    entry = an_entry(allow=(*catalog.families()["sam"].allow, "*.safetensors"))
+    with pytest.raises(UnsafeWeights, match="outside the model's folder"):
+        store.pull(entry)
+    assert hub.fetched() == []
+
+
+def test_a_listing_without_end_is_left(hub: HubServer) -> None:
+    """And the next one is read: the client is as it was."""
+    long = {"x" * 20_000_000: b""}
+    hub.repos["someone/tiny-sam"] = Repo(SAM | long)
+    with pytest.raises(UnsafeWeights, match="more than 16 MB"):
+        store.pull(an_entry())
+    hub.repos["someone/tiny-sam"] = Repo(SAM)
+    store.pull(an_entry())
+
+
+def test_what_is_pulled_is_looked_at_before_it_is_a_model(hub: HubServer, home: Path) -> None:
+    """An index of the hub's may name a pickle or another model's file."""
+    index = b'{"weight_map": {"w": "../other/w.bin"}}'
+    hub.repos["someone/tiny-sam"] = Repo(SAM | {"model.safetensors.index.json": index})
+    entry = an_entry(allow=(*catalog.families()["sam"].allow, "*.json"))
+    with pytest.raises(UnsafeWeights, match=r"w\.bin"):
+        store.pull(entry)
+    assert not store.is_here(entry)
+
+
 def test_half_precision_is_taken_where_the_full_one_is_a_pickle(hub: HubServer) -> None:
     parts = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
     parts["text_encoder"] = "model"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import itertools
 import json
 import logging
 import re
@@ -10,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -20,7 +24,7 @@ from PIL import Image, ImageDraw
 from limner import pipeline
 from limner.conventions import CONVENTIONS
 from limner.errors import MissingExtra, ModelError, NoAnswer, UnsupportedPrompt
-from limner.models import endpoints, store
+from limner.models import endpoints, server_replies, store
 from limner.models.runtime import ModelPool
 from limner.models.source import Runtime
 from limner.options import DetectOptions
@@ -452,6 +456,69 @@ def test_without_the_client_its_extra_is_named(
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingExtra, match=r"limner\[vlm\]"):
         load(server)
+
+
+def test_a_key_that_a_server_repeats_is_taken_out_in_every_form(
+    load: Load, server: VlmServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In what is shown, and in answers, which go into records and into the next question."""
+    key = 'sk-secret/+"0123456789'
+    monkeypatch.setattr("limner.models.vlm_endpoint.key_of", lambda *_: key)
+    in_header = base64.b64encode(f"user:{key}".encode()).decode()
+    percent = "".join(f"%{byte:02X}" for byte in key.encode())
+    forms = [key, quote(key, safe=""), percent, json.dumps(key)[1:-1], key.encode().hex()]
+    for form in forms:
+        body = json.dumps({"error": {"message": f"image refused: {form}"}}).encode()
+        server.troubles = [Trouble(400, body, JSON)]
+        said = refusal(load(server, key_env="MY_KEY", url=server.url))
+        assert "image refused: …" in said
+    asked = load(server, key_env="MY_KEY")._speaker
+    server.replies = [f"{in_header} and {' '.join(forms)}"]
+    answer = asked.ask(asked.show(Image.new("RGB", (8, 8))), "?", {}, None)
+    assert not any(form in answer for form in forms)
+    inside = base64.b64encode(key.encode())[4:-4].decode()
+    assert inside[:-1] not in answer
+    assert in_header[4:-4] not in answer
+
+
+def test_a_reply_is_read_within_bounds(load: Load, server: VlmServer) -> None:
+    """One that says its size, one that doesn't, one packed: none is taken into memory whole."""
+    long = b" " * (server_replies.MOST_BYTES + 1)
+    packed = {"Content-Encoding": "gzip", **JSON}
+    server.troubles = [Trouble(200, long, JSON), Trouble(200, gzip.compress(b"{}"), packed)]
+    assert "answered with more than 16 MB" in refusal(load(server))
+    assert "answered packed ('gzip')" in refusal(load(server))
+    assert server.headers[0]["accept-encoding"] == "identity"
+
+
+class Endless:
+    """A client's reply whose body never ends."""
+
+    def __init__(self, piece: bytes) -> None:
+        self.headers: dict[str, str] = {}
+        self.stream = itertools.repeat(piece)
+
+
+@pytest.mark.parametrize(("piece", "why"), [(b" " * 65536, "more than 16 MB"), (b"", "0.05 s")])
+def test_a_reply_without_end_is_left(piece: bytes, why: str) -> None:
+    """Quick or slow: by its size, or by the time it takes."""
+    with pytest.raises(server_replies.ReplyRefused, match=why):
+        server_replies.bounded(seconds=0.05 if not piece else None)(Endless(piece))
+
+
+def test_a_proxy_is_used_but_for_this_machine(
+    load: Load, server: VlmServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Companies set HTTP_PROXY and no NO_PROXY; nothing on this machine answers through it."""
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    load(server).detect(scene((640, 480))[0], ask(RED), DetectOptions())
+    monkeypatch.setenv("HTTP_PROXY", server.url.removesuffix("/v1"))
+    with pytest.raises(NoAnswer, match=r"vlm\.example"):
+        load(server, url="http://vlm.example/v1").detect(
+            scene((640, 480))[0], ask(RED), DetectOptions()
+        )
+    assert len(server.requests) == 2, "the proxy was asked"
 
 
 # ---- fuzz, through the wire

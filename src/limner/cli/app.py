@@ -87,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reader of our output went away.
     """
     open_closed_streams()
+    stdout = sys.stdout
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         check_working_folder()
@@ -101,10 +102,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _fail("Interrupted; finished results are kept, run again to go on.", INTERRUPTED)
-    except (BrokenPipeError, SystemExit):  # click exits by itself, with 1, when a pipe breaks
-        # The reader of our output went away (`limner … | head`): not our error, nothing to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    except (BrokenPipeError, SystemExit) as error:
+        # click swaps the streams and exits by itself, with 1, when a pipe breaks; any other exit is
+        # asked for by code that has no business to.
+        if isinstance(error, BrokenPipeError) or sys.stdout is not stdout:
+            # The reader of our output went away (`limner … | head`): not our error, nothing to say.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+        return _bug(error)
     except Exception as error:
         if sentence := sentence_of(error):
             return _fail(sentence, 2)
@@ -121,7 +126,7 @@ def _usage(error: click.UsageError) -> int:
     return error.exit_code
 
 
-def _bug(error: Exception) -> int:
+def _bug(error: BaseException) -> int:
     if os.environ.get("LIMNER_DEBUG"):
         raise error
     return _fail(

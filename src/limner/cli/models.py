@@ -154,7 +154,7 @@ def check(
     from limner.cli import model_check
 
     if not model_check.check(_resolved(name), picture, report, overwrite, device):
-        raise SystemExit(1)
+        click.get_current_context().exit(1)
 
 
 @models.command("where")

@@ -19,7 +19,7 @@ from PIL import Image as pil
 from limner import detections as dets
 from limner import frames
 from limner.errors import PromptError, WeightsMissing
-from limner.models import centerface, yunet
+from limner.models import centerface, onnx_file, yunet
 from limner.models.face_choice import FACE_PHRASES, is_face
 from limner.models.source import Runtime, Weights
 from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
@@ -61,11 +61,13 @@ def load(weights: Weights, runtime: Runtime) -> Faces:
 
     Raises:
         WeightsMissing: no such file.
+        UnsafeWeights: a file that reaches beyond itself.
         ModelError: a file that OpenCV can't run, or another network.
     """
     folder = weights.path or Path()
     for file, network in NETWORKS.items():
         if (folder / file).is_file():
+            onnx_file.check_closed(folder / file, onnx_file.read(folder / file))
             least = float(weights.defaults.get("threshold", THRESHOLD))
             return Faces(weights.ref, network(folder / file), least)
     raise WeightsMissing(f"{folder} holds none of {', '.join(NETWORKS)}.")

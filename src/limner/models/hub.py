@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -20,10 +20,14 @@ from limner.errors import OutputError, UnknownModel, UnsafeWeights, WeightsMissi
 from limner.models import lock
 from limner.models.catalog import Entry, families
 from limner.models.lock import FileMark
+from limner.models.server_replies import ReplyRefused, bounded
+from limner.plain_text import visible
 from limner.protocols import OnStep
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 TIMEOUT_S = 10.0
+SLACK = 10_000_000
+"""Bytes that a download may be over what was listed, before it is broken off."""
 
 Say = Callable[[str], None]
 """Takes a sentence that the user must hear."""
@@ -53,13 +57,14 @@ def look_up(entry: Entry, revision: str | None, say: Say) -> Snapshot:
     Raises:
         WeightsMissing: none exists, or the hub can't be reached or admits not this user.
         UnknownModel: no such revision.
+        UnsafeWeights: a listing that doesn't end.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import DisabledRepoError, GatedRepoError, RepositoryNotFoundError
 
     gone: list[str] = []
     for repo in (str(entry.repo), *entry.fallbacks):
-        with _refusals(repo, revision):
+        with _refusals(repo, revision), _bounded_listing():
             try:
                 info = HfApi(endpoint=_endpoint()).model_info(
                     repo,
@@ -87,6 +92,17 @@ def look_up(entry: Entry, revision: str | None, say: Say) -> Snapshot:
     )
 
 
+def _check_names(repo: str, files: Iterable[str]) -> None:
+    """Refuse a listing with a name that leads out of the model's folder."""
+    for name in files:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name:
+            raise UnsafeWeights(
+                f"{repo} lists {visible(name)!r}, which would lie outside the model's folder: "
+                "nothing is fetched from it."
+            )
+
+
 def plan(entry: Entry, snapshot: Snapshot, say: Say) -> dict[str, str]:
     """Which files to fetch: path on the hub -> path in the model's folder.
 
@@ -94,7 +110,7 @@ def plan(entry: Entry, snapshot: Snapshot, say: Say) -> dict[str, str]:
     that ``from_pretrained`` looks for.
 
     Raises:
-        UnsafeWeights: a part's only weights are pickles.
+        UnsafeWeights: a part's only weights are pickles, or a name leads out of the folder.
         WeightsMissing: a part has no weights.
     """
     chosen = {
@@ -122,6 +138,7 @@ def plan(entry: Entry, snapshot: Snapshot, say: Say) -> dict[str, str]:
             )
         else:
             raise WeightsMissing(f"{snapshot.repo} has no {what} as {ending.removeprefix('.')}.")
+    _check_names(snapshot.repo, chosen)
     return chosen
 
 
@@ -214,6 +231,8 @@ def _progress(report: OnStep, already: int, total: int) -> Any:
         def update(self, n: float | None = 1) -> None:
             nonlocal furthest
             self.n += n or 0
+            if self.unit == "B" and self.n > 2 * total + SLACK:  # what broke off may come twice
+                raise UnsafeWeights("The hub sends more than it lists: nothing of it is taken.")
             done = min(total, already + int(self.n))
             if self.unit == "B" and done > furthest:  # two bars count the same bytes
                 furthest = done
@@ -228,6 +247,24 @@ def _progress(report: OnStep, already: int, total: int) -> Any:
 
 
 # ---- refusals, in our words
+
+
+@contextlib.contextmanager
+def _bounded_listing() -> Iterator[None]:
+    """Read the hub's listings within bounds; the files themselves have their listed sizes."""
+    from huggingface_hub import get_session
+
+    session = get_session()
+    hooks, packing = session.event_hooks, session.headers.get("accept-encoding", "identity")
+    session.headers["accept-encoding"] = "identity"
+    session.event_hooks = {**hooks, "response": [*hooks.get("response", ()), bounded()]}
+    try:
+        yield
+    except ReplyRefused as refused:
+        raise UnsafeWeights(f"The hub {refused}: nothing is fetched.") from None
+    finally:
+        session.event_hooks = hooks
+        session.headers["accept-encoding"] = packing
 
 
 def _endpoint() -> str | None:

@@ -20,6 +20,7 @@ from typing import Any
 from limner.documents import read_json_object
 from limner.errors import FileError, FileMissing, ModelError
 from limner.home import home as home
+from limner.models import weight_files
 
 LOCK = "models.lock.json"
 RECORD = "limner.json"
@@ -151,7 +152,7 @@ def marks(folder: Path) -> dict[str, FileMark]:
 
 def _paths(folder: Path) -> Iterator[Path]:
     """All files but our record and what is hidden."""
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(weight_files.walk(folder)):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
         if path.is_file() and not hidden and inside.as_posix() != RECORD:

@@ -19,13 +19,30 @@ from limner.errors import ModelError, UnsafeWeights
 STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 """Domains of the operators that ONNX itself defines."""
 
+MOST_FIELDS = 4_000_000
+"""Fields that are looked at, a few seconds' worth; a model of 10,000 operators has 200,000."""
+DEEPEST = 32
+"""Messages within messages: a graph in an operator's branch adds three."""
+
 # Field numbers of onnx.proto3.
 _IR_VERSION, _GRAPH, _OPSET, _METADATA = 1, 7, 8, 14  # ModelProto
 _DOMAIN = 1  # OperatorSetIdProto
 _KEY, _VALUE = 1, 2  # StringStringEntryProto
-_INITIALIZER = 5  # GraphProto
+_NODE_DOMAIN = 7  # NodeProto
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # TensorProto
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+
+_INSIDE: Mapping[str, Mapping[int, str]] = {
+    "model": {_GRAPH: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+"""By kind of message, the fields that may hold numbers or operators, and their kinds."""
 
 
 @dataclass(frozen=True)
@@ -79,32 +96,48 @@ def _model(data: mmap.mmap) -> OnnxFile:
     metadata: dict[str, str] = {}
     domains: set[str] = set()
     seen: set[int] = set()
-    external = False
     for number, value in _fields(data, range(len(data))):
         seen.add(number)
         if isinstance(value, int):
             continue
-        if number == _GRAPH:
-            external |= any(
-                _lies_elsewhere(data, part)
-                for part_number, part in _fields(data, value)
-                if part_number == _INITIALIZER and not isinstance(part, int)
-            )
-        elif number == _OPSET:
+        if number == _OPSET:
             domains.add(_texts(data, value).get(_DOMAIN, ""))
         elif number == _METADATA:
             entry = _texts(data, value)
             metadata[entry.get(_KEY, "")] = entry.get(_VALUE, "")
     if not {_IR_VERSION, _GRAPH} <= seen:
         raise ValueError("it has no graph")
+    external = _look_inside(data, domains)
     return OnnxFile(MappingProxyType(metadata), frozenset(domains), external)
 
 
-def _lies_elsewhere(data: mmap.mmap, tensor: range) -> bool:
-    return any(
-        number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
-        for number, value in _fields(data, tensor)
-    )
+def _look_inside(data: mmap.mmap, domains: set[str]) -> bool:
+    """Whether any tensor of the model lies in another file: of its graphs, the branches and bodies
+    in their operators, and its functions. The operators' domains are added to ``domains``.
+
+    Raises:
+        ValueError: these bytes are no message, or more than a model has.
+    """
+    left = [("model", range(len(data)), 0)]
+    external, count = False, 0
+    while left:
+        kind, message, depth = left.pop()
+        if depth > DEEPEST:
+            raise ValueError(f"its graphs are nested more than {DEEPEST} levels deep")
+        inside = _INSIDE[kind]
+        for number, value in _fields(data, message):
+            count += 1
+            if count > MOST_FIELDS:
+                raise ValueError(f"it has more than {MOST_FIELDS:,} fields")
+            if kind == "tensor":
+                external |= number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)
+            if isinstance(value, int):
+                continue
+            if number in inside:
+                left.append((inside[number], value, depth + 1))
+            elif kind == "node" and number == _NODE_DOMAIN:
+                domains.add(data[value.start : value.stop].decode())
+    return external
 
 
 def _texts(data: mmap.mmap, message: range) -> dict[int, str]:
@@ -126,6 +159,8 @@ def _fields(data: mmap.mmap, message: range) -> Iterator[tuple[int, int | range]
     while at < message.stop:
         tag, at = _varint(data, at, message.stop)
         number, wire = tag >> 3, tag & 7
+        if tag >= 1 << 32:  # readers differ in what they make of it
+            raise ValueError("it has a field whose number is too large")
         if number == 0:
             raise ValueError("it has a field without a number")
         if wire == _VARINT:

@@ -20,6 +20,7 @@ from limner.errors import (
     PromptError,
     WeightsMissing,
 )
+from limner.models import weight_files
 from limner.models.source import Runtime, Weights
 from limner.models.trying import try_part
 
@@ -69,10 +70,12 @@ def read_model(
 
     Raises:
         WeightsMissing: a file, or tensors of the model, are not there.
+        UnsafeWeights: weights that would be read from elsewhere, or as a pickle.
         ModelError: tensors of another shape.
     """
     name = weights.ref.name
     try:
+        weight_files.check(path)
         model, info = architecture.from_pretrained(
             path,
             local_files_only=True,

@@ -28,6 +28,7 @@ from limner.errors import (
     OptionError,
     OutOfMemory,
 )
+from limner.models import weight_files
 from limner.models.catalog import FAMILIES, families
 from limner.models.source import Runtime, Weights
 from limner.models.store import family_of
@@ -192,7 +193,7 @@ def weight_bytes(weights: Weights) -> int:
         return 0
     family = families().get(weights.ref.family)
     ending = family.weights if family else ".safetensors"
-    own = sum(path.stat().st_size for path in weights.path.rglob(f"*{ending}"))
+    own = sum(f.stat().st_size for f in weight_files.walk(weights.path) if f.name.endswith(ending))
     return own + (weight_bytes(weights.refiner) if weights.refiner else 0)
 
 

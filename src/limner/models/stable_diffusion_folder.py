@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 
 from limner.documents import read_json_object
 from limner.errors import FileError, FileMissing, ModelError, UnsafeWeights, WeightsMissing
+from limner.models import weight_files
 from limner.models.memory import guard_memory
 from limner.models.source import Runtime, Weights
 from limner.models.trying import try_scheduler, try_tokenizer
@@ -51,7 +52,7 @@ def open_pipeline(weights: Weights, runtime: Runtime) -> Any:
 
     Raises:
         WeightsMissing: no folder, or a part of it is missing.
-        UnsafeWeights: a part's only weights are pickles.
+        UnsafeWeights: a part's only weights are pickles, or would be read from elsewhere.
         ModelError: another kind of pipeline or U-Net, or files that can't be read.
     """
     pipe = read_pipeline(weights, runtime, PIPELINES, PARTS, WITHOUT)
@@ -83,6 +84,7 @@ def read_pipeline(
     index = _read_index(name, path)
     kind = _pipeline_kind(name, index, pipelines)
     variant = _variant(name, path, index, parts)
+    weight_files.check(path)
     advice = "take a smaller model, or half precision (bfloat16)"
     with guard_memory(advice), errors_only(diffusers):
         try:

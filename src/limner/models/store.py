@@ -32,7 +32,7 @@ from limner.errors import (
     UnsafeWeights,
     WeightsMissing,
 )
-from limner.models import catalog, hub, lock, onnx_file, shipped, wheels
+from limner.models import catalog, hub, lock, onnx_file, shipped, weight_files, wheels
 from limner.models.catalog import Entry
 from limner.models.hub import PICKLES, Say
 from limner.models.lock import LOCK, RECORD, FileMark, Locked, home
@@ -342,13 +342,14 @@ def check_weights(folder: Path, family: str) -> None:
     """Refuse a folder with a part whose weights are missing or only pickled.
 
     Raises:
-        UnsafeWeights: only pickles, which can run code when they are opened, or an ONNX file that
-            reaches beyond itself.
+        UnsafeWeights: only pickles, which can run code when they are opened, an ONNX file that
+            reaches beyond itself, or weights that are read from elsewhere (``weight_files``).
         WeightsMissing: no weights at all.
     """
     ending = catalog.families()[family].weights
+    weight_files.check(folder)
     parts: dict[Path, set[str]] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(weight_files.walk(folder)):
         if path.is_file() and path.suffix in (ending, *PICKLES):
             parts.setdefault(path.parent, set()).add(path.suffix)
             if path.suffix == ".onnx":
@@ -436,6 +437,7 @@ def _pull(
         staging.mkdir(exist_ok=True)  # whoever held the lock before may have moved it into place
         _offer_old_files(folder, staging)
         marks = hub.fetch(snapshot, plan, staging, on_progress)
+        weight_files.check(staging)
     except WeightsMissing as error:
         raise WeightsMissing(f"{error} {missing(entry)}") from error
     if known:

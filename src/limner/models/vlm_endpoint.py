@@ -2,7 +2,7 @@
 
 Spoken through the ``openai`` client, which asks a busy server again, with back-off and as long as
 the server says. The key is read when it is needed and lies in the client alone; it stands in no
-error, no record and no log.
+error, no record and no log, nor does what a server repeats of it (``server_replies``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from PIL import Image
 
 from limner.errors import LimnerError, MissingExtra, NoAnswer
 from limner.models import endpoints
+from limner.models.server_replies import ReplyRefused, Scrubber, bounded, is_loopback
 from limner.models.source import Runtime, Weights
 from limner.models.vlm import VisionLanguageModel
 from limner.models.vlm_replies import Unreadable
@@ -136,6 +137,7 @@ class Endpoint:
         self._options = options
         self._budget = Budget(name, options.max_calls, options.max_tokens)
         self._key = key_of(name, options)
+        self._scrub = Scrubber(self._key)
         self._detail = {"detail": "high"} if endpoints.manner(options).fit == "openai" else {}
         self._forms = list(FORMS)
         self._unwanted: set[str] = set()
@@ -145,10 +147,17 @@ class Endpoint:
             api_key=self._key or NO_KEY,
             timeout=options.timeout,
             max_retries=options.retries,
-            default_headers=_only_ours(openai.Omit(), f"Bearer {self._key or NO_KEY}"),
+            default_headers={
+                **_only_ours(openai.Omit(), f"Bearer {self._key or NO_KEY}"),
+                "Accept-Encoding": "identity",
+            },
             http_client=openai.DefaultHttpxClient(
                 follow_redirects=False,  # a picture goes where the user said and nowhere else
-                event_hooks={"request": [self._budget.called]},
+                event_hooks={
+                    "request": [self._budget.called],
+                    "response": [bounded(seconds=options.timeout)],
+                },
+                mounts=_past_proxies(options.url),
             ),
         )
         weakref.finalize(self, self._client.close)  # its connections go when the model goes
@@ -184,7 +193,7 @@ class Endpoint:
             raise Unreadable(
                 f"it was cut off after {self._options.answer_tokens} tokens (answer_tokens)"
             )
-        return str(message.content or "")
+        return self._scrub(str(message.content or ""))
 
     @property
     def _place(self) -> str:
@@ -209,7 +218,7 @@ class Endpoint:
             except (self._openai.BadRequestError, self._openai.UnprocessableEntityError) as error:
                 if not self._do_without(error):
                     raise self._explained(error) from None
-            except (self._openai.OpenAIError, ValueError) as error:
+            except (self._openai.OpenAIError, ReplyRefused, ValueError) as error:
                 raise self._explained(error) from None
 
     def _settings(self, form: Mapping[str, Any], draw: int | None) -> dict[str, Any]:
@@ -253,6 +262,8 @@ class Endpoint:
                 f"didn't answer within {options.timeout:g} s, asked {self._times}: "
                 "raise timeout, or take a smaller max_side"
             )
+        elif isinstance(error, ReplyRefused):
+            why = str(error)
         elif isinstance(error, openai.APIConnectionError):
             why = self._unreached(error.__cause__)
         elif isinstance(error, openai.APIStatusError):
@@ -295,10 +306,14 @@ class Endpoint:
 
     def _scrubbed(self, text: str) -> str:
         """One short line, in which the key can't stand."""
-        line = " ".join(text.split()).rstrip(".")
-        if self._key:
-            line = line.replace(self._key, "…")
-        return line[:200]
+        return self._scrub(" ".join(text.split()).rstrip("."))[:200]
+
+
+def _past_proxies(url: str) -> dict[str, None]:
+    """What keeps the environment's proxies, which are honoured otherwise, from a server here."""
+    host = urlsplit(url).hostname
+    written = f"[{host}]" if host and ":" in host else host
+    return {f"all://{written}": None} if is_loopback(host) else {}
 
 
 def _only_ours(omit: Any, bearer: str) -> dict[str, Any]:

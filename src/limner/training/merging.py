@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 
 from limner.documents import parse_json, read_json, read_json_object
 from limner.errors import FileError, ModelError
+from limner.models import weight_files
 from limner.models.adapters import add_adapters
 from limner.models.runtime import explaining
 from limner.models.source import Adapter, Runtime, Weights
@@ -77,6 +78,7 @@ def _save_changed(weights: Weights, change: Callable[[Any], None], out: Path) ->
     kind = index["_class_name"]
     left_out = WITHOUT.get(kind, {}) if "XL" in kind else WITHOUT["StableDiffusionInpaintPipeline"]
     with explaining(weights, Runtime()), errors_only(transformers), errors_only(diffusers):
+        weight_files.check(weights.path)
         pipe = getattr(diffusers, kind).from_pretrained(
             str(weights.path),
             dtype=torch.float32,
