@@ -71,6 +71,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "num_validation_images": {"validation_steps": 100},
     "lr_num_cycles": {"lr_scheduler": "cosine_with_restarts", "max_train_steps": 10_000},
     "lr_power": {"lr_scheduler": "polynomial"},
+    "amount": {"style": "blur"},
 }
 """What must be set for a field to have an effect."""
 
@@ -152,12 +153,12 @@ MESSAGES = [
     (
         "choice",
         lambda: RedactOptions(style="smear"),
-        "style is one of blur, pixelate, solid; got 'smear'.",
+        "style is one of solid, blur, pixelate; got 'smear'.",
     ),
     (
         "unknown key",
         lambda: opts.from_dict(RedactOptions, {"styel": "blur", "amount": 0.1}),
-        "RedactOptions has region, style, amount, dilate; got styel.",
+        "RedactOptions has region, style, amount, colour, dilate; got styel.",
     ),
 ]
 

@@ -39,7 +39,12 @@ def test_an_outline_that_comes_out_empty(limner: Command) -> None:
 
 def test_a_box_beside_a_phrase_is_hidden_too(limner: Command, astronaut: Path) -> None:
     """It meant "the face in this box" and left six faces open; here both are hidden."""
-    limner("redact", astronaut, "--text", "face", "--box", "0,400,40,440", "-o", "both.png")
+    answer = limner(
+        "redact", astronaut, "--text", "face", "--box", "0,400,40,440", "-o", "both.png"
+    )
+    assert "not found again where it was hidden (haar finds none)" in answer.stdout
+    unseen = "object 2, box 0,400,40,440 isn't found in the original either"
+    assert f"can't be verified: {unseen}" in answer.stdout
     before, after = (np.asarray(Image.open(p).convert("RGB")) for p in (astronaut, "both.png"))
     changed = (before != after).any(axis=2)
     assert changed[400:440, 0:40].mean() > 0.9

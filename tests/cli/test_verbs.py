@@ -112,21 +112,10 @@ def test_background_keeps_the_subject(
 def test_redact_hides_the_face_and_looks_again(limner: Command, astronaut: Path) -> None:
     answer = limner.json("redact", astronaut, "--text", "face", "-o", "out.png")
     assert answer["result"]["verified"] is True
+    assert answer["result"]["looked_by"] == ["haar"], "who finds none, not that there is none"
     assert answer["result"]["edits"][0]["outside_changed_pixels"] == 0
     limner("detect", "out.png", "--text", "face", "-o", "again.png")
     assert json.loads(Path("again.json").read_text())["annotations"] == []
-
-
-def test_redact_refuses_a_result_in_which_it_still_finds_the_face(
-    limner: Command, astronaut: Path
-) -> None:
-    """Somewhere else than asked was hidden: exit code 1, one sentence, no file that looks done."""
-    answer = limner.run(
-        "redact", astronaut, "--box", "0,400,40,440", "--verify", "face", "-o", "out.png"
-    )
-    assert answer.code == 1
-    assert "can still be found" in answer.stderr
-    assert not Path("out.png").exists()
 
 
 def test_redact_verify_looks_at_the_whole_result(limner: Command, astronaut: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from PIL import Image
 from limner import masks
 from limner.errors import OptionError, PromptError, UnsupportedPrompt
 from limner.options import DetectOptions, RedactOptions, SegmentOptions
-from limner.pipeline import BoxRegions, redact
-from limner.pipeline.redacting import STILL_THERE
+from limner.pipeline import BoxRegions, Questions, redact
+from limner.pipeline.second_look import STILL_THERE
 from limner.prompts import Box, Mask, Point, Text, VisualPrompt
 
-from .doubles import ColourDetector, TableDetector
+from .doubles import ColourDetector, Found, TableDetector
 
 WIDTH, HEIGHT = 120, 80
 FACE, OTHER = (30, 20, 60, 50), (80, 20, 110, 50)
@@ -37,8 +38,17 @@ def covering(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
     return mask
 
 
+class UprightTable(TableDetector):
+    """Knows a picture by its size and a corner: turned or scaled it shows nothing."""
+
+    def look(self, image: Image.Image, phrase: str) -> Found:
+        grain = np.random.default_rng(0).integers(60, 200, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+        upright = image.size == (WIDTH, HEIGHT) and (np.asarray(image)[0, :9] == grain[0, :9]).all()
+        return super().look(image, phrase) if upright else ()
+
+
 def seen(*boxes: tuple[tuple[float, float, float, float], float]) -> TableDetector:
-    return TableDetector({"red": boxes})
+    return UprightTable({"red": boxes})
 
 
 # --- hiding -----------------------------------------------------------------------------
@@ -77,7 +87,7 @@ def test_without_a_detector_nothing_is_claimed(picture: Image.Image) -> None:
     for made in (
         redact(picture, covering(*FACE)),
         redact(picture, covering(*FACE), verify_with=ColourDetector()),
-        redact(picture, covering(*FACE), prompts=[RED]),
+        redact(picture, covering(*FACE), questions=Questions((RED,))),
     ):
         assert made.still_found is None
         assert made.verified is None
@@ -88,8 +98,10 @@ def test_what_is_hidden_is_looked_for_on_the_result(picture: Image.Image) -> Non
     """Hidden by paint it is gone; the other red patch was never hidden and doesn't count."""
     detector = ColourDetector()
     solid = RedactOptions(style="solid")
-    made = redact(picture, covering(*FACE), solid, verify_with=detector, prompts=[RED])
-    assert detector.calls == 1
+    made = redact(
+        picture, covering(*FACE), solid, verify_with=detector, questions=Questions((RED,))
+    )
+    assert detector.calls > 1
     assert made.verified is True
     assert made.still_found is not None
     assert len(made.still_found) == 0
@@ -102,7 +114,7 @@ def test_what_still_shows_through_is_told(picture: Image.Image) -> None:
         covering(*FACE),
         RedactOptions(colour="red", dilate=0),
         verify_with=ColourDetector(),
-        prompts=[RED],
+        questions=Questions((RED,)),
     )
     assert made.verified is False
     assert made.still_found is not None
@@ -139,7 +151,7 @@ def test_a_box_counts_when_enough_of_it_was_hidden(
         covering(*FACE),
         RedactOptions(style="solid", dilate=0),
         verify_with=seen((box, 0.9)),
-        prompts=[RED],
+        questions=Questions((RED,)),
     )
     assert made.verified is verified
 
@@ -160,7 +172,7 @@ def test_no_setting_of_the_detector_hides_what_is_still_there(
         picture,
         covering(*FACE),
         verify_with=detector,
-        prompts=[RED, blue],
+        questions=Questions((RED, blue)),
         detect_options=options,
     )
     assert made.still_found is not None
@@ -174,10 +186,126 @@ def test_the_threshold_that_found_it_is_the_one_that_looks_again(picture: Image.
             picture,
             covering(*FACE),
             verify_with=detector,
-            prompts=[RED],
+            questions=Questions((RED,)),
             detect_options=DetectOptions(threshold=threshold),
         )
         assert made.verified is verified
+
+
+class Demanding(ColourDetector):
+    """Sees red things in one position or size alone, as detectors of upright faces do."""
+
+    def __init__(self, sees: Callable[[float, float], bool]) -> None:
+        super().__init__()
+        self.sees = sees
+
+    def look(self, image: Image.Image, phrase: str) -> Found:
+        every = super().look(image, phrase)
+        return [row for row in every if self.sees(row[0][2] - row[0][0], row[0][3] - row[0][1])]
+
+
+EYES = {
+    "turned": lambda w, h: h > w * 1.2,
+    "larger": lambda w, h: w > 50,
+    "turned and larger": lambda w, h: h > 50 > w,
+}
+"""Who sees a patch of 40 x 20 px on a picture of 120 x 80 only otherwise than it lies there."""
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_what_only_another_view_shows_is_still_found(eyes: str) -> None:
+    """A blind detector must not check itself: four of ten faces were covered, "not found again"."""
+    plain = Image.new("RGB", (WIDTH, HEIGHT), "grey")
+    plain.paste("red", (20, 30, 60, 50))
+    detector = Demanding(EYES[eyes])
+    assert not detector.look(plain, "red"), "not as it lies there"
+    questions = Questions((RED,))
+    bad, good = (
+        redact(plain, covering(20, 30, 60, 50), RedactOptions(colour=colour, dilate=0),
+               verify_with=detector, questions=questions)
+        for colour in ("red", "white")
+    )  # fmt: skip
+    assert bad.verified is False
+    assert bad.still_found is not None
+    (box,) = bad.still_found.xyxy.tolist()
+    assert np.abs(np.array(box) - (20, 30, 60, 50)).max() < 8  # of the ellipse in a turned box
+    assert good.verified is True
+
+
+@pytest.mark.parametrize("everywhere", [True, False], ids=["all was meant", "some was meant"])
+def test_what_only_another_view_shows_elsewhere_is_told(everywhere: bool) -> None:
+    """One face upright and hidden, one on its side and open: that isn't called verified."""
+    plain = Image.new("RGB", (WIDTH, HEIGHT), "grey")
+    plain.paste("red", (10, 10, 30, 50))
+    plain.paste("red", (60, 30, 100, 50))
+    made = redact(
+        plain,
+        covering(10, 10, 30, 50),
+        RedactOptions(dilate=0),
+        verify_with=Demanding(EYES["turned"]),
+        questions=Questions((RED,), everywhere=everywhere),
+    )
+    assert made.verdict is not None
+    assert made.still_found is not None
+    assert not len(made.still_found)
+    assert len(made.verdict.left_open) == everywhere
+    assert made.verified is (None if everywhere else True)
+
+
+def test_another_detector_looks_where_something_was_hidden(picture: Image.Image) -> None:
+    """It needn't have found the thing; what it sees elsewhere is not its business."""
+    for box, verified in ((FACE, False), (OTHER, True)):
+        made = redact(
+            picture,
+            covering(*FACE),
+            RedactOptions(dilate=0),
+            verify_with=seen(),
+            questions=Questions((RED,), everywhere=True),
+            others=[seen((box, 0.9))],
+        )
+        assert made.verified is verified
+        assert made.looked_by == ("table", "table")
+
+
+@pytest.mark.parametrize(
+    ("region", "phrase", "unseen"),
+    [
+        (FACE, "red", ()),
+        ((0, 60, 20, 80), "red", ("box",)),
+        (FACE, "blue", ("box",)),
+    ],
+    ids=["it was seen there", "it was seen elsewhere", "it was never seen"],
+)
+def test_only_what_was_seen_can_be_not_found_again(
+    picture: Image.Image, region: tuple[int, int, int, int], phrase: str, unseen: tuple[str, ...]
+) -> None:
+    """A box pointed at by hand, with a phrase that says what is in it."""
+    made = redact(
+        picture,
+        covering(*region),
+        RedactOptions(dilate=0),
+        verify_with=ColourDetector(),
+        questions=Questions(
+            (VisualPrompt(text=Text(phrase)),), pointed=(("box", covering(*region)),)
+        ),
+    )
+    assert made.verdict is not None
+    assert made.verdict.unseen == unseen
+    assert made.verified is (None if unseen else True)
+    assert made.to_dict()["cannot_be_verified"] == list(unseen)
+
+
+def test_a_phrase_that_is_nowhere_in_the_original_verifies_nothing(picture: Image.Image) -> None:
+    blue = VisualPrompt(text=Text("blue"))
+    made = redact(
+        picture,
+        covering(*FACE),
+        verify_with=ColourDetector(),
+        questions=Questions(nowhere=(blue,)),
+    )
+    assert made.verified is None
+    assert made.verdict is not None
+    assert made.verdict.unseen == ("“blue”",)
 
 
 # --- boxes as regions -------------------------------------------------------------------

@@ -184,8 +184,11 @@ def _behind(given: dict[str, Any]) -> Text | Backdrop:
 def redact(ctx: click.Context, /, **given: Any) -> None:
     """Hide faces, plates or anything else, and check that it is hidden.
 
-    What a detector found is looked for again on the result; if it is still found the exit code is 1
-    and nothing is written. A --box or --mask beside a --text is hidden too, wherever the phrase is
+    What is written is made of the surroundings in every style: nothing of what was hidden is left.
+    What a detector found is looked for again on the result, also turned, at two scales and in
+    tiles; if it is still found the exit code is 1 and nothing is written. That a detector finds
+    none doesn't say that there is none, and of what it didn't see in the original it says nothing:
+    look at the result. A --box or --mask beside a --text is hidden too, wherever the phrase is
     found: here it doesn't narrow the phrase. Where an outline comes out empty its box is hidden
     instead, and that is said.
     """
@@ -305,7 +308,7 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
         names = sorted(set(found.data["class_name"])) if found is not None else []
         raise StillVisible(
             f"{', '.join(names)} can still be found after redaction, so nothing was written: "
-            "use --style solid, a larger --amount or a larger --dilate."
+            "use a larger --dilate, or point at what is left with --box."
         )
     pictures = run.rasters
     paths = [place.main, *(place.beside(f"-{k}{place.suffix}") for k in range(1, len(pictures)))]

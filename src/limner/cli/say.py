@@ -115,8 +115,8 @@ def say_run(
             facts.append(f"{edit.outside_changed_pixels} pixels changed outside the mask")
         if settings.verb in ("edit", "remove"):  # elsewhere a border is wanted
             facts.append(f"seam {edit.seam:.3f}")
-    if run.redaction and run.redaction.verified is not None:
-        facts.append("not found again" if run.redaction.verified else "STILL FOUND")
+    if run.redaction:
+        facts += second_look(record["result"])
     facts.append(f"{seconds:.1f} s")
     where = str(outputs[-1]) if outputs else str(path)
     models = ", ".join(model["name"] for model in record["models"])
@@ -125,6 +125,30 @@ def say_run(
         phrases = ", ".join(record["result"]["phrases"])
         looked = f"looked for {phrases}" if phrases else "it names nothing to look for"
         say(f"  “{record['result']['caption']}”: {looked}")
+
+
+def second_look(result: Mapping[str, Any]) -> list[str]:
+    """What a redaction's check says: whose eyes it was, and what they can't say."""
+    if "looked_by" not in result:
+        return ["not looked at again: --verify TEXT names what must not be seen"]
+    if result["verified"] is False:
+        return ["STILL FOUND"]
+    who = " and ".join(result["looked_by"])
+    none = f"{who} {'find' if len(result['looked_by']) > 1 else 'finds'} none"
+    facts = []
+    if boxes := result["left_open"]:
+        at = "; ".join(",".join(f"{side:.0f}" for side in box) for box in boxes[:MOST_NAMES])
+        more = "; …" if len(boxes) > MOST_NAMES else ""
+        facts.append(
+            f"NOT HIDDEN: {len(boxes)} seen only turned, scaled or in tiles, at {at}{more}"
+        )
+    if unseen := result["cannot_be_verified"]:
+        isnt = "isn't" if len(unseen) == 1 else "aren't"
+        facts.append(f"can't be verified: {_listed(unseen)} {isnt} found in the original either")
+    return [
+        f"not found again where it was hidden ({none})" if facts else f"not found again ({none})",
+        *facts,
+    ]
 
 
 def _shortfall(result: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from limner.pipeline.grounding import (
 )
 from limner.pipeline.looking import Thorough
 from limner.pipeline.redacting import BoxRegions, Redaction, cover_empty, each_alone, redact
+from limner.pipeline.second_look import Questions, Verdict, questions_about
 from limner.pipeline.turning import detect_turned
 
 __all__ = [
@@ -27,9 +28,11 @@ __all__ = [
     "EmptyOutline",
     "Extension",
     "Grounding",
+    "Questions",
     "Redaction",
     "Stopwatch",
     "Thorough",
+    "Verdict",
     "composite_background",
     "cover_empty",
     "cut_out",
@@ -40,6 +43,7 @@ __all__ = [
     "ground",
     "needs_detector",
     "not_found",
+    "questions_about",
     "redact",
     "repaint",
     "segment_everything",

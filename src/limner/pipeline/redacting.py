@@ -18,8 +18,8 @@ from limner.options import DetectOptions, RedactOptions, SegmentOptions, check_h
 from limner.pipeline.cropping import Crop
 from limner.pipeline.editing import Edit, check_mask, make_edit
 from limner.pipeline.empty_outlines import sentence_of
-from limner.pipeline.grounding import Grounding, detect, merge_found
-from limner.pipeline.looking import unlimited
+from limner.pipeline.grounding import Grounding, merge_found
+from limner.pipeline.second_look import Questions, Verdict, look_again
 from limner.prompts import BoolMask, Box, PromptKind, VisualPrompt
 from limner.protocols import Detector, ImageEmbedding, ModelRef, OnStep, check_accepts
 from limner.raster import Layer
@@ -110,29 +110,42 @@ def cover_empty(grounding: Grounding) -> Grounding:
     )
 
 
-STILL_THERE = 0.3
-"""A detection on the result counts as "still found" when at least this part of it was hidden: a new
-box elsewhere is another thing, a face seen again under its blur is not."""
-
-
 @dataclass(frozen=True)
 class Redaction:
     """The redacted picture and what a second look found.
 
-    ``still_found`` holds the boxes that the detector sees again where something was hidden; None
-    when nothing could look again, because the things were pointed at and no detector took part.
+    ``verdict`` is None when nothing could look again, because the things were pointed at and no
+    detector took part. ``looked_by`` names the detectors that looked.
     """
 
     edit: Edit
-    still_found: sv.Detections | None
+    verdict: Verdict | None = None
+    looked_by: tuple[str, ...] = ()
+
+    @property
+    def still_found(self) -> sv.Detections | None:
+        """Boxes that are seen again where something was hidden; None when nothing looked again."""
+        return None if self.verdict is None else self.verdict.still_found
 
     @property
     def verified(self) -> bool | None:
-        """True: looked again, found nothing. False: found it. None: nothing looked again."""
-        return None if self.still_found is None else not len(self.still_found)
+        """True: all that was hidden had been seen, was looked for again and isn't found. False: it
+        is found. None: it can't be said, or nothing looked again."""
+        return None if self.verdict is None else self.verdict.verified
+
+    def check_dict(self) -> dict[str, Any]:
+        """What the second look says, as JSON: numbers and names, no places of what was hidden."""
+        if self.verdict is None:
+            return {"verified": None}
+        return {
+            "verified": self.verified,
+            "looked_by": list(self.looked_by),
+            "cannot_be_verified": list(self.verdict.unseen),
+            "left_open": [list(map(float, box)) for box in self.verdict.left_open.xyxy],
+        }
 
     def to_dict(self) -> dict[str, Any]:
-        return {**self.edit.to_dict(), "verified": self.verified}
+        return {**self.edit.to_dict(), **self.check_dict()}
 
 
 def redact(
@@ -141,18 +154,20 @@ def redact(
     options: RedactOptions | None = None,
     *,
     verify_with: Detector | None = None,
-    prompts: Sequence[VisualPrompt] = (),
-    nowhere: Sequence[VisualPrompt] = (),
+    questions: Questions | None = None,
     detect_options: DetectOptions | None = None,
+    others: Sequence[Detector] = (),
+    looked_by: Sequence[str] = (),
 ) -> Redaction:
-    """Hide ``mask``, then ask the detector for ``prompts`` again on the result.
+    """Hide ``mask``, then ask the detector for what was hidden again on the result.
 
     Args:
         mask: (H, W) bool; grown by ``options.dilate`` so that no rim is left.
         verify_with: the detector that looks again; None leaves the result unverified.
-        prompts: what it looks for where something was hidden: the phrases and examples that found
-            the things. The same kind of thing elsewhere may have been left on purpose.
-        nowhere: what must not be found anywhere in the result.
+        questions: what it looks for, and where.
+        detect_options: those that found what is hidden.
+        others: detectors that look besides where something was hidden.
+        looked_by: names of all of these, for people; None given: their own.
     """
     options = options or RedactOptions()
     check_mask(mask, image.size)
@@ -171,31 +186,14 @@ def redact(
         feather=0,
         layers=(Layer(whole, after, grown),),
     )
-    if verify_with is None or not (prompts or nowhere):
-        return Redaction(edit, None)
-    # Every box counts here: the best face elsewhere must not take the place of the hidden one.
-    options_again = unlimited(detect_options or DetectOptions())
-    if options_again.look == "zoom":  # whether it is there is asked, not where exactly
-        options_again = replace(options_again, look="whole")
-    again = detect(edit.image, [*prompts, *nowhere], verify_with, options_again)
-    anywhere = np.asarray(again.data["prompt_index"]) >= len(prompts)
-    return Redaction(edit, dets.take(again, anywhere | (_hidden_part(again, grown) >= STILL_THERE)))
+    if verify_with is None or questions is None or not questions.prompts:
+        return Redaction(edit)
+    verdict = look_again(image, after, grown, questions, verify_with, detect_options, others)
+    names = looked_by or [one.ref.name for one in (verify_with, *others)]
+    return Redaction(edit, verdict, tuple(names))
 
 
 def _grow(mask: BoolMask, options: RedactOptions) -> BoolMask:
     if options.dilate is not None:
         return masks.dilate(mask, options.dilate)
     return masks.dilate_parts(mask, lambda side: round(0.15 * side))
-
-
-def _hidden_part(found: sv.Detections, mask: BoolMask) -> np.ndarray:
-    """(N,) part of each box's area that lies in the mask."""
-    height, width = mask.shape
-    parts = []
-    for x0, y0, x1, y1 in found.xyxy:
-        inner = mask[
-            int(np.clip(y0, 0, height)) : int(np.ceil(np.clip(y1, 0, height))),
-            int(np.clip(x0, 0, width)) : int(np.ceil(np.clip(x1, 0, width))),
-        ]
-        parts.append(float(inner.mean()) if inner.size else 0.0)
-    return np.asarray(parts)

@@ -46,6 +46,18 @@ class Finder:
         """The same; a face model looks turned as well, where nobody says how it is to look."""
         return self._detector(thorough=True)
 
+    def other_detectors(self, prompts: Sequence[VisualPrompt]) -> list[Detector]:
+        """Those on this machine that know all of these phrases and aren't asked for them anyway.
+
+        Faces alone have more than one detector that costs little.
+        """
+        faces = [p for p in prompts if p.text and face_choice.is_face(p.text.phrase)]
+        if not faces or len(faces) < len(prompts):
+            return []
+        asked = self._models.asked(prompts)
+        here = (face_choice.best_here(), face_choice.LAST)
+        return [self._remembering(name) for name in here if name and name not in asked]
+
     def _detector(self, *, thorough: bool) -> Detector:
         names = self._models.chosen("detect")
         if self._models.by_phrase():

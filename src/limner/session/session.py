@@ -415,7 +415,7 @@ class Session:
         A box or mask beside a phrase is hidden like what the phrase finds, wherever that is. The
         phrases and examples that found the things are looked for where they were hidden, and
         what ``verify`` names is looked for on the whole result. Whether that is a failure is for
-        the caller: see ``redaction.verified``.
+        the caller: see ``redaction.verified`` and ``redaction.verdict``.
         """
         source = Source.open(image)
         job = self.job("redact", find, finding=finding, redact=redact, verify=tuple(verify))
@@ -424,6 +424,7 @@ class Session:
         # An example in the picture itself is hidden with the rest: nothing can be like it then.
         words = [replace(p, likes=()) for p in find if p.text or p.exemplar]
         looks = bool(words or verify)
+        points = any(prompt.points for prompt in words)
         hidden = None
         # What is to be hidden must not lie in a second place, in whatever form.
         with self.stages.memory_only():
@@ -434,14 +435,21 @@ class Session:
             detector = self._finder.thorough_detector if looks else None
             grounding, tasks = self._finder.regions(source, find, finding, redact)
             if grounding.mask.any():
+                others = self._finder.other_detectors(words)
                 hidden = pipeline.redact(
                     source.image,
                     grounding.mask,
                     redact,
                     verify_with=detector,
-                    prompts=words,
-                    nowhere=verify,
+                    questions=pipeline.questions_about(
+                        grounding, words, verify, everywhere=finding.takes_all and not points
+                    ),
                     detect_options=finding.detect,
+                    others=others,
+                    looked_by=(
+                        *(self.models.asked([*words, *verify]) if looks else ()),
+                        *(other.ref.name for other in others),
+                    ),
                 )
         return self._run(
             job,

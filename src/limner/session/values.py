@@ -78,6 +78,12 @@ class Finding:
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     select: tuple[Selection, ...] = ()
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether all that a phrase finds is meant, and not some of it."""
+        most = DetectOptions.max_detections
+        return not self.select and self.detect.max_detections >= most
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "detect": asdict(self.detect),
@@ -173,7 +179,7 @@ def make_run(
     if edits:
         numbers["edits"] = [edit.to_dict() for edit in edits]
     if redaction:
-        numbers["verified"] = redaction.verified
+        numbers |= redaction.check_dict()
     record = RunRecord(
         job=job,
         input={"path": source.path, "digest": source.digest, "size_wh": list(source.image.size)},
