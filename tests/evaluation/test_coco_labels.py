@@ -11,6 +11,7 @@ import pytest
 
 from limner.errors import InputError
 from limner.evaluation import datasets
+from limner.evaluation.predictions import rows_for
 
 from . import labelled
 
@@ -62,6 +63,51 @@ def test_a_polygon_outside_its_picture_is_refused(tmp_path: Path) -> None:
     far = [[90, 0, 120, 0, 120, 20]]
     with pytest.raises(InputError, match=r"annotation 1 \(id 1, a.png\) labels 90,0 to 120,20"):
         datasets.read(written(tmp_path, lambda c: row(c, segmentation=far)), "segm")
+
+
+def in_parts_of_1(content: Content) -> None:
+    for each in content["annotations"]:
+        x, y, w, h = each["bbox"]
+        x0, y0, x1, y1 = x / 60, y / 40, (x + w) / 60, (y + h) / 40
+        each["bbox"] = [x0, y0, x1 - x0, y1 - y0]
+        each["segmentation"] = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_labels_in_parts_of_1_are_refused(tmp_path: Path, kind: Any) -> None:
+    """They were scored as specks in the first pixel, or left out as enclosing nothing."""
+    folder = written(tmp_path, in_parts_of_1)
+    with pytest.raises(InputError, match=r"annotations\.json: all boxes .* parts of 1: multiply"):
+        datasets.read(folder, kind)
+    results = json.loads((folder / "annotations.json").read_text())["annotations"]
+    boxes = [{"score": 1.0, **r, "segmentation": None} for r in results]
+    (tmp_path / "results.json").write_text(json.dumps(boxes))
+    data = datasets.read(written(tmp_path, lambda c: None), "bbox")
+    with pytest.raises(InputError, match=r"results\.json: all boxes .* parts of 1"):
+        rows_for(data, tmp_path / "results.json", ())
+
+
+def test_a_label_of_the_first_pixel_is_a_label(tmp_path: Path) -> None:
+    """And a box that nobody reads may be filled in: masks are labelled with such boxes."""
+    data = datasets.read(written(tmp_path, lambda c: row(c, bbox=[0, 0, 1, 1])), "bbox")
+    assert data.images[0].objects[1].xyxy == (0, 0, 1, 1)
+
+    def unboxed(content: Content) -> None:
+        for each in content["annotations"]:
+            each["bbox"] = [0, 0, 1, 1]
+
+    assert len(datasets.read(written(tmp_path, unboxed), "segm").images[0].objects) == 2
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("part", ["bbox", "segmentation"])
+def test_box_and_outline_must_both_lie_in_their_picture(
+    tmp_path: Path, kind: Any, part: str
+) -> None:
+    """A box in other units says that the file isn't meant for these pictures, whatever is read."""
+    far = {"bbox": [600, 600, 12, 12], "segmentation": [[90, 0, 120, 0, 120, 20]]}[part]
+    with pytest.raises(InputError, match=r"annotation 1 .* expected a label inside its picture"):
+        datasets.read(written(tmp_path, lambda c: row(c, **{part: far})), kind)
 
 
 DEGENERATE = {

@@ -222,6 +222,7 @@ def test_labels_that_enclose_nothing_are_left_out_and_named(tmp_path: Path) -> N
 # --- what can't be meant --------------------------------------------------------------------------
 
 XMIN = "<xmin>21</xmin>"
+BNDBOX_IN_PARTS = "<bndbox><xmin>.3</xmin><ymin>.2</ymin><xmax>.5</xmax><ymax>.4</ymax></bndbox>"
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "labels in pixels": (lambda f: yolo(f, LINE + "0 26 16 12 12\n"), r"a\.txt:2 labels 1280"),
     "a label outside": (lambda f: yolo(f, "0 1.5 .5 .2 .2"), r"a\.txt:1 labels 89\.6"),
@@ -262,6 +263,14 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "VOC: outside": (
         lambda f: voc(f, thing() + thing(BNDBOX.replace(XMIN, "<xmin>601</xmin>"))),
         r"a\.xml:4 labels 31,10 to 601,22",
+    ),
+    "VOC: parts of 1": (
+        lambda f: voc(f, thing(BNDBOX_IN_PARTS)),
+        r"Annotations: all boxes lie in the first pixel .* parts of 1",
+    ),
+    "YOLO: parts of 1 of parts of 1": (
+        lambda f: yolo(f, "0 .008 .01 .004 .006"),
+        r"all boxes lie in the first pixel .* 0\.384,0\.\d+ to 0\.64,0\.\d+",
     ),
     "VOC: no number": (
         lambda f: voc(f, thing(BNDBOX.replace(XMIN, "<xmin>x</xmin>"))),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from limner.errors import ModelError, PromptError, UnknownModel
-from limner.models import centerface, store
+from limner.models import centerface, face_choice, store
 from limner.models.centerface import CenterFace, Maps
 from limner.models.faces import LONGEST, Faces, seen_at
 from limner.models.runtime import load
@@ -212,3 +212,16 @@ def test_centerface_sees_all_ten_views_of_a_face(face_home: Path, astronaut: Pat
 
 ASTRONAUT = [177.6, 64.5, 268.0, 178.1]
 """xyxy in px, as CenterFace gave them in November 2026."""
+
+
+def test_what_is_said_of_haar_is_what_was_measured() -> None:
+    """Not "nearly all": the numbers of docs/faces.md, of the half that nothing was chosen on."""
+    measured = (Path(__file__).parents[2] / "docs" / "faces.md").read_text(encoding="utf-8")
+    said = face_choice.sentence(face_choice.LAST)
+    for row, words in (
+        ("| Haar | {} of {} |", "it found {} of {} in photographs"),
+        ("| CenterFace, turned as well (`redact`) | {} of {} |", "found {} of these {}"),
+    ):
+        numbers = face_choice.HAAR_FOUND if "Haar" in row else face_choice.CENTERFACE_FOUND
+        assert row.format(numbers, face_choice.FACES) in measured
+        assert words.format(numbers, face_choice.FACES) in said

@@ -70,7 +70,8 @@ class RectangleDetector:
 def _rectangles(pixels: np.ndarray, channel: int, by_shade: bool) -> list[Rect]:
     """Parts of one shade; or, where pictures were enlarged and are smooth, of more than half."""
     level = pixels[..., channel]
-    parts = [level == value for value in np.unique(level)[1:]] if by_shade else [level >= 60]
+    shades = np.unique(level[level > 0])  # a thing may fill all that is looked at
+    parts = [level == shade for shade in shades] if by_shade else [level >= 60]
     found = []
     for part in parts:
         _, _, stats, _ = cv2.connectedComponentsWithStats(part.view(np.uint8))

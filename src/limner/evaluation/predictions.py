@@ -14,6 +14,8 @@ from typing import Any
 from limner.errors import InputError
 from limner.evaluation.coco import load, rows_in
 from limner.evaluation.datasets import Dataset
+from limner.evaluation.datasets.bounds import check_pixels
+from limner.evaluation.datasets.coco_rows import box_in
 from limner.evaluation.picture_names import PictureNames
 from limner.export import folded
 
@@ -34,7 +36,7 @@ def rows_for(data: Dataset, predictions: Path, classes: Sequence[str]) -> list[R
 
     Raises:
         InputError: a file that can't be read, or a picture or class that the labels don't have, or
-            that could be one of two.
+            that could be one of two; or boxes in parts of 1.
     """
     content = load(predictions, "results")
     has_tables = isinstance(content, Mapping)
@@ -45,6 +47,8 @@ def rows_for(data: Dataset, predictions: Path, classes: Sequence[str]) -> list[R
         categories = _categories(content["categories"], data)
     if has_tables and "images" in content:
         images = _images(content["images"], data, pictures)
+    boxes = (box_in(row) for row in rows if not row.get("segmentation"))
+    check_pixels(filter(None, boxes), _sizes(data), str(predictions))
     made: list[Row] = []
     for number, row in enumerate(rows):
         row = dict(row)
@@ -69,6 +73,10 @@ def rows_for(data: Dataset, predictions: Path, classes: Sequence[str]) -> list[R
     if classes and categories is None:
         made = [row for row in made if row.get("category_id") in data.category_ids]
     return made
+
+
+def _sizes(data: Dataset) -> set[tuple[int, int]]:
+    return {image.size_wh for image in data.images if image.size_wh}
 
 
 def _looked_up(table: Mapping[int, Any], key: Any, what: str) -> Any:

@@ -28,7 +28,7 @@ Ask: TypeAlias = Callable[["Image"], sv.Detections]
 
 ANGLES = (0.0, 90.0, 180.0, 270.0, 25.0, -25.0)
 """Degrees, against the clock. A network finds faces up to about 30 degrees off, so that these
-reach nearly all."""
+miss those around 135 and 225 degrees."""
 SCALES = (1.0,)
 SHOWN = 1280
 """px: a larger picture is made smaller before it is turned, which bounds the memory of a view."""

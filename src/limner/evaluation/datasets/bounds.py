@@ -35,6 +35,28 @@ def check_inside(xyxy: XYXY, size_wh: tuple[int, int], where: str) -> None:
             )
 
 
+def check_pixels(boxes: Iterable[XYXY], size_wh: Iterable[tuple[int, int]], where: str) -> None:
+    """Refuse boxes that are meant in parts of 1: all of them lie in their picture's first pixel.
+
+    Args:
+        boxes: XYXY as they were written.
+        size_wh: the sizes of the pictures.
+        where: whose boxes, for the sentence.
+
+    Raises:
+        InputError: no box reaches beyond the first pixel of pictures that have more.
+    """
+    xyxy = list(boxes)
+    furthest = max((max(box[2:]) for box in xyxy), default=0.0)
+    if 0 < furthest <= 1 and max((max(size) for size in size_wh), default=0) > ROUNDING_PIXELS:
+        x0, y0, x1, y1 = (f"{value:.6g}" for value in max(xyxy, key=lambda box: max(box[2:])))
+        raise InputError(
+            f"{where}: all boxes lie in the first pixel of their pictures, the largest is "
+            f"{x0},{y0} to {x1},{y1}. Expected pixels, and these seem to be parts of 1: multiply "
+            "them by the picture's width and height."
+        )
+
+
 def clipped(xyxy: XYXY, size_wh: tuple[int, int]) -> XYXY:
     """The part of a box that lies in the picture."""
     width, height = size_wh

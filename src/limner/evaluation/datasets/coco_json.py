@@ -41,7 +41,7 @@ def read_coco(source: Path, images: Path | None, kind: IouType) -> Dataset:
         return _path(name, file.parent, images)
 
     data = _with_sizes(Truth.checked(load(file, "annotation")), path_of)
-    rows, notes = usable(data, kind)
+    rows, notes = usable(data, kind, file)
     return dataset_of({**data, "annotations": rows}, file, path_of, kind, notes)
 
 

@@ -9,7 +9,13 @@ from typing import Any
 
 from limner.errors import InputError
 from limner.evaluation.coco import IouType, rasterized
-from limner.evaluation.datasets.bounds import XYXY, box_around, check_inside, clipped
+from limner.evaluation.datasets.bounds import (
+    XYXY,
+    box_around,
+    check_inside,
+    check_pixels,
+    clipped,
+)
 
 LARGEST_ID = 2**53
 """Beyond it JSON's readers round."""
@@ -39,17 +45,23 @@ class Photo:
 
 
 def coco_of(
-    photos: Sequence[Photo], categories: Mapping[int, str], kind: IouType
+    photos: Sequence[Photo], categories: Mapping[int, str], kind: IouType, source: Path
 ) -> tuple[dict[str, Any], list[str]]:
     """COCO's content, and what was left out of it, in sentences.
 
     Args:
         categories: names by category id.
         kind: ``segm`` needs an outline of every label.
+        source: the folder, for sentences.
 
     Raises:
-        InputError: a label outside its picture, or of a box alone where masks are read.
+        InputError: a label outside its picture, or of a box alone where masks are read; or all
+            labels in parts of 1.
     """
+    read = 0 if kind == "bbox" else -1
+    drawn = [_extents(label)[read] for photo in photos for label in photo.labels]
+    labelled = {photo.size_wh for photo in photos if photo.labels}
+    check_pixels(drawn, labelled, str(source))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     notes: list[str] = []
@@ -69,13 +81,12 @@ def coco_of(
 
 def _shape(label: Drawn, size_wh: tuple[int, int], kind: IouType) -> dict[str, Any] | None:
     """``bbox``, ``area`` and ``segmentation`` of a label; None where it encloses nothing."""
-    xyxy = label.box or box_around(label.polygons)
-    check_inside(xyxy, size_wh, label.where)
-    if label.polygons:
-        check_inside(box_around(label.polygons), size_wh, label.where)
-    elif kind == "segm":
+    extents = _extents(label)
+    for xyxy in extents:
+        check_inside(xyxy, size_wh, label.where)
+    if kind == "segm" and not label.polygons:
         raise only_a_box(label.where)
-    x0, y0, x1, y1 = clipped(xyxy, size_wh)
+    x0, y0, x1, y1 = clipped(extents[0], size_wh)
     if x1 <= x0 or y1 <= y0:
         return None
     shape: dict[str, Any] = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
@@ -85,6 +96,12 @@ def _shape(label: Drawn, size_wh: tuple[int, int], kind: IouType) -> dict[str, A
     if not area:
         return None if kind == "segm" else shape
     return shape | {"area": area, "segmentation": rle}
+
+
+def _extents(label: Drawn) -> list[XYXY]:
+    """XYXY of a label's box, and of its polygons; one of them at least."""
+    boxes = [label.box] if label.box else []
+    return boxes + ([box_around(label.polygons)] if label.polygons else [])
 
 
 def only_a_box(where: str) -> InputError:

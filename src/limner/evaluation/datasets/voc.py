@@ -61,7 +61,8 @@ def read_voc(folder: Path, images: Path | None, kind: IouType) -> Dataset:
         )
         for path, photo_name, size_wh, things in read
     ]
-    content, notes = coco_of(photos, {number: name for name, number in ids.items()}, kind)
+    categories = {number: name for name, number in ids.items()}
+    content, notes = coco_of(photos, categories, kind, labels)
     paths = {photo.name: photo.path for photo in photos}
     return dataset_of(content, labels, paths.__getitem__, kind, notes)
 

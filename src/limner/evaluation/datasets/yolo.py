@@ -55,7 +55,7 @@ def read_yolo(source: Path, images: Path | None, kind: IouType) -> Dataset:
         drawn = [] if pair.labels is None else _labels(pair.labels, data, size_wh)
         photos.append(Photo(pair.picture, pair.name, size_wh, tuple(drawn)))
     categories = {number + 1: name for number, name in data.names.items()}
-    content, left_out = coco_of(photos, categories, kind)
+    content, left_out = coco_of(photos, categories, kind, source)
     paths = {photo.name: photo.path for photo in photos}
     return dataset_of(content, labels, paths.__getitem__, kind, [*notes, *left_out])
 
