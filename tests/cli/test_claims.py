@@ -125,11 +125,12 @@ def test_what_another_process_has_finished_meanwhile_counts(
 
 
 def test_claims_leave_nothing_behind(limner: Command, pictures: list[Path]) -> None:
-    """Not even the folder, where nothing was found, or it went wrong."""
+    """But the list and the sheet, where nothing was found, or it went wrong."""
     Path("in/3.png").write_bytes(b"no picture")
     answer = limner.run("redact", "in", "--text", "face", "-o", "deep/out")
     assert answer.code == 2
-    assert not Path("deep").exists()
+    listed = {Path("deep/out/contact-sheet.jpg"), Path("deep/out/summary.csv")}
+    assert {path for path in Path("deep").rglob("*") if path.is_file()} == listed
     try:
         with claimed(Path("deep/out/a.png")) as other:
             assert other is None

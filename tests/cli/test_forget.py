@@ -86,6 +86,9 @@ def test_nothing_of_redacted_pictures_is_published_or_stays(
     assert f"{count} of these pictures unredacted" in said
     assert "limner runs forget clinic" in said
     assert len(list(Path("public").glob("*.png"))) == count
+    named = tmp_path / "public" / "summary.csv"  # the user's own list of inputs, by name
+    assert [each for each in traces(hidden, named) if "the text" not in each] == []
+    named.unlink()
     assert traces(hidden, tmp_path / "public") == []
     assert traces(hidden, tmp_path / ".limner") != [], "the search sees what the store keeps"
     forgotten = limner("runs", "forget", "clinic", "--results")

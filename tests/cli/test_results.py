@@ -284,6 +284,7 @@ def test_subfolders_are_taken_and_mirrored(limner: Command, tree: Path, out: str
     assert "3 images: 3 done" in answer.stdout
     assert "Left out" not in answer.stderr
     wanted = {"a-redact.png", "one/a-redact.png", "one/two/b-redact.png"}
+    wanted |= {"contact-sheet.jpg", "summary.csv"}
     assert {path for path in files() if path.startswith(out)} == {f"{out}/{p}" for p in wanted}
     assert "3 done already" in limner(*hide).stdout
 

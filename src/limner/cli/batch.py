@@ -29,7 +29,7 @@ from limner.cli.places import (
     places,
     probing,
 )
-from limner.cli.say import say, say_kept, say_run, summary
+from limner.cli.say import say, say_kept, say_nothing_again, say_run, summary
 from limner.cli.stored import is_whole, remove_old, remove_stale, stored
 from limner.cli.tracking import tracking, tracking_options
 from limner.errors import (
@@ -46,6 +46,7 @@ from limner.errors import (
 )
 
 if TYPE_CHECKING:
+    from limner.cli.ledger import Ledger
     from limner.protocols import OnStep, Recorder
     from limner.runs.record import Job
     from limner.session import Run, Session, Source
@@ -120,6 +121,8 @@ class Settings:
     no_record: bool = False
     track: tuple[str, ...] = ()
     track_to: Path = Path(".limner")
+    copy_unchanged: bool = False
+    """A picture in which nothing was found is a result too."""
 
     def told(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """The record that a result carries."""
@@ -128,7 +131,7 @@ class Settings:
     @classmethod
     def of(cls, verb: str, given: dict[str, Any]) -> Settings:
         names = [name for name in cls.__dataclass_fields__ if name != "verb"]
-        return cls(verb, **{name: given[name] for name in names})
+        return cls(verb, **{name: given[name] for name in names if name in given})
 
 
 @dataclass
@@ -161,6 +164,7 @@ def run_batch(
     maps: Sequence[str] = (),
     losses: Callable[[Source, Place], Sequence[str]] | None = None,
     after: Callable[[Sequence[Path]], None] = lambda markers: None,
+    ledger: Ledger | None = None,
 ) -> None:
     """Do a verb on every input.
 
@@ -172,13 +176,15 @@ def run_batch(
         maps: names of what is to be written besides; a result without them isn't finished.
         losses: sentences on what the file asked for can't hold, said before the work.
         after: called once with the markers of all finished results, old and new, in order.
+        ledger: told of every picture.
 
     Raises:
         LimnerError: of the only input, or one that all would meet; of several, failures are said as
             they come and the largest exit code is the batch's.
     """
     with tracking(settings.track, settings.track_to) as trackers:
-        _run(_Batch(settings, session, ask, write, marker, maps, trackers, losses), suffix, after)
+        batch = _Batch(settings, session, ask, write, marker, maps, trackers, losses, ledger)
+        _run(batch, suffix, after)
 
 
 def _run(batch: _Batch, suffix: str, after: Callable[[Sequence[Path]], None]) -> None:
@@ -192,11 +198,11 @@ def _run(batch: _Batch, suffix: str, after: Callable[[Sequence[Path]], None]) ->
         left = f"Left out: {counted(below)} with pictures; --recursive takes them."
         say(f"limner: {left}", err=True)
     tally = batch.tally
-    elsewhere = [each for each in inputs if not batch.one(*each, alone=len(inputs) == 1)]
-    for path, place in elsewhere:  # by now another process has done it, or died over it
-        if not batch.one(path, place, alone=len(inputs) == 1, again=True):
-            tally.elsewhere += 1
-            say(f"limner: {path} is being done by {batch.holder}: it isn't done twice.", err=True)
+    try:
+        batch.all(inputs)
+    finally:
+        if batch.ledger:
+            batch.ledger.write()
     markers = [place.beside(batch.marker or place.suffix) for _, place in inputs]
     after([marker for marker in markers if marker in batch.finished])
     if len(inputs) > 1 and not settings.as_json:
@@ -226,6 +232,7 @@ class _Batch:
     maps: Sequence[str]
     trackers: Sequence[Recorder]
     losses: Callable[[Source, Place], Sequence[str]] | None = None
+    ledger: Ledger | None = None
     tally: Tally = field(default_factory=Tally)
     writable: set[Path] = field(default_factory=set)
     """Folders of which it is known that results can be written there."""
@@ -234,6 +241,17 @@ class _Batch:
     holder: str = "another process"
     """Who does the picture that was last found claimed."""
     started: float = field(default_factory=time.time)
+
+    def all(self, inputs: Sequence[tuple[Path, Place]]) -> None:
+        """Do every picture; last those that another process had begun."""
+        alone = len(inputs) == 1
+        elsewhere = [each for each in inputs if not self.one(*each, alone=alone)]
+        for path, place in elsewhere:  # by now another process has done it, or died over it
+            if not self.one(path, place, alone=alone, again=True):
+                self.tally.elsewhere += 1
+                say(
+                    f"limner: {path} is being done by {self.holder}: it isn't done twice.", err=True
+                )
 
     def one(self, path: Path, place: Place, *, alone: bool, again: bool = False) -> bool:
         """Do a picture, and say what goes wrong; False: another process is at it.
@@ -250,6 +268,8 @@ class _Batch:
         except LimnerError as error:
             if alone or isinstance(error, NOT_OF_THE_IMAGE):
                 raise
+            if self.ledger:
+                self.ledger.fail(path, error)
             self.tally.failed += 1
             self.tally.code = max(self.tally.code, error.exit_code)
             about = "" if str(error).startswith(str(path)) else f"{path}: "
@@ -267,9 +287,9 @@ class _Batch:
 
         def is_kept() -> bool:
             overwrite = settings.overwrite and not (again and self._is_new(finished))
-            return not overwrite and self._is_kept(finished, place, digest)
+            return not overwrite and self._is_kept(path, finished, place, digest)
 
-        if is_kept():
+        if is_kept() or self._found_nothing(path, digest):
             return True
         if place.folder not in self.writable:  # said now, before a model is loaded
             check_writable(place.folder)
@@ -295,7 +315,16 @@ class _Batch:
         except OSError:
             return False
 
-    def _is_kept(self, finished: Path, place: Place, digest: str) -> bool:
+    def _found_nothing(self, path: Path, digest: str) -> bool:
+        """Whether it is known that nothing is found in a picture, of which no file tells."""
+        if self.ledger is None or not self.ledger.found_nothing(path, digest):
+            return False
+        self.tally.kept += 1
+        self.tally.empty += 1
+        say_nothing_again(self.settings, path, digest)
+        return True
+
+    def _is_kept(self, path: Path, finished: Path, place: Place, digest: str) -> bool:
         """Whether this very result lies there whole; then it is said and counted as if made now.
 
         Raises:
@@ -314,6 +343,8 @@ class _Batch:
         self.tally.kept += 1
         self.finished.add(finished)
         self.tally.empty += not result.objects
+        if self.ledger:
+            self.ledger.add(path, result.record, result.files(finished))
         say_kept(self.settings, finished, result)
         return True
 
@@ -329,7 +360,7 @@ class _Batch:
         failure: ResultError | None = None
         empty = not len(run.grounding)
         # A list of nothing is a list; a picture in which nothing changed isn't a result.
-        if self.marker or not empty:
+        if self.marker or not empty or settings.copy_unchanged:
             try:
                 outputs = self.write(run, place, record)
             except ResultError as error:
@@ -340,6 +371,8 @@ class _Batch:
                 self.session.recording.place(run.id, outputs)
         elif self.settings.overwrite:
             self._no_result(place)
+        if self.ledger and not failure:
+            self.ledger.add(path, record, outputs)
         say_run(self.settings, run, path, outputs, time.perf_counter() - started, record)
         if self.trackers:
             from limner.session.tracking import record_run

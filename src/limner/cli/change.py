@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,11 +16,12 @@ from limner.cli.find import finding_of, finding_options, recording_session_of, t
 from limner.cli.flags import check_detecting, flags, typed
 from limner.cli.keeping import originals_kept
 from limner.cli.objects import ObjectCommand, Opener, drafts, resolve
-from limner.cli.places import Place
+from limner.cli.places import Place, probing
 from limner.cli.plan import print_plan
+from limner.cli.redacted_folder import RedactedFolder
 from limner.cli.say import JPEG_NOTE, say
 from limner.cli.stored import STEM, check_free
-from limner.errors import OptionError, OutputError, StillVisible
+from limner.errors import ImageError, OptionError, OutputError, StillVisible
 from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions, RedactOptions
 
 if TYPE_CHECKING:
@@ -178,6 +180,11 @@ def _behind(given: dict[str, Any]) -> Text | Backdrop:
     metavar="TEXT",
     help="Also look for this on the result (what --text found is always looked for).",
 )
+@click.option(
+    "--copy-unchanged",
+    is_flag=True,
+    help="Also write the pictures in which nothing was found, without their metadata.",
+)
 @flags(RedactOptions)
 @finding_options
 @click.pass_context
@@ -188,9 +195,10 @@ def redact(ctx: click.Context, /, **given: Any) -> None:
     What a detector found is looked for again on the result, also turned, at two scales and in
     tiles; if it is still found the exit code is 1 and nothing is written. That a detector finds
     none doesn't say that there is none, and of what it didn't see in the original it says nothing:
-    look at the result. A --box or --mask beside a --text is hidden too, wherever the phrase is
-    found: here it doesn't narrow the phrase. Where an outline comes out empty its box is hidden
-    instead, and that is said.
+    look at the result. Of a folder there are a contact-sheet.jpg and a summary.csv to look at,
+    those without a find last; run again, it leaves these alone too. A --box or --mask beside a
+    --text is hidden too, wherever the phrase is found: here it doesn't narrow the phrase. Where an
+    outline comes out empty its box is hidden instead, and that is said.
     """
     from limner.prompts import Text, VisualPrompt
 
@@ -244,8 +252,11 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
             originals.append(Path(str(run.source.path)))
         return paths
 
+    with probing(settings.image, ImageError):
+        is_folder = verb == "redact" and settings.image.is_dir()
     try:
-        run_batch(settings, session, ask, write, losses=partial(losses, verb))
+        ledger = RedactedFolder(settings) if is_folder else None
+        run_batch(settings, session, ask, write, losses=partial(losses, verb), ledger=ledger)
     finally:
         if originals:
             say(_kept_sentence(originals, settings.image), err=True)
@@ -310,7 +321,7 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
             f"{', '.join(names)} can still be found after redaction, so nothing was written: "
             "use a larger --dilate, or point at what is left with --box."
         )
-    pictures = run.rasters
+    pictures = run.rasters or (replace(run.source.original, exif=None),)
     paths = [place.main, *(place.beside(f"-{k}{place.suffix}") for k in range(1, len(pictures)))]
     check_free(settings, paths, record["job"])
     record["files"] = [
@@ -322,7 +333,7 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
     lost += [loss.short for raster in pictures[:1] for loss in losses_of(raster, place.main)]
     if lost:
         record["lost"] = lost
-    if run.edits and not lossless:
+    if not run.cutout and not lossless:
         record["notes"] = [*record["notes"], JPEG_NOTE]
     for path, picture in reversed(list(zip(paths, pictures, strict=True))):
         save_image(picture, path, record=settings.told(record), overwrite=True)
@@ -343,7 +354,8 @@ def _check_saved(run: Run, paths: Sequence[Path], max_pixels: int) -> None:
         if run.cutout is not None:  # the object's own colours, and all that is transparent
             before, where = run.rasters[k], np.ones(saved.size[::-1], dtype=bool)
         else:
-            before, where = run.source.original, ~run.edits[k].mask
+            before = run.source.original
+            where = ~run.edits[k].mask if run.edits else np.ones(saved.size[::-1], dtype=bool)
         changed = changed_pixels(before, saved, where)
         if changed:
             raise OutputError(

@@ -87,7 +87,7 @@ def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]
         return [(image, place)]
     if is_picture:
         raise OutputError(f"{image} is a folder of images: --out must be a folder, got {out}.")
-    folder = out or _beside(image, verb)
+    folder = results_folder(settings)
     with probing(folder, OutputError):
         if folder.resolve() == image.resolve():
             raise OutputError("--out must be another folder than the one the images are in.")
@@ -99,6 +99,11 @@ def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]
         for parent, files in by_folder.items()
         for file, name in zip(files, unique_names(files), strict=True)
     ]
+
+
+def results_folder(settings: Settings) -> Path:
+    """Where the results of a folder lie."""
+    return settings.out or _beside(settings.image, settings.verb)
 
 
 def _files(image: Path, out: Path, *, recursive: bool) -> list[Path]:

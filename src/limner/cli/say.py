@@ -105,6 +105,8 @@ def say_run(
     count = len(run.grounding)
     facts = [f"{count} object{'s' if count > 1 else ''}"] if count else []
     facts += _shortfall(record["result"]) or ([] if count else ["nothing found"])
+    if outputs and not count and settings.copy_unchanged:
+        facts.append("copied as it is, not checked by anybody")
     if run.edits:
         edit = run.edits[0]
         if JPEG_NOTE in record["notes"]:
@@ -185,6 +187,14 @@ def say_kept(settings: Settings, finished: Path, result: Stored) -> None:
         _say_json(result.record, result.files(finished), result.finds)
     else:
         say(f"{finished}  done already")
+
+
+def say_nothing_again(settings: Settings, path: Path, job: str) -> None:
+    """The line of a picture in which a run before found nothing, or its JSON object."""
+    if settings.as_json:
+        say_json({"job": job, "verb": settings.verb, "result": {"objects": 0}, "outputs": []})
+    else:
+        say(f"{path}  nothing found before")
 
 
 def _say_json(record: Mapping[str, Any], outputs: Sequence[Path], finds: Mapping[str, Any]) -> None:
