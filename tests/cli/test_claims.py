@@ -132,13 +132,13 @@ def test_claims_leave_nothing_behind(limner: Command, pictures: list[Path]) -> N
     listed = {Path("deep/out/contact-sheet.jpg"), Path("deep/out/summary.csv")}
     assert {path for path in Path("deep").rglob("*") if path.is_file()} == listed
     try:
-        with claimed(Path("deep/out/a.png")) as other:
+        with claimed(Path("other/out/a.png")) as other:
             assert other is None
-            assert claim_of(Path("deep/out/a.png")).exists()
+            assert claim_of(Path("other/out/a.png")).exists()
             raise KeyboardInterrupt
     except KeyboardInterrupt:
         pass
-    assert not Path("deep").exists()
+    assert not Path("other").exists()
 
 
 def test_one_process_does_not_keep_itself_from_a_picture(limner: Command) -> None:

@@ -285,9 +285,7 @@ def test_only_what_was_seen_can_be_not_found_again(
         covering(*region),
         RedactOptions(dilate=0),
         verify_with=ColourDetector(),
-        questions=Questions(
-            (VisualPrompt(text=Text(phrase)),), pointed=(("box", covering(*region)),)
-        ),
+        questions=Questions((VisualPrompt(text=Text(phrase)),), pointed=(("box", region),)),
     )
     assert made.verdict is not None
     assert made.verdict.unseen == unseen

@@ -17,7 +17,7 @@ from PIL import Image as pil
 
 from limner import detections as dets
 from limner.options import DetectOptions
-from limner.pipeline.empty_outlines import name_of
+from limner.pipeline.empty_outlines import Xyxy, name_of
 from limner.pipeline.grounding import Grounding, detect
 from limner.pipeline.looking import unlimited
 from limner.prompts import BoolMask, VisualPrompt
@@ -43,15 +43,15 @@ SAME = 0.3
 class Questions:
     """What is looked for on the result.
 
-    ``words`` found what was hidden, and are looked for there. ``pointed`` are regions (H, W) bool
-    that somebody pointed at, with how they are called; ``nowhere`` must not be found anywhere.
+    ``words`` found what was hidden, and are looked for there. ``pointed`` are boxes xyxy of what
+    somebody pointed at, with how it is called; ``nowhere`` must not be found anywhere.
     ``everywhere``: all that ``words`` find was to be hidden, so that what only a harder look sees
     elsewhere was forgotten and not left on purpose.
     """
 
     words: tuple[VisualPrompt, ...] = ()
     nowhere: tuple[VisualPrompt, ...] = ()
-    pointed: tuple[tuple[str, BoolMask], ...] = ()
+    pointed: tuple[tuple[str, Xyxy], ...] = ()
     everywhere: bool = False
 
     @property
@@ -69,7 +69,7 @@ def questions_about(
     """What to look for after hiding what was found: ``words`` found it, the rest was pointed at."""
     prompts, found = grounding.prompts, grounding.detections
     pointed = [
-        (name_of(prompts, k), dets.mask_of(found, row))
+        (name_of(prompts, k), _four(found.xyxy[row]))
         for row, k in enumerate(np.asarray(found.data["prompt_index"], dtype=int).tolist())
         if not prompts[k].says_what
     ]
@@ -201,9 +201,9 @@ def _unseen(original: _Looks, questions: Questions, detector: Detector) -> tuple
         return ()
     for found, _ in original.by(detector):
         regions = {
-            k: (name, mask)
-            for k, (name, mask) in regions.items()
-            if not (_part_in(found, mask) >= STILL_THERE).any()
+            k: (name, box)
+            for k, (name, box) in regions.items()
+            if not (_part_in_box(found, box) >= STILL_THERE).any()
         }
         seen = set(np.asarray(found.data.get("prompt_index", ()), dtype=int).tolist())
         phrases = {k: prompt for k, prompt in phrases.items() if k not in seen}
@@ -225,6 +225,20 @@ def _part_in(found: sv.Detections, mask: BoolMask) -> np.ndarray:
         ]
         parts.append(float(inner.mean()) if inner.size else 0.0)
     return np.asarray(parts)
+
+
+def _part_in_box(found: sv.Detections, box: Xyxy) -> np.ndarray:
+    """(N,) part of each box's area that lies in another one."""
+    x0, y0, x1, y1 = found.xyxy.astype(np.float64).T
+    wide = np.minimum(x1, box[2]) - np.maximum(x0, box[0])
+    high = np.minimum(y1, box[3]) - np.maximum(y0, box[1])
+    shared = np.maximum(wide, 0) * np.maximum(high, 0)
+    return np.asarray(shared / np.maximum((x1 - x0) * (y1 - y0), 1e-9))
+
+
+def _four(xyxy: np.ndarray) -> Xyxy:
+    x0, y0, x1, y1 = xyxy.astype(float).tolist()
+    return x0, y0, x1, y1
 
 
 def _overlapping(found: sv.Detections, others: sv.Detections) -> np.ndarray:
