@@ -146,6 +146,23 @@ def dilate_parts(mask: BoolMask, pixels: Callable[[int], int]) -> BoolMask:
     return grown
 
 
+def label_parts(
+    mask: npt.NDArray[Any], connectivity: int
+) -> tuple[int, npt.NDArray[np.uint16] | npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Connected parts of an (H, W) mask of bytes: how many with the background, each pixel's part,
+    and cv2's numbers of each part.
+
+    Two bytes a pixel where there are few parts, as nearly always, else four.
+    """
+    try:
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(
+            mask, connectivity=connectivity, ltype=cv2.CV_16U
+        )
+    except cv2.error:  # more parts than two bytes can number
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
+    return count, parts, np.asarray(stats, np.int32)  # type: ignore[return-value]
+
+
 def _split(mask: BoolMask) -> list[tuple[tuple[int, int, int, int], BoolMask]]:
     """Each part's bounding box and the part within it; the rest of a large mask isn't looked at."""
     whole = box_of(mask)
@@ -153,7 +170,7 @@ def _split(mask: BoolMask) -> list[tuple[tuple[int, int, int, int], BoolMask]]:
         return []
     left, top, right, bottom = whole
     inner = np.ascontiguousarray(mask[top:bottom, left:right]).view(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(inner, connectivity=8)
+    _, labels, stats = label_parts(inner, connectivity=8)
     return [
         ((left + x, top + y, left + x + w, top + y + h), labels[y : y + h, x : x + w] == number)
         for number, (x, y, w, h, _) in enumerate(stats[1:].tolist(), start=1)
@@ -296,8 +313,8 @@ def _distance_to_zero(inside: BoolMask) -> npt.NDArray[np.float32]:
 
 def _parts(
     mask: BoolMask, connectivity: int
-) -> tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+) -> tuple[int, npt.NDArray[np.uint16] | npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """How many parts with the background, each pixel's part (0 = background), each part's area."""
     source = np.ascontiguousarray(mask).view(np.uint8)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(source, connectivity=connectivity)
-    return count, np.asarray(parts, np.int32), np.asarray(stats[:, cv2.CC_STAT_AREA], np.int32)
+    count, parts, stats = label_parts(source, connectivity)
+    return count, parts, np.asarray(stats[:, cv2.CC_STAT_AREA], np.int32)

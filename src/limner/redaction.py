@@ -23,6 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from limner.masks import label_parts
+
 Style = Literal["solid", "blur", "pixelate"]
 
 STYLES: dict[str, str] = {
@@ -112,7 +114,7 @@ def _check(
 def _parts(mask: Bools) -> Iterator[tuple[Window, Bools]]:
     """Each part of the mask: its bounding window and, within it, its pixels (h, w) bool."""
     near = cv2.dilate(mask.astype(np.uint8), np.ones((JOINED_GAP + 1, JOINED_GAP + 1), np.uint8))
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(near)
+    count, labels, boxes = label_parts(near, connectivity=8)
     for label in range(1, count):
         x, y, w, h, _ = boxes[label].tolist()
         part = mask[y : y + h, x : x + w] & (labels[y : y + h, x : x + w] == label)

@@ -20,7 +20,7 @@ from limner.errors import ImageError, PromptError
 from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions
 from limner.pipeline.cropping import Crop, crops_for
 from limner.pipeline.grounding import Stopwatch
-from limner.prompts import BoolMask, Text
+from limner.prompts import BoolMask, RgbArray, Text
 from limner.protocols import Inpainter, OnStep
 from limner.raster import Layer, Raster
 
@@ -269,6 +269,10 @@ def changed_pixels(before: Image, after: Image, where: BoolMask) -> int:
     return raster.changed_pixels(Raster(before), Raster(after), where)
 
 
+STRIPE_PIXELS = 4_000_000
+"""Of a picture that are looked at together: all of 108 megapixels at once took 1.5 GB."""
+
+
 def seam(image: Image, mask: BoolMask, step: int) -> float:
     """How visible a mask's border is in a picture, 0 (not at all) to 1.
 
@@ -282,30 +286,40 @@ def seam(image: Image, mask: BoolMask, step: int) -> float:
     # The border and all that is near it lie within reach of both boxes.
     x0, y0 = (max(inner[k] - reach, outer[k] - reach, 0) for k in (0, 1))
     x1, y1 = (min(inner[k] + reach, outer[k] + reach, image.size[k - 2]) for k in (2, 3))
-    pixels, mask = np.asarray(image.crop((x0, y0, x1, y1))), mask[y0:y1, x0:x1]
-    near = masks.dilate(mask, reach) & ~mask
-    across: list[npt.NDArray[np.float32]] = []
-    beside: list[npt.NDArray[np.float32]] = []
-    for axis in (0, 1):
-        size = pixels.shape[axis]
-        if size <= step:
+    rows = max(1, STRIPE_PIXELS // max(x1 - x0, 1))
+    sums = np.zeros((2, 2))
+    for top in range(y0, y1, rows):
+        # With what is near its rows on both sides, and their partners below.
+        upper, lower = max(top - reach, y0), min(top + rows + step + reach, y1)
+        sums += _contrasts(
+            np.asarray(image.crop((x0, upper, x1, lower))),
+            mask[upper:lower, x0:x1],
+            step,
+            slice(top - upper, min(top + rows, y1) - upper),
+        )
+    (across, straddling), (beside, surroundings) = sums
+    if not straddling:
+        return 0.0
+    return max(0.0, float(across / straddling - (beside / surroundings if surroundings else 0.0)))
+
+
+def _contrasts(pixels: RgbArray, mask: BoolMask, step: int, rows: slice) -> npt.NDArray[np.float64]:
+    """(2, 2): of pairs across the border and beside it, the sum of their contrasts, and how many.
+
+    Pairs begin in ``rows``; what lies beyond is there to be near and to be their other ends.
+    """
+    near = masks.dilate(mask, 4 * step) & ~mask
+    sums = np.zeros((2, 2))
+    for down, right in ((step, 0), (0, step)):
+        stop = min(rows.stop, len(mask) - down)
+        first = slice(rows.start, stop), slice(0, max(mask.shape[1] - right, 0))
+        second = slice(rows.start + down, stop + down), slice(right, None)
+        if stop <= rows.start:
             continue
-        head = [slice(None)] * 2
-        tail = [slice(None)] * 2
-        head[axis], tail[axis] = slice(0, size - step), slice(step, size)
-        first, second = tuple(head), tuple(tail)
-        for chosen, pairs in (
-            (across, mask[first] != mask[second]),
-            (beside, near[first] & near[second]),
-        ):
-            chosen.append(_contrast(pixels[first][pairs], pixels[second][pairs]))
-    if not across:
-        return 0.0
-    straddling, surroundings = np.concatenate(across), np.concatenate(beside)
-    if not straddling.size:
-        return 0.0
-    expected = float(surroundings.mean()) if surroundings.size else 0.0
-    return max(0.0, float(straddling.mean()) - expected)
+        for kind, pairs in enumerate((mask[first] != mask[second], near[first] & near[second])):
+            contrast = _contrast(pixels[first][pairs], pixels[second][pairs])
+            sums[kind] += contrast.sum(dtype=np.float64), len(contrast)
+    return sums
 
 
 def _contrast(
