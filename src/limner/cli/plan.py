@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.cli.say import say, say_json
@@ -58,16 +60,37 @@ def print_plan(
                 "estimated": not cost.measured,
             }
         rows.append(row)
+    memory = _largest([path for path, _ in inputs], objects, settings.max_pixels)
     if settings.as_json:
-        say_json({"verb": settings.verb, "images": len(inputs), "models": rows})
+        heavy = {"picture_memory_gb": memory}
+        say_json({"verb": settings.verb, "images": len(inputs), **heavy, "models": rows})
         return
     say(f"{settings.verb}: {len(inputs)} image{'s' if len(inputs) > 1 else ''}")
     for row in rows:
         say("  " + _line(row))
+    say(f"  the largest picture and its objects: up to {memory:g} GB")
     total = sum(row.get("seconds_per_image", 0.0) for row in rows) * len(inputs)
-    memory = round(sum(row.get("memory_gb", 0.0) for row in rows), 1)  # all are kept loaded
+    memory = round(memory + sum(row.get("memory_gb", 0.0) for row in rows), 1)  # all stay loaded
     say(f"  in all about {_duration(total)} and {memory:g} GB on this machine's CPU")
     say(f"  first result: {inputs[0][1].main}")
+
+
+def _largest(paths: Sequence[Path], objects: tuple[Draft, ...], max_pixels: int) -> float:
+    """GB of the picture that takes most with its objects; what isn't readable counts nothing."""
+    from PIL import Image
+
+    from limner.cli.objects import Opener, resolve
+    from limner.session.footprint import bytes_needed
+
+    opener, most = Opener(max_pixels), 0
+    for path in paths:
+        try:
+            with Image.open(path) as picture:
+                size = picture.size
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue  # refused when its turn comes
+        most = max(most, bytes_needed(size, resolve(objects, size, opener)))
+    return round(most / 1e9, 2)
 
 
 def _answering(session: Session, task: str, objects: tuple[Draft, ...]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from limner.options import (
 )
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import Detector, OnStep, Segmenter
+from limner.session.footprint import check_fits
 from limner.session.models import READ, Models
 from limner.session.stages import RememberingDetector, Stages
 from limner.session.values import Finding, Source, tasks_of
@@ -144,6 +145,7 @@ class Finder:
             as_drawn: a mask that is given alone is the answer itself, not a hint to be refined.
         """
         _check_asked(prompts)
+        check_fits(source.image.size, prompts)
         self._models.say_who_sees_faces(prompts)
         if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
             return self._ground(source, prompts, finding, pipeline.BoxRegions())  # it isn't asked
@@ -194,6 +196,7 @@ class Finder:
                 "what is shown by points or a mask is covered by its outline."
             )
         _check_asked(prompts)
+        check_fits(source.image.size, prompts)
         self._models.say_who_sees_faces(prompts)
         return self._ground(
             source, prompts, finding, pipeline.BoxRegions(), outlined=False, thorough=True
