@@ -303,7 +303,7 @@ def _can_read(clip: Encoder, text: str) -> bool:
 
 def print_scores(scores: Mapping[str, Any]) -> None:
     """The rows of a report as a table, and the photographs' own below."""
-    rows = [(row["name"], *(shown(row[key]) for key in COLUMNS)) for row in scores["rows"]]
+    rows = [(row["name"], *(shown(row.get(key)) for key in COLUMNS)) for row in scores["rows"]]
     ceiling = scores["ceiling"]
     rows.append((REAL, *(shown(ceiling.get(key)) for key in COLUMNS)))
     print_table(("", *COLUMNS.values()), rows)

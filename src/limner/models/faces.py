@@ -21,7 +21,8 @@ from limner import frames
 from limner.errors import PromptError, WeightsMissing
 from limner.models import centerface, onnx_file, yunet
 from limner.models.face_choice import FACE_PHRASES, is_face
-from limner.models.source import Runtime, Weights
+from limner.models.source import OWN_FOLDER, Runtime, Weights
+from limner.models.trying import try_apart
 from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import ModelRef, check_accepts
@@ -68,6 +69,9 @@ def load(weights: Weights, runtime: Runtime) -> Faces:
     for file, network in NETWORKS.items():
         if (folder / file).is_file():
             onnx_file.check_closed(folder / file, onnx_file.read(folder / file))
+            if weights.ref.licence == OWN_FOLDER:
+                reader = f"{network.__module__}:{network.__name__}"
+                try_apart(folder / file, reader)
             least = float(weights.defaults.get("threshold", THRESHOLD))
             return Faces(weights.ref, network(folder / file), least)
     raise WeightsMissing(f"{folder} holds none of {', '.join(NETWORKS)}.")

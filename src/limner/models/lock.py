@@ -78,7 +78,7 @@ class Locked:
             # An older lock has no checked_ns.
             checked = int(data.get("checked_ns") or _end_of_second(data["pulled_at"]))
             return Locked(data["repo"], data["commit"], data["pulled_at"], files, checked)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"{source} was not written by limner; move it away.") from error
 
 

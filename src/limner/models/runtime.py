@@ -29,6 +29,7 @@ from limner.errors import (
     OutOfMemory,
 )
 from limner.models import weight_files
+from limner.models.answering import explained
 from limner.models.catalog import FAMILIES, families
 from limner.models.source import Runtime, Weights
 from limner.models.store import family_of
@@ -298,7 +299,7 @@ def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMIL
         read = _loader(weights.ref.family, families)
         with no_progress_bars():
             model: Model = read(weights, runtime)
-    return model
+    return explained(model, weights)
 
 
 @contextmanager

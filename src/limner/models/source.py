@@ -9,6 +9,9 @@ from typing import Any
 
 from limner.protocols import ModelRef
 
+OWN_FOLDER = "unknown (local folder)"
+"""The licence of a model that a user named by its folder: limner knows nothing of its files."""
+
 
 def is_path(name: str) -> bool:
     """Whether a model or a LoRA was named by its path: ``./sam``, ``/models/sam``, ``~/sam``."""

@@ -36,7 +36,7 @@ from limner.models import catalog, hub, lock, onnx_file, shipped, weight_files, 
 from limner.models.catalog import Entry
 from limner.models.hub import PICKLES, Say
 from limner.models.lock import LOCK, RECORD, FileMark, Locked, home
-from limner.models.source import Weights
+from limner.models.source import OWN_FOLDER, Weights
 from limner.protocols import ModelRef, OnStep
 
 __all__ = [
@@ -273,7 +273,7 @@ def from_folder(path: str | os.PathLike[str]) -> Weights:
         files = _weight_files(lock.marks(folder), family)
         is_pipeline = (folder / "model_index.json").is_file()
         defaults = (lock.read_json(folder / DEFAULTS) if is_pipeline else None) or {}
-    ref = ModelRef(folder.name, family, "unknown (local folder)", None, files)
+    ref = ModelRef(folder.name, family, OWN_FOLDER, None, files)
     return Weights(ref, folder, defaults)
 
 

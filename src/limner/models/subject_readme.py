@@ -49,7 +49,7 @@ def _scored(scores: Mapping[str, Any]) -> str:
     names = [key for key in scores["rows"][0] if key != "name"]
     table = _table(
         ("checkpoint", *names),
-        [(row["name"], *(_digits(row[key]) for key in names)) for row in scores["rows"]],
+        [(row["name"], *(_digits(row.get(key)) for key in names)) for row in scores["rows"]],
     )
     ceiling, best = _digits(scores["ceiling"]["dino"]), scores["best"] or "none is good enough"
     return (

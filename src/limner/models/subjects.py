@@ -191,7 +191,49 @@ def _checked(path: Path, card: dict[str, Any]) -> dict[str, Any]:
             ):
                 came = f"is {str(value)[:40]!r}" if name in entries else "is missing"
                 raise ModelError(f"{path} is damaged ({key} {came}): teach the subject again.")
+    for key, fits in INSIDE.items():
+        of, _, name = key.rpartition(".")
+        value = card.get(of, card).get(name)
+        if value is not None and not fits(value):
+            raise ModelError(f"{path} is damaged (what stands in {key}): teach the subject again.")
     return {"called": f"{card['identifier']} {card['class']}", **card}  # later versions say it
+
+
+def _texts(value: Any) -> bool:
+    return all(isinstance(one, str) for one in value)
+
+
+def _named(value: Any) -> bool:
+    return all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in value)
+
+
+def _scores(value: Any) -> bool:
+    """A row for each painter: its name, and numbers or nothing under the names of scores."""
+    return (
+        bool(value)
+        and _named(value)
+        and all(_cosines({k: v for k, v in row.items() if k != "name"}) for row in value)
+        and all(row.get("clip_t") is not None for row in value)
+    )
+
+
+def _cosines(value: Any) -> bool:
+    numbers = [one for one in value.values() if one is not None]
+    return value.get("dino") is not None and all(
+        isinstance(one, int | float) and not isinstance(one, bool) for one in numbers
+    )
+
+
+INSIDE: Mapping[str, Callable[[Any], bool]] = {
+    "warnings": _texts,
+    "thumbnails": _texts,
+    "scores.prompts": _texts,
+    "scores.pictures": _texts,
+    "scores.models": _named,
+    "scores.rows": _scores,
+    "scores.ceiling": _cosines,
+}
+"""What stands in a card's lists and tables, which are shown, drawn and put on its page."""
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:

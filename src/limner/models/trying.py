@@ -7,6 +7,8 @@ words and a scheduler its steps, and what goes wrong names the file.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +19,7 @@ from PIL import Image
 
 from limner.errors import ModelError
 
+APART_S = 60
 MOST_SIDE = 8192
 """Pixels: what a processor would make larger takes all memory."""
 SIDES = ("height", "width", "max_height", "max_width")
@@ -82,6 +85,44 @@ def try_scheduler(scheduler: Any, folder: Path) -> None:
         raise _refused(file, "can't lay out steps", error) from error
     if not whole:
         raise ModelError(f"{file} lays out steps that aren't finite numbers: get the file again.")
+
+
+def try_apart(path: Path, reader: str) -> None:
+    """Have a native library read a stranger's file in a process of its own first: some crash on a
+    spoilt file, and take the process along (OpenCV 4.13's ONNX importer does).
+
+    Args:
+        reader: ``module:function`` that takes the file's path. What it raises is not looked at:
+            it is raised again, and explained, where the file is then read.
+
+    Raises:
+        ModelError: the process crashed, or took more than a minute.
+    """
+    module, _, function = reader.partition(":")
+    code = f"import sys, pathlib, {module} as m; m.{function}(pathlib.Path(sys.argv[1]))"
+    try:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                code,
+                str(path),
+            ],  # -P: nothing of the working folder is run
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=APART_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelError(
+            f"{path} could not be read within {APART_S} s: is it the file you mean?"
+        ) from None
+    if done.returncode < 0:
+        raise ModelError(
+            f"{path} is damaged or of another kind: what reads it crashed (signal "
+            f"{-done.returncode}), in a process of its own. Get the file again."
+        )
 
 
 def _try_processor(processor: Any, file: Path) -> None:

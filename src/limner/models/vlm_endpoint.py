@@ -180,7 +180,8 @@ class Endpoint:
         content = [shown, {"type": "text", "text": words}]
         answer = self._send([{"role": "user", "content": content}], form, draw)
         choices: Any = getattr(answer, "choices", None)
-        message: Any = getattr(choices[0], "message", None) if choices else None
+        is_answer = isinstance(choices, list) and bool(choices)
+        message: Any = getattr(choices[0], "message", None) if is_answer else None
         if not hasattr(message, "content"):
             raise NoAnswer(
                 f"{self._place} answered with something that is no chat completion"
