@@ -211,7 +211,14 @@ def test_edits_of_a_folder(limner: Command, coco: Path) -> None:
     Image.fromarray(labelled.rectangle((0, 0, 9, 9))).save("mask.png")
     report = limner.json("score", "edit", coco, "after", "-m", "mask.png")
     assert (report["scores"]["pictures"], len(report["rows"])) == (2, 2)
-    Path("after/b.png").unlink()
+    Path("after/b.png").rename("after/b-remove.png")  # as limner itself names it
+    again = limner.json("score", "edit", coco, "after", "-m", "mask.png")
+    assert again["scores"] == report["scores"]
+    labelled.opened(coco / "b.png").save("after/b-edit.png")
+    answer = limner.run("score", "edit", coco, "after", "-m", "mask.png")
+    assert (answer.code, "which one is meant" in answer.stderr) == (2, True)
+    for name in ("b-edit", "b-remove"):
+        Path(f"after/{name}.png").unlink()
     answer = limner.run("score", "edit", coco, "after", "-m", "mask.png")
     assert (answer.code, "no picture named b" in answer.stderr) == (2, True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from limner.protocols import Encoder
+
+VERBS = ("edit", "remove", "background", "redact", "cutout")
+"""Whose results have the size of the picture, and its name followed by theirs."""
 
 
 @click.command()
@@ -97,11 +101,28 @@ def _triples(before: Path, after: Path, mask: Path) -> list[tuple[str, Path, Pat
     drawn = _by_stem(mask) if mask.is_dir() else {}
     triples = []
     for path in _by_stem(before).values():
-        for named, folder in ((results, after), (drawn, mask)):
-            if folder.is_dir() and path.stem not in named:
-                raise ImageError(f"{folder} has no picture named {path.stem} to go with {path}.")
-        triples.append((path.name, path, results[path.stem], drawn.get(path.stem, mask)))
+        result = _named_for(path, results, after)
+        where = _named_for(path, drawn, mask) if mask.is_dir() else mask
+        triples.append((path.name, path, result, where))
     return triples
+
+
+def _named_for(path: Path, named: Mapping[str, Path], folder: Path) -> Path:
+    """The picture of a folder that goes with one: of its name, or as a verb names its result.
+
+    Raises:
+        ImageError: none, or the results of two verbs.
+    """
+    fits = [path.stem] if path.stem in named else [f"{path.stem}-{verb}" for verb in VERBS]
+    there = [named[stem] for stem in fits if stem in named]
+    if len(there) > 1:
+        raise ImageError(f"{there[0]} and {there[1].name} are both of {path}: which one is meant?")
+    if not there:
+        raise ImageError(
+            f"{folder} has no picture named {path.stem}, or {path.stem}-remove as limner names "
+            f"results, to go with {path}."
+        )
+    return there[0]
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
