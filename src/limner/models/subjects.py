@@ -213,7 +213,6 @@ def _scores(value: Any) -> bool:
         bool(value)
         and _named(value)
         and all(_cosines({k: v for k, v in row.items() if k != "name"}) for row in value)
-        and all(row.get("clip_t") is not None for row in value)
     )
 
 
