@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -224,13 +225,20 @@ def test_captions_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
         read(tmp_path, "0.png")
 
 
-def test_words_that_would_be_cut_off_are_refused(tokenizer: Any) -> None:
-    """By what they are; what just fits is taken."""
+def test_words_that_would_be_cut_off_are_refused(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By what they are; what just fits is taken. transformers warned of indexing errors besides."""
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    caplog.set_level(logging.WARNING, "transformers")
     room = tokenizer.model_max_length - 2
     captions.check_lengths({"caption of 0.png": "red " * room}, [tokenizer], "mini-sd")
     too_long = {"caption of 0.png": "red " * (room + 1)}
     with pytest.raises(PromptError, match=rf"caption of 0\.png has {room + 1} tokens and mini-sd"):
         captions.check_lengths(too_long, [tokenizer], "mini-sd")
+    with pytest.raises(PromptError, match="prompt has"):
+        captions.check_lengths({"prompt": "red " * (room + 9)}, [tokenizer], "mini-sd")
+    assert not caplog.records
 
 
 def test_captions_are_read_back_and_the_rest_has_the_prompt(tmp_path: Path) -> None:

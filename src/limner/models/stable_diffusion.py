@@ -320,7 +320,7 @@ class StableDiffusion:
             for tokenizer in filter(None, map(self._part, ("tokenizer", "tokenizer_2"))):
                 room: int = tokenizer.model_max_length
                 edges: int = tokenizer.num_special_tokens_to_add()
-                tokens = len(tokenizer.tokenize(words))
+                tokens = len(tokenizer.tokenize(words, verbose=False))
                 if tokens + edges > room:
                     raise PromptError(
                         f"The {what} has {tokens} tokens and {self.ref.name} reads {room - edges}: "

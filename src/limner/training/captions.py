@@ -102,7 +102,7 @@ def check_lengths(texts: Mapping[str, str], tokenizers: Iterable[Any], model: st
     for tokenizer in tokenizers:
         room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
         for what, text in texts.items():
-            count = len(tokenizer.tokenize(text))
+            count = len(tokenizer.tokenize(text, verbose=False))
             if count > room:
                 raise PromptError(
                     f"The {what} has {count} tokens and {model} reads {room}: the rest would be "
