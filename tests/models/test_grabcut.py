@@ -254,6 +254,21 @@ def test_clicks_correct_what_plain_grabcut_cut_out() -> None:
     assert (refused & left).sum() < 0.3 * left.sum()
 
 
+@pytest.mark.parametrize("at", [(10, 10), (150, 110), (70, 110)])
+def test_a_click_that_agrees_with_the_answer_leaves_it(at: tuple[int, int]) -> None:
+    """Each click ranked all sizes anew: one below the disc, where nothing was claimed, left its
+    dark middle alone, a third of it."""
+    thing = disc(70, 60, 40)
+    image = picture(thing, thing)
+    image[disc(70, 60, 22)] = (150, 90, 70)
+    first = grabcut(image, points=np.array([[70.0, 60]]))[0]
+    assert iou(first, thing) > 0.95
+    assert not first[at[1], at[0]]
+    points = np.array([[70.0, 60], at])
+    second = grabcut(image, points=points, point_labels=np.array([1, 0]))[0]
+    assert iou(second, first) > 0.97
+
+
 @pytest.mark.parametrize(
     ("image", "box"),
     [

@@ -10,9 +10,10 @@ the surroundings. Here it only decides the uncertain strip. Before it, each pixe
 - position: the ellipse inscribed in the box, or the distance beyond a disc around the click.
 
 A click says nothing of size, so discs of several radii are each grown into a mask, and the masks
-compete. A box around something large is first cut by plain `cv2.grabCut` (`grabcut_plain`): where
-that answer can be trusted, it is the rough mask to start from. All weights are rounded fits to half
-of 135 COCO objects; `benchmarks/grabcut_coco.py` measures the result.
+compete; each further click corrects the answer to those before it. A box around something large is
+first cut by plain `cv2.grabCut` (`grabcut_plain`): where that answer can be trusted, it is the
+rough mask to start from. All weights are rounded fits to half of 135 COCO objects;
+`benchmarks/grabcut_coco.py` measures the result.
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ def grabcut_candidates(
         box = _box_inside(np.asarray(box, float), image.shape[1], image.shape[0])
     if iterations is None:
         iterations = detail.iterations
+    if mask is None and box is None and len(clicks) > 1 and labels[:-1].any():
+        mask = _before(image, clicks, labels, iterations, detail)
     if box is not None:
         if mask is None and iterations > 0:
             mask = spanning_mask(image, box)
@@ -137,6 +140,25 @@ def _extent(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     low, high = np.array([xs[0], ys[0]], float), np.array([xs[-1] + 1, ys[-1] + 1], float)
     return np.concatenate([np.vstack([low, points]).min(0), np.vstack([high, points + 1]).max(0)])
+
+
+def _before(
+    image: np.ndarray, clicks: np.ndarray, labels: np.ndarray, iterations: int, detail: Detail
+) -> np.ndarray:
+    """(H, W) bool: the answer to all clicks but the last one, which that is to correct.
+
+    Ranking all sizes anew at every click would lose more than .05 of IoU one time in five.
+    """
+    earlier = labels[:-1].astype(int)
+    ((mask, _),) = grabcut_candidates(
+        image,
+        points=clicks[:-1],
+        point_labels=earlier,
+        iterations=iterations,
+        count=1,
+        detail=detail,
+    )
+    return mask
 
 
 # Guesses
