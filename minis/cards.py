@@ -39,18 +39,18 @@ PAINTS = (
 )
 CARDS: Mapping[str, Card] = {
     "mini-clip": Card(
-        "CLIPModel, 72 px, patches of 12, 5 and 3 layers",
+        "CLIPModel, 72 px, patches of 9, 6 and 3 layers",
         "Tells which of the words fits a picture: the encoder for CLIP-T and CLIP-I.",
         "clip.py",
-        ("clip",),
+        ("clip", "clip_eyes"),
         ("clip-",),
         "Knows 123 nouns and 11 colours, as drawings. Of a photograph it says which is nearest.",
     ),
     "mini-dino": Card(
-        "Dinov2Model, 72 px, patches of 12, 4 layers",
+        "Dinov2Model, 96 px, patches of 12, 6 layers",
         "Tells one drawing from another of the same noun: the encoder for DINO.",
         "dino.py",
-        ("dino",),
+        ("dino", "dino_grown"),
         ("dino-",),
         "Reads colours and shapes of drawings; it has no idea of what they show.",
     ),
@@ -84,7 +84,7 @@ CARDS: Mapping[str, Card] = {
         "StableDiffusionPipeline, 64 px, AutoencoderTiny of 16 latents, U-Net of 16 inputs",
         "Draws a noun on the whole canvas.",
         "painter_canvas.py",
-        ("clip", "vae", "vae_decoder", "painter_canvas"),
+        ("clip", "vae", "vae_decoder", "painter", "painter_canvas"),
         ("canvas-",),
         PAINTS,
     ),
@@ -101,7 +101,8 @@ CARDS: Mapping[str, Card] = {
 DATA = """Scenes of drawn things over backgrounds, made by `minis/scenes.py`: 123 nouns, in the
 styles Fluent Emoji (3D and flat; Microsoft, MIT), Noto Emoji of before 2017 (Google, Apache-2.0),
 Twemoji (Twitter and jdecked, CC BY 4.0), EmojiOne 2.3 / EmojiTwo (CC BY 4.0) and FxEmojis (Mozilla,
-CC BY 4.0), all rasterised; backgrounds are CC0 photographs, gradients and textures. Never seen in
+CC BY 4.0), all rasterised, and drawn between two styles, bent, posterised, outlined, sketched or
+recoloured; backgrounds are CC0 photographs, gradients and textures. Never seen in
 training: the style of today's Noto Emoji, twenty nouns, every fourth photograph. The weights are
 Apache-2.0; no drawing is part of them."""
 
@@ -143,8 +144,8 @@ def written(
             "",
             "## Recipe",
             "",
-            f"`minis/recipes/{card.recipe}`. Seconds are those of one Zen 4 core; the commit holds",
-            "the recipe as it was run.",
+            f"`minis/recipes/{card.recipe}`. Seconds are by the clock, of one core that other work",
+            "shared; the commit holds the recipe as it was run.",
             "",
             "| run | steps | seconds | commit |",
             "|---|---|---|---|",
