@@ -43,7 +43,7 @@ from minis.vocabulary import MAX_LENGTH, TEMPLATES, fill, save_tokenizer
 FOLDER = SHIPPED / "mini-clip"
 SIDE, PATCH = 72, 12
 PLAN = Plan(steps=6000, learning_rate=1.5e-3, warmup=200, bf16=False, muon=True)
-GROWN = Plan(steps=1000, learning_rate=5e-4, warmup=100, bf16=False, muon=True)
+GROWN = Plan(steps=1090, learning_rate=5e-4, warmup=100, bf16=False, muon=True)
 BATCH, WHOLE = 32, 4
 """Crops of one thing, and whole scenes, in a step."""
 VISION = {

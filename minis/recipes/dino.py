@@ -34,7 +34,7 @@ NOUNS_A_STEP, STYLES_A_NOUN = 8, 4
 BLENDED_PART, RESTYLED_PART = 0.3, 0.3
 TEMPERATURE = 0.1
 PLAN = Plan(steps=7000, learning_rate=1.5e-3, warmup=150, bf16=False, muon=True)
-GROWN = Plan(steps=1000, learning_rate=6e-4, warmup=100, bf16=False, muon=True)
+GROWN = Plan(steps=866, learning_rate=6e-4, warmup=100, bf16=False, muon=True)
 
 
 def build(side: int = SIDE, layers: int = LAYERS) -> Dinov2Model:

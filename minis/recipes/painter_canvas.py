@@ -21,7 +21,7 @@ from minis.recipes import painter, vae
 from minis.training import SHIPPED, Loss, Plan, fits, train
 
 FOLDER = SHIPPED / "mini-sd"
-PLAN = Plan(steps=1300, learning_rate=5e-4, warmup=100, ema=0.998, bf16=False, weight_decay=0.01)
+PLAN = Plan(steps=1543, learning_rate=5e-4, warmup=100, ema=0.998, bf16=False, weight_decay=0.01)
 
 
 @torch.no_grad()
