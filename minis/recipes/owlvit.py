@@ -31,7 +31,7 @@ from minis.crops import recoloured
 from minis.drawings import phrase, trained_nouns
 from minis.recipes import clip
 from minis.scenes import SIDE, Scene
-from minis.training import SHARD, SHIPPED, Loss, Plan, to_tensor, train
+from minis.training import GO_ON, SHARD, SHIPPED, Loss, Plan, to_tensor, train
 from minis.vocabulary import TEMPLATES, fill
 
 FOLDER = SHIPPED / "mini-owlvit"
@@ -65,10 +65,6 @@ def build() -> OwlViTForObjectDetection:
     if any("position_ids" not in key for key in [*missing, *unexpected]):
         raise ValueError(f"mini-clip and mini-owlvit differ: {missing}, {unexpected}")
     head = model.class_head
-    # mini-clip's words stay as they are; pictures learn to mean them. So does the scale of its
-    # scores, which would shrink while the heads know nothing, and then come back too slowly.
-    for part in (model.owlvit.text_model, model.owlvit.text_projection, head.logit_scale):
-        part.requires_grad_(False)
     with torch.no_grad():
         head.dense0.weight.copy_(start.visual_projection.weight)
         head.dense0.bias.zero_()
@@ -83,6 +79,20 @@ def build() -> OwlViTForObjectDetection:
         model.box_head.dense2.weight.mul_(0.1)
         # boxes start at a third of the picture, not at one patch
         model.box_head.dense2.bias.copy_(torch.tensor([0.0, 0.0, 1.7, 1.7]))
+    return model
+
+
+def begin() -> OwlViTForObjectDetection:
+    """The model to train: what ships where that is to be gone on from, else one that starts from
+    mini-clip."""
+    ships = GO_ON in sys.argv and FOLDER.is_dir()
+    given = {"dtype": torch.float32}
+    model = OwlViTForObjectDetection.from_pretrained(FOLDER, **given) if ships else build()
+    # mini-clip's words stay as they are; pictures learn to mean them. So does the scale of its
+    # scores, which would shrink while the heads know nothing, and then come back too slowly.
+    words = (model.owlvit.text_model, model.owlvit.text_projection)
+    for part in (*words, model.class_head.logit_scale):
+        part.requires_grad_(False)
     return model
 
 
@@ -132,7 +142,7 @@ def varifocal(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 def main() -> None:
     tokenizer = CLIPTokenizer.from_pretrained(clip.FOLDER, local_files_only=True)
-    model = build()
+    model = begin()
     nouns, split = trained_nouns(), scenes.train_blended()
     index = {noun: k for k, noun in enumerate(nouns)}
 
