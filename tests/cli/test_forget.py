@@ -100,6 +100,23 @@ def test_nothing_of_redacted_pictures_is_published_or_stays(
     assert limner("runs", "list").stderr.strip() == "limner: No run is like that."
 
 
+def test_a_folders_list_names_a_forgotten_picture_no_more(limner: Command, tmp_path: Path) -> None:
+    """The others stay in it; a list of somebody else's stays as it is."""
+    first, second = photographs(tmp_path / "clinic", 2)
+    limner("detect", "clinic", "--text", "face", "-o", "found")
+    other = tmp_path / "annotations-detect.json"
+    other.write_text(json.dumps({"images": [{"id": 1, "file_name": first.name}]}))
+    before = other.read_bytes()
+    said = limner("runs", "forget", first).stderr
+    assert "annotations-detect.json" in said, "named where it isn't removed"
+    limner("detect", first, "--text", "face", "-o", "found/again.png")
+    limner("detect", "clinic", "--text", "face", "-o", "found", "--overwrite")
+    limner("runs", "forget", first, "--results")
+    listing = json.loads(Path("found/annotations-detect.json").read_text())
+    assert [image["file_name"] for image in listing["images"]] == [second.name]
+    assert other.read_bytes() == before
+
+
 @pytest.mark.slow
 def test_trackers_files_are_forgotten_too(limner: Command, tmp_path: Path) -> None:
     """What Comet, Trackio and TensorBoard keep on this machine, each opened by the real package."""

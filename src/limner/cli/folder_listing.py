@@ -8,7 +8,7 @@ another stopped takes over the numbers that it finds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,3 +177,40 @@ def _content(marker: Path) -> dict[str, Any] | None:
 
 def _names(categories: Sequence[dict[str, Any]]) -> list[str]:
     return [row["name"] for row in sorted(categories, key=lambda row: int(row["id"]))]
+
+
+def listings_of(results: Iterable[Path], verb: str, inputs: Collection[str]) -> list[Path]:
+    """The listings in the results' folders, or above, that name one of these inputs (paths)."""
+    folders = {folder for result in results for folder in result.parents}
+    files = sorted(folder / f"annotations-{verb}.json" for folder in folders)
+    return [file for file in files if file.is_file() and _split(file, inputs)[1]]
+
+
+def forget_inputs(listing: Path, inputs: Collection[str]) -> None:
+    """Take inputs out of a listing; one that names no other is removed."""
+    from limner.saving import write_atomic
+
+    content, gone = _split(listing, inputs)
+    images = [image for image in content["images"] if image["id"] not in gone]
+    if not images:
+        listing.unlink()
+        return
+    rows = [row for row in content["annotations"] if row["image_id"] not in gone]
+    write_atomic(
+        listing, json.dumps({**content, "images": images, "annotations": rows}), overwrite=True
+    )
+
+
+def _split(listing: Path, inputs: Collection[str]) -> tuple[Any, set[int]]:
+    """A listing, and its ids of these inputs; none of a file that isn't limner's."""
+    try:
+        content = read_json(listing, limit=MOST_BYTES)
+        if content["info"]["description"] != MADE:
+            return content, set()
+        return content, {
+            image["id"]
+            for image in content["images"]
+            if any(f"/{path}".endswith(f"/{image['file_name']}") for path in inputs)
+        }
+    except (InputError, KeyError, TypeError):
+        return {}, set()

@@ -164,6 +164,7 @@ def _say_done(
 
 def _say_left(entries: Sequence[Entry], results: bool) -> None:
     """What the verbs wrote elsewhere, which shows the picture; redactions are left alone."""
+    from limner.cli.folder_listing import forget_inputs, listings_of
     from limner.runs import private
 
     places = {
@@ -173,11 +174,17 @@ def _say_left(entries: Sequence[Entry], results: bool) -> None:
         for place in entry.places
     }
     there = sorted(path for path in places if path.is_file())
+    inputs = {entry.row.input_path for entry in entries if entry.row.input_path}
+    verbs = {entry.row.verb for entry in entries} - private.VERBS
+    listings = [file for verb in sorted(verbs) for file in listings_of(places, verb, inputs)]
     if results:
         for path in there:
             path.unlink()
             say(f"{path}  removed")
-    elif there:
+        for file in listings:
+            forget_inputs(file, inputs)
+            say(f"{file}  names it no more")
+    elif there := [*there, *listings]:
         say(
             f"limner: Results outside the store may still show it (--results removes them): "
             f"{', '.join(map(str, there))}",
