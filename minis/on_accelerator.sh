@@ -3,7 +3,7 @@
 #
 #   minis/on_accelerator.sh                      # then: python -m limner.models.shipped; make minis-check
 #   minis/on_accelerator.sh --go-on              # the same from the weights that ship, where sizes agree
-#   DEVICE=cpu PART=.001 LESSONS=250 minis/on_accelerator.sh    # what tests/minis does
+#   DEVICE=cpu PART=.001 LESSONS=250 minis/on_accelerator.sh    # whole, on a CPU
 #
 # Runs are bounded by minutes, not by steps; all other cores render what is shown. Four chains share the
 # device, each as long as what it depends on: words and eyes, then what sees with them; the autoencoder and
