@@ -13,6 +13,7 @@ from tests.conftest import need_minis
 from .command import Command
 
 
+@pytest.mark.slow
 def test_detectors_side_by_side(limner: Command, astronaut: Path) -> None:
     """One that finds, two as one, one without weights and one that another prompt would suit."""
     need_minis("mini-owlvit")
@@ -42,6 +43,7 @@ def test_detectors_side_by_side(limner: Command, astronaut: Path) -> None:
     assert [row["name"] for row in record["models"]] == asked.split(",")
 
 
+@pytest.mark.slow
 def test_segmenters_by_a_click(limner: Command) -> None:
     """A detector among them is asked all the same, and says that a click isn't for it."""
     need_minis("mini-sam")

@@ -61,6 +61,7 @@ def pixels(path: str) -> np.ndarray:
         return np.asarray(image.convert("RGB")).astype(int)
 
 
+@pytest.mark.slow
 def test_the_demo_from_end_to_end(
     minis: None,
     truth: dict[str, list[np.ndarray]],
@@ -148,6 +149,7 @@ def test_the_demos_inputs_are_the_examples_own() -> None:
     assert names == {"lawn.png"}
 
 
+@pytest.mark.slow
 def test_what_an_installation_lacks_is_left_out_aloud(
     limner: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def test_an_outline_that_comes_out_empty(limner: Command) -> None:
     assert (before != after).any(axis=2).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_box_beside_a_phrase_is_hidden_too(limner: Command, astronaut: Path) -> None:
     """It meant "the face in this box" and left six faces open; here both are hidden."""
     answer = limner(

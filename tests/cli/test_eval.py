@@ -252,6 +252,7 @@ def test_python_that_ends_the_process_is_its_cells_error(
     assert "checks.py:kept_its_size raised" in answer.stdout
 
 
+@pytest.mark.slow
 def test_kill_9_then_resume_loses_nothing_and_repeats_nothing(suite: Path) -> None:
     """Killed at random moments: after each the journal has whole lines of different cells, and in
     the end one of every cell, with its run in the store, all of one eval. More moments, of a

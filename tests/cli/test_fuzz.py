@@ -165,6 +165,7 @@ def check(folder: Path, capsys: pytest.CaptureFixture[str], case: tuple[bytes, l
             Image.open(made).load()
 
 
+@pytest.mark.slow
 def test_nothing_typed_is_ever_a_traceback(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

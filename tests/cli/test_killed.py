@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from limner.saving import read_record
@@ -17,6 +18,7 @@ from limner.saving import read_record
 COUNT = 20
 
 
+@pytest.mark.slow
 def test_kill_9_during_a_folder_loses_nothing_and_does_nothing_twice(
     tmp_path: Path, astronaut: Path
 ) -> None:

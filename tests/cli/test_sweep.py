@@ -323,6 +323,7 @@ def _sweep(folder: str) -> None:
     os._exit(code)
 
 
+@pytest.mark.slow
 def test_kill_9_at_twenty_moments_then_resume_loses_nothing_and_repeats_nothing(
     folder: Path,
 ) -> None:

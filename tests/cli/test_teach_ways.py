@@ -201,6 +201,7 @@ def test_adam_in_8_bits(limner: Command, bases: dict[str, Path], photos: Path) -
     assert torch.uint8 in {one.dtype for one in kept if isinstance(one, torch.Tensor)}
 
 
+@pytest.mark.slow
 def test_two_processes_share_every_step(
     limner: Command, bases: dict[str, Path], photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

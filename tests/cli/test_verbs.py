@@ -109,6 +109,7 @@ def test_background_keeps_the_subject(
     assert not same[400:, :100].all(), "the far corner doesn't"
 
 
+@pytest.mark.slow
 def test_redact_hides_the_face_and_looks_again(limner: Command, astronaut: Path) -> None:
     answer = limner.json("redact", astronaut, "--text", "face", "-o", "out.png")
     assert answer["result"]["verified"] is True

@@ -124,6 +124,7 @@ def test_the_readmes_python_runs(reader: Path) -> None:
 TRACKERS = ROOT / "docs" / "trackers.md"
 
 
+@pytest.mark.slow
 def test_every_command_and_program_of_the_page_of_trackers_runs(reader: Path) -> None:
     """Each in a process of its own: a tracker leaves threads and hooks in the one it ran in."""
     missing = [name for name in ("comet_ml", "trackio", "tensorboard") if not find_spec(name)]
@@ -160,6 +161,7 @@ def test_the_page_of_trackers_names_them_all() -> None:
         assert f"| `{name}` | `limner[{row.extra}]` |" in TRACKERS.read_text()
 
 
+@pytest.mark.slow
 def test_the_page_of_runs_runs(
     reader: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,6 +220,7 @@ def test_every_room_of_the_architecture_exists() -> None:
     assert named == there - {"version.py"}
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_about_suites_runs(
     reader: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,6 +90,7 @@ LESSONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_runs_and_shows_what_it_says(name: str, tmp_path: Path) -> None:
     lesson = LESSONS[name]

@@ -46,6 +46,7 @@ def test_a_value_that_fails_late_is_a_sentence(
     assert not (tmp_path / "o.png").exists()
 
 
+@pytest.mark.slow
 def test_what_crashes_a_reader_ends_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

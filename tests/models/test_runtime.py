@@ -338,6 +338,7 @@ def test_importing_the_modules_imports_no_torch() -> None:
 # --- threads --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "spins"),
     [({}, runtime.SPINS), ({"GOMP_SPINCOUNT": "9"}, "9"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],

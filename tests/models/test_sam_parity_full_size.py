@@ -67,6 +67,7 @@ def their_masks(
     return found[0].numpy(), out.iou_scores[0, 0].numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("both", "size_wh"), CASES.values(), ids=CASES, indirect=["both"])
 def test_masks_are_those_of_transformers_to_the_pixel(
     both: tuple[SamSegmenter, SamModel], size_wh: tuple[int, int]

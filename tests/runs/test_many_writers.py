@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from limner.runs.entries import Wanted
@@ -34,6 +35,7 @@ for k in range(int(runs)):
 """
 
 
+@pytest.mark.slow
 def test_eight_writers_lose_nothing(place: str, tmp_path: Path) -> None:
     """All start on an empty place, so that they also race to make the store; every run, file, tag
     and rating is there in the end, and the common file is there once."""

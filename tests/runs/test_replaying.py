@@ -83,6 +83,7 @@ def test_a_classical_run_done_again_differs_in_no_pixel(
     }
 
 
+@pytest.mark.slow
 def test_words_done_again(kept: Store, astronaut: Path) -> None:
     """A face by name: detected, and hidden and looked for again, with settings for its detector."""
     finding = Finding(DetectOptions(phrase_thresholds=(("face", 0.1),)), select=FINDING.select[1:])

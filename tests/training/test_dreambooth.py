@@ -56,6 +56,7 @@ def stop_after(step: int) -> Watch:
     return Watch(on_step=on_step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "given"),
     [

@@ -47,6 +47,7 @@ def words(name: str, base: Path, photos: Path) -> list[str]:
     return ["teach", str(photos), *(f"--{key}={value}" for key, value in given.items())]
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_a_random_step(
     bases: dict[str, Path], photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +70,7 @@ def test_a_process_killed_at_a_random_step(
     assert len(log.read_text().splitlines()) == STEPS
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_a_random_step(bases: dict[str, Path], photos: Path, tmp_path: Path) -> None:
     """A real SIGINT: what was reached is kept, and gone on from."""
     # A shell lets what it starts in the background ignore the signal.

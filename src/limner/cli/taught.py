@@ -70,10 +70,10 @@ def show(name: str, as_json: bool) -> None:
         say(line)
     if scores := card.get("scores"):
         say("")
-        best = scores["best"] or "none is good enough"
+        best = scores.get("best") or "none is good enough"
         say(f"scores of its checkpoints, {judged(scores)}; best: {best}")
         print_scores(scores)
-        for path in scores["pictures"]:
+        for path in scores.get("pictures", ()):
             say(str(subject.folder / path))
 
 

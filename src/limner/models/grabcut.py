@@ -25,11 +25,14 @@ import numpy as np
 from scipy import ndimage
 
 from limner.models.grabcut_evidence import box_evidence, correction, disc_evidence, mask_evidence
-from limner.models.grabcut_plain import spanning_mask, with_context
+from limner.models.grabcut_plain import spanning_mask, spans, with_context
 from limner.models.grabcut_view import FINE, Detail, View, depth
 
 REFINE_SIDE = 1024
 """Long side above which the border is refined on a shrunken crop, pixels."""
+IN_TURN = 12
+"""Clicks that are answered one after the other, each correcting the answer to those before it; more
+are answered together."""
 RADII = tuple(2.5 * 1.4**k for k in range(12))
 """Radii of the discs a first click may stand for, view pixels."""
 
@@ -101,11 +104,24 @@ def grabcut_candidates(
         box = _box_inside(np.asarray(box, float), image.shape[1], image.shape[0])
     if iterations is None:
         iterations = detail.iterations
-    if mask is None and box is None and len(clicks) > 1 and labels[:-1].any():
+    if mask is None and box is None and 1 < len(clicks) <= IN_TURN and labels[:-1].any():
         mask = _before(image, clicks, labels, iterations, detail)
+    if box is not None and mask is None and iterations > 0:
+        rough = spanning_mask(image, box)
+        if rough is not None:
+            answers = grabcut_candidates(
+                image,
+                points=clicks,
+                point_labels=labels.astype(int),
+                box=box,
+                mask=rough,
+                iterations=iterations,
+                count=count,
+                detail=detail,
+            )
+            if spans(answers[0][0], box):  # else what followed lost a part of it again
+                return answers
     if box is not None:
-        if mask is None and iterations > 0:
-            mask = spanning_mask(image, box)
         view, guesses = _guesses_from_box(image, clicks, labels, box, mask, detail)
     elif mask is not None:
         view, guesses = _guesses_from_mask(image, clicks, labels, mask, detail)

@@ -135,6 +135,7 @@ def test_workers_do_the_same_and_a_dead_one_costs_its_cell_only(
     assert times_asked(tmp_path) == [1] * 4
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_moments_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
     """A kill costs at most the cells in work: all that was written stays, byte for byte."""
     (tmp_path / "asked").mkdir()

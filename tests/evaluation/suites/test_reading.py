@@ -330,5 +330,5 @@ def test_a_missing_picture_is_no_reading_error(tmp_path: Path) -> None:
 
 def test_every_type_that_the_issue_names_is_there() -> None:
     wanted = "iou boundary_f count detected box_iou clip_t clip_i dino lpips_outside"
-    wanted += " outside_changed_pixels seam latency peak_memory python"
+    wanted += " outside_changed_pixels seam latency peak_memory python precision recall f1"
     assert set(wanted.split()) == set(TYPES)

@@ -61,6 +61,8 @@ def scalar(value: Any, mark: yaml.Mark) -> yaml.ScalarNode:
         return yaml.ScalarNode(f"{_TAG}int", str(value), mark)
     if isinstance(value, float):
         said = repr(value).replace("inf", ".inf").replace("nan", ".nan")
+        if "e" in said and "." not in said:  # YAML's numbers have a point: 5e-324 would be a word
+            said = said.replace("e", ".0e")
         return yaml.ScalarNode(f"{_TAG}float", said, mark)
     return yaml.ScalarNode(f"{_TAG}str", str(value), mark)  # dates are words here
 
