@@ -52,7 +52,7 @@ def test_the_limits_hold(tmp_path: Path) -> None:
 
     for number, (act, how) in enumerate(
         {
-            "bytearray(3_000_000_000)": "status 1",
+            "bytearray(30_000_000_000)": "status 1",
             "import os, signal; os.kill(os.getpid(), signal.SIGPROF)": "signal 27",
             "import os; os.abort()": "signal 6",
         }.items()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from limner.errors import ModelError
 from limner.models import runtime, shipped, store
@@ -89,12 +90,13 @@ def test_a_pipelines_folder(
     shutil.copytree(pipeline, folder)
     changed(folder, file, change)
     for use in (
-        lambda: runtime.load(store.from_folder(folder), Runtime()),
+        lambda: runtime.load(store.from_folder(folder), Runtime(dtype="bfloat16")),
         lambda: open_base(find_base(str(folder)), Runtime()),
     ):
         with pytest.raises(ModelError) as refused:
             use()
         named(refused.value, str(folder))
+        assert torch.get_default_dtype() == torch.float32  # else the next model is of half the bits
     if change == DEEP:
         with pytest.raises(ModelError):
             merging.merge(str(folder), [], tmp_path / "merged")

@@ -309,12 +309,25 @@ def explaining(weights: Weights, runtime: Runtime) -> Iterator[None]:
     Raises:
         ModelError, MissingExtra, OutOfMemory: as ``load``.
     """
+    with _default_dtype_kept():
+        try:
+            yield
+        except LimnerError:
+            raise
+        except Exception as error:
+            raise _explained(error, weights, runtime) from error
+
+
+@contextmanager
+def _default_dtype_kept() -> Iterator[None]:
+    """torch's default is as before: diffusers leaves bfloat16 where a model can't be made."""
+    before = sys.modules["torch"].get_default_dtype() if "torch" in sys.modules else None
     try:
         yield
-    except LimnerError:
-        raise
-    except Exception as error:
-        raise _explained(error, weights, runtime) from error
+    finally:
+        if "torch" in sys.modules:
+            torch = sys.modules["torch"]
+            torch.set_default_dtype(before or torch.float32)
 
 
 @contextmanager
