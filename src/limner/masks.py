@@ -160,7 +160,7 @@ def label_parts(
         )
     except cv2.error:  # more parts than two bytes can number
         count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
-    return count, parts, np.asarray(stats, np.int32)  # type: ignore[return-value]
+    return count, parts, np.asarray(stats, np.int32)  # type: ignore[return-value]  # stubs: any number
 
 
 def _split(mask: BoolMask) -> list[tuple[tuple[int, int, int, int], BoolMask]]:

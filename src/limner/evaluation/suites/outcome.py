@@ -61,13 +61,11 @@ class Outcome:
     @property
     def mask(self) -> BoolMask:
         """(H, W) union of all that was outlined; boxes count as filled where there are no masks."""
+        if self.detections.mask is not None:
+            return dets.union_of(self.detections, self.image.size)
         union = np.zeros((self.image.height, self.image.width), dtype=bool)
-        for row in range(len(self.detections)):
-            if self.detections.mask is not None:
-                union |= dets.mask_of(self.detections, row)
-            else:
-                x0, y0, x1, y1 = np.rint(self.detections.xyxy[row]).astype(int).clip(0)
-                union[y0:y1, x0:x1] = True
+        for x0, y0, x1, y1 in np.rint(self.detections.xyxy).astype(int).clip(0):
+            union[y0:y1, x0:x1] = True
         return union
 
     @property
