@@ -1,6 +1,6 @@
 """``LIMNER_SLIM=1 pip wheel .`` makes a wheel without the minis' weights.
 
-Their hashes stay, and limner says what is missing (``limner.models.shipped``). It is no extra,
+Their hashes stay, and limner says what is missing (``limner.registry.bundled``). It is no extra,
 ``limner[minis]``, because an extra can add requirements to a package and never files.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MINIS = "/src/limner/models/minis"
+MINIS = "/src/limner/registry/minis"
 
 
 class SlimBuild(BuildHookInterface):

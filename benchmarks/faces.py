@@ -22,14 +22,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from limner import detections as dets
-from limner.models import store
-from limner.models.runtime import load
-from limner.models.source import Runtime
+from limner.ops import detections as dets
 from limner.options import DetectOptions
-from limner.pipeline.looking import look
+from limner.pipeline.look import look
 from limner.prompts import Text, VisualPrompt
 from limner.protocols import Detector
+from limner.registry import store
+from limner.registry.pool import load
+from limner.registry.weights import Runtime
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_cc" / "images"
 LABELS = Path(__file__).with_name("coco_cc_faces.json")

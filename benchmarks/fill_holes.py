@@ -1,4 +1,4 @@
-"""Compare the methods of `limner.models.fill` on holes whose true content is known.
+"""Compare the methods of `limner.models.classical.fill` on holes whose true content is known.
 
     PYTHONPATH=src python benchmarks/fill_holes.py --data /work/shared/data --json holes.json
 
@@ -27,7 +27,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from limner.models.fill import METHODS, fill
+from limner.models.classical.fill import METHODS, fill
 
 DIAMETERS = (40, 80, 120, 200)
 FOLDERS = ("photos/clear", "photos/repo_licence", "backgrounds")

@@ -2,8 +2,8 @@
 
 Each object of `objects.csv` is asked for by its box (the rival and ours, one after the other, so
 that a busy machine slows both) and by 1 to 5 clicks (ours), each where the answer before it is most
-wrong (`limner.evaluation.clicks`). Seconds are given on the clock and of the processor: on a shared
-machine only the second compare. One thread.
+wrong (`limner.evaluation.metrics.noc`). Seconds are given on the clock and of the processor: on
+a shared machine only the second compare. One thread.
 
     OMP_NUM_THREADS=1 python benchmarks/grabcut_coco.py --every 4 --with-mask --json grabcut.json
 """
@@ -22,9 +22,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from limner import masks
 from limner.evaluation import simulate
-from limner.models.grabcut import grabcut
+from limner.models.classical.grabcut import grabcut
+from limner.ops import masks
 from limner.prompts import BoolMask, Point
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_mval_cc"

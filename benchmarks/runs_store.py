@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from limner.runs.entries import Beginning, Ending, Labels, Wanted
+from limner.runs.entries import Labels, RunEnd, RunStart, Wanted
 from limner.runs.store import Store
 
 MODELS = ("grabcut", "opencv-inpaint", "haar")
@@ -75,7 +75,7 @@ def _add(store: Store, k: int) -> None:
     models = MODELS[: 2 + k % 2]
     box = {"box": {"xyxy": [395.0 + k, 0.0, 490.0 + k, 160.0]}}
     options = {"threshold": None, "nms_threshold": 0.5, "max_detections": 100, "iterations": None}
-    beginning = Beginning(
+    beginning = RunStart(
         verb="remove",
         job=f"{k:064x}",
         words="box",
@@ -95,7 +95,7 @@ def _add(store: Store, k: int) -> None:
         "versions": dict.fromkeys(("numpy", "torch", "transformers", "diffusers"), "1.2.3"),
         "options": options,
     }
-    store.finish(run, Ending(record, 2.0, 200_000_000, seed=k))
+    store.finish(run, RunEnd(record, 2.0, 200_000_000, seed=k))
 
 
 def _milliseconds(store: Store, wanted: Wanted) -> float:

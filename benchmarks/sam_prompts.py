@@ -32,8 +32,8 @@ from typing import Any
 import torch
 from transformers import SamConfig, SamImageProcessorPil, SamModel
 
-from limner.models.sam import SamNetwork, sam_frame
-from limner.models.sam_segmenter import SamSegmenter, SeenImage
+from limner.models.sam.sam import SamNetwork, sam_frame
+from limner.models.sam.segmenter import ImageFeatures, SamSegmenter
 from limner.options import SegmentOptions
 from limner.prompts import Point, VisualPrompt
 from limner.protocols import ImageEmbedding, ModelRef
@@ -73,7 +73,7 @@ def milliseconds(work: Callable[[], Any]) -> float:
 
 def measure(model: Any, grid: torch.Tensor, size_wh: tuple[int, int], calls: int) -> dict[str, Any]:
     frame = sam_frame(size_wh, 1024)
-    embedding = ImageEmbedding("", size_wh, REF.name, SeenImage((grid,), frame))
+    embedding = ImageEmbedding("", size_wh, REF.name, ImageFeatures((grid,), frame))
     prompt = VisualPrompt(points=(Point(size_wh[0] * 0.4, size_wh[1] * 0.6),))
     asked: dict[str, Any] = {
         "image_embeddings": grid,

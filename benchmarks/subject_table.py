@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from limner.cli.scorecard import Asked, score_painters
-from limner.models import runtime
+from limner.io.save import write_atomic
 from limner.options import TeachOptions
-from limner.saving import write_atomic
+from limner.registry import pool
+from limner.registry.device import let_threads_sleep
 from limner.training import checkpoints
-from limner.training.dreambooth import Order, Watch, teach
+from limner.training.dreambooth import Callbacks, TeachConfig, teach
 
 PHOTOGRAPHS = Path(__file__).parents[1] / "examples" / "subject"
 MODEL, SIDE = "mini-sd", 64
@@ -73,7 +74,7 @@ def taught(folder: Path, condition: Condition, seed: int, steps: int) -> dict[in
     )
     whole = dict(checkpoints.found(place / "checkpoints"))
     if steps not in whole:
-        teach(Order(MODEL, PHOTOGRAPHS, place, options, device="cpu"), Watch())
+        teach(TeachConfig(MODEL, PHOTOGRAPHS, place, options, device="cpu"), Callbacks())
         whole = dict(checkpoints.found(place / "checkpoints"))
         print(f"taught: {place.name}", file=sys.stderr, flush=True)
     return {step: path for step, path in whole.items() if steps // 2 <= step <= steps}
@@ -175,12 +176,12 @@ def main() -> int:
     args = parser.parse_args()
     if args.seeds < 2:
         parser.error("--seeds: DIV compares pictures of one prompt, at least 2")
-    runtime.let_threads_sleep()
+    let_threads_sleep()
     kept = args.folder / f"{args.steps} steps, chosen by {args.choose_by} prompts"
     kept.mkdir(parents=True, exist_ok=True)
     runs: dict[Condition, dict[int, dict[int, Path]]] = {one: {} for one in CONDITIONS}
     reports, best = {}, {}
-    with runtime.no_progress_bars():
+    with pool.no_progress_bars():
         for seed in range(args.trainings):
             for condition in CONDITIONS:
                 runs[condition][seed] = taught(args.folder, condition, seed, args.steps)

@@ -20,15 +20,15 @@ from collections import Counter
 from pathlib import Path
 
 from limner import Session, Text, VisualPrompt, cli, pipeline
-from limner.cli.eval_answers import Answers, SuiteModels
+from limner.cli.cell_answers import Answers, SuiteModels
 from limner.evaluation.sweeps.recipe import read_recipe
-from limner.evaluation.sweeps.running import run_sweep
+from limner.evaluation.sweeps.run import run_sweep
 from limner.evaluation.sweeps.state import new_state
 from limner.options import InpaintOptions
 from limner.runs.store import Store
-from limner.session.stage_cache import StageCache
+from limner.session.cache.disk import StageCache
 
-SCENE = Path(cli.__file__).parent / "demo_files" / "scene.png"
+SCENE = Path(cli.__file__).parent / "commands" / "demo" / "files" / "scene.png"
 GUIDANCE, STRENGTH = (1, 2, 3, 4, 6, 8), (0.4, 0.6, 0.8, 1.0)
 RECIPE = f"""
 image = "{SCENE}"

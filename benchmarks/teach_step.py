@@ -27,6 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from limner.registry.device import let_threads_sleep, tune_allocator
+
 INSTANCE, CLASS = "a photo of zq dog", "a photo of a dog"
 KINDS = ("theirs", "ours")
 
@@ -99,10 +101,10 @@ class Steps:
         self.peaks: list[int] = []
 
     def __call__(self) -> None:
-        from limner.runs import memory
+        from limner.runs import peak_memory
 
-        self.peaks.append(memory.peak_bytes() or 0)
-        memory.forget_peak()
+        self.peaks.append(peak_memory.peak_bytes() or 0)
+        peak_memory.forget_peak()
         self.wall.append(time.monotonic())
         self.cpu.append(time.process_time())
 
@@ -116,12 +118,11 @@ class Steps:
 
 
 def ours(args: argparse.Namespace) -> None:
-    from limner.models import runtime
     from limner.options import TeachOptions
 
-    runtime.let_threads_sleep()
-    runtime.tune_allocator()
-    from limner.training.dreambooth import Order, teach
+    let_threads_sleep()
+    tune_allocator()
+    from limner.training.dreambooth import TeachConfig, teach
 
     options = TeachOptions(
         instance_prompt=INSTANCE,
@@ -135,7 +136,7 @@ def ours(args: argparse.Namespace) -> None:
     folder = args.folder / "run"
     pictures = args.folder / "pictures"
     teach(
-        Order(
+        TeachConfig(
             str(args.folder / "base"),
             pictures / "subject",
             folder,

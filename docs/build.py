@@ -22,9 +22,9 @@ from PIL import Image, ImageOps
 from limner.cli import main
 from limner.cli.app import COMMANDS
 from limner.cli.app import limner as program
-from limner.cli.models import KINDS
-from limner.models.catalog import TASKS, Entry, catalog, families, takes
-from limner.models.costs import COSTS
+from limner.cli.commands.models.models import KINDS
+from limner.registry.catalog import TASKS, ModelEntry, catalog, families, takes
+from limner.registry.costs import COSTS
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -92,7 +92,7 @@ def models_page() -> str:
     return "\n".join(parts)
 
 
-def _model_row(entry: Entry, task: str, kinds: list[str]) -> str:
+def _model_row(entry: ModelEntry, task: str, kinds: list[str]) -> str:
     family, taken = families()[entry.family], takes(entry, task)
     marks = ["✓" if kind in taken else "" for kind in kinds]
     needs = [entry.size]

@@ -11,8 +11,8 @@ import time
 from lesson import begin, scene
 
 from limner import Box, Point, VisualPrompt
-from limner.masks import box_of, iou
-from limner.overlay import overlay
+from limner.ops.masks import box_of, iou
+from limner.ops.overlay import overlay
 
 lesson = begin(__doc__, "01_points_and_boxes")
 lawn = scene("lawn")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from lesson import Mask, begin, box_iou, scene
 
-from limner import DetectOptions, Finding, Text, VisualPrompt
-from limner.masks import box_of, iou
-from limner.overlay import overlay
+from limner import DetectOptions, FindOptions, Text, VisualPrompt
+from limner.ops.masks import box_of, iou
+from limner.ops.overlay import overlay
 
 lesson = begin(__doc__, "02_words_to_masks")
 planks = scene("planks")
@@ -45,7 +45,7 @@ overlay(run.source.image, run.grounding.detections).save(lesson.out / "everythin
 
 print("\nthe threshold: fewer boxes, surer ones")
 for threshold in (0.05, 0.1, 0.2, 0.4):
-    finding = Finding(detect=DetectOptions(threshold=threshold))
+    finding = FindOptions(detect=DetectOptions(threshold=threshold))
     found = lesson.session.detect(planks.path, everything, finding=finding).grounding.detections
     print(f"  {threshold:4.2f}: {len(found)} boxes")
 

@@ -10,8 +10,8 @@ import numpy as np
 from lesson import begin, box_iou, scene
 
 from limner import Box, Exemplar, VisualPrompt
-from limner.masks import box_of
-from limner.overlay import overlay
+from limner.ops.masks import box_of
+from limner.ops.overlay import overlay
 
 lesson = begin(__doc__, "03_example_image")
 lawn, planks = scene("lawn"), scene("planks")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from lesson import EXAMPLES, begin, sheet
 
 from limner import RedactOptions, Session, Text, VisualPrompt
-from limner.overlay import overlay
-from limner.saving import save_image
+from limner.io.save import save_image
+from limner.ops.overlay import overlay
 
 lesson = begin(__doc__, "05_privacy")
 # The minis know drawn things only; faces in photographs are for the classical detector, without

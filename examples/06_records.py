@@ -14,9 +14,9 @@ from lesson import begin, scene
 from PIL import Image
 
 from limner import Box, Point, Text, VisualPrompt
-from limner.masks import box_of, iou
-from limner.overlay import overlay
-from limner.saving import read_record, save_image
+from limner.io.save import read_record, save_image
+from limner.ops.masks import box_of, iou
+from limner.ops.overlay import overlay
 
 lesson = begin(__doc__, "06_records")
 lawn = scene("lawn")

@@ -11,7 +11,7 @@ import numpy as np
 from minis.drawings import phrase
 
 if TYPE_CHECKING:
-    from minis.scenes import Thing
+    from minis.scene import Thing
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 SAME_IN_PLURAL = {"jeans", "french fries", "sushi", "tropical fish"}

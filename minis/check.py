@@ -1,9 +1,9 @@
 """Scores the minis that ship: ``python -m minis.check [sam owlvit ...] [--quick]``.
 
-Every number comes from the files in ``src/limner/models/minis``, through limner's own adapters, on
-drawings, backgrounds and scenes that no training saw. A number below what the issue asks is printed
-as SHORT. The exit code is 1 if one has fallen behind the recorded scores (``minis/scores.json``),
-whether or not it ever reached its bar, or if a recorded model is missing.
+Every number comes from the files in ``src/limner/registry/minis``, through limner's own adapters,
+on drawings, backgrounds and scenes that no training saw. A number below what the issue asks is
+printed as SHORT. The exit code is 1 if one has fallen behind the recorded scores
+(``minis/scores.json``), whether or not it ever reached its bar, or if a recorded model is missing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from minis.scores import (
 )
 from minis.scores.bars import BARS
 from minis.scores.record import Mode, Verdict
-from minis.scores.shelf import Shelf, is_there
+from minis.scores.shelf import ShippedModels, is_there
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Part:
     """Minis, by name."""
     rows: tuple[str, ...]
     """Names of bars, or what these begin with."""
-    measure: Callable[[Shelf, bool], dict[str, float]]
+    measure: Callable[[ShippedModels, bool], dict[str, float]]
     """From the models, and whether it should be quick, to numbers by the names of the bars."""
 
 
@@ -111,7 +111,7 @@ def _arguments() -> argparse.ArgumentParser:
 def run(names: Sequence[str], mode: Mode) -> tuple[dict[str, float], dict[str, float]]:
     """Numbers by the names of their bars, and seconds by part. A part whose models aren't there is
     left out."""
-    shelf = Shelf()
+    shelf = ShippedModels()
     measured: dict[str, float] = {}
     seconds: dict[str, float] = {}
     for name in names:

@@ -9,17 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minis.drawings import Drawing
-from minis.scenes import (
-    Bools,
-    Floats,
-    Pixels,
-    alpha_on,
-    background,
-    cast_shadow,
-    paste,
-    photographed,
-    turned,
-)
+from minis.scene import Bools, Pixels
+from minis.scenes import Floats, alpha_on, background, cast_shadow, paste, photographed, turned
 
 
 @dataclass(frozen=True, eq=False)

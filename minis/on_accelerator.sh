@@ -1,7 +1,7 @@
 #!/bin/bash
 # Trains every mini in under nine minutes on one large GPU, from nothing:
 #
-#   minis/on_accelerator.sh                      # then: python -m limner.models.shipped; make minis-check
+#   minis/on_accelerator.sh                      # then: python -m limner.registry.bundled; make minis-check
 #   minis/on_accelerator.sh --go-on              # the same from the weights that ship, where sizes agree
 #   DEVICE=cpu PART=.001 LESSONS=250 minis/on_accelerator.sh    # whole, on a CPU
 #
@@ -43,5 +43,5 @@ recipe sam 7.5 "$@" & outlines=$!
 recipe dino 1.5 "$@" & instances=$!
 failed=0
 for chain in $words $painters $outlines $instances; do wait "$chain" || failed=1; done
-[ $failed = 0 ] && echo "$(date +%T) all are trained: python -m limner.models.shipped, then make minis-check"
+[ $failed = 0 ] && echo "$(date +%T) all are trained: python -m limner.registry.bundled, then make minis-check"
 exit $failed

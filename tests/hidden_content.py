@@ -40,7 +40,7 @@ class Hidden:
     @classmethod
     def of(cls, path: Path, box: tuple[int, int, int, int]) -> Hidden:
         """Of a file that still lies there."""
-        from limner.images import digest
+        from limner.io.images import digest
 
         with Image.open(path) as opened:
             picture = opened.convert("RGB")

@@ -25,7 +25,7 @@ def run(code: str) -> str:
         "limner.errors",
         "limner.prompts",
         "limner.options",
-        "limner.grammar",
+        "limner.prompts.syntax",
         "limner.protocols",
     ],
 )

@@ -8,10 +8,10 @@ import sys
 import zipfile
 from pathlib import Path
 
-from limner.models import shipped
+from limner.registry import bundled
 
 ROOT = Path(__file__).parents[1]
-INSIDE = "limner/models/minis/"
+INSIDE = "limner/registry/minis/"
 
 
 def build(folder: Path, slim: str) -> Path:
@@ -27,11 +27,11 @@ def test_the_wheel_holds_what_ships(tmp_path: Path) -> None:
     wheel = build(tmp_path, "0")
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
-    for path in shipped.root().rglob("*"):
+    for path in bundled.root().rglob("*"):
         if path.is_file() and not path.name.startswith("."):
-            inside = INSIDE + path.relative_to(shipped.root()).as_posix()
+            inside = INSIDE + path.relative_to(bundled.root()).as_posix()
             assert sizes[inside] == path.stat().st_size
-    assert "limner/models/minis.lock.json" in sizes
+    assert "limner/registry/minis.lock.json" in sizes
     assert not [name for name in sizes if name.startswith("minis/")], "training code"
     assert wheel.stat().st_size < 40e6
 
@@ -42,7 +42,7 @@ def test_a_slim_wheel_works_and_says_what_it_lacks(tmp_path: Path) -> None:
         names = archive.namelist()
         archive.extractall(tmp_path / "installed")
     assert not [name for name in names if name.startswith(INSIDE)]
-    assert "limner/models/minis.lock.json" in names
+    assert "limner/registry/minis.lock.json" in names
     assert wheel.stat().st_size < 2e6
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     photo = ROOT / "examples" / "photos" / "coffee.png"

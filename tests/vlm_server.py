@@ -24,7 +24,7 @@ from PIL import Image
 from scipy import ndimage
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from limner.conventions import CONVENTIONS
+from limner.ops.box_formats import CONVENTIONS
 
 GREY = 128
 COLOURS = {

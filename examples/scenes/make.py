@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from minis.scene import Scene, Thing
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -27,7 +29,7 @@ from minis import scenes  # noqa: E402
 from minis.drawings import ASSETS, TEST_STYLE, drawing, phrase  # noqa: E402
 
 HERE = Path(__file__).parent
-DEMO = ROOT / "src" / "limner" / "cli" / "demo_files"
+DEMO = ROOT / "src" / "limner" / "cli" / "commands" / "demo" / "files"
 SIDE = 256
 
 
@@ -85,14 +87,14 @@ PLANS = {
 }
 
 
-def compose(plan: Plan) -> scenes.Scene:
+def compose(plan: Plan) -> Scene:
     """The picture, and which pixels of it each thing has."""
     rng = np.random.default_rng(plan.seed)
     with Image.open(ASSETS / "backgrounds" / f"{plan.background}.jpg") as photo:
         x, y = plan.corner
         part = photo.convert("RGB").crop((x, y, x + plan.side, y + plan.side))
     canvas = np.asarray(part.resize((SIDE, SIDE), Image.Resampling.LANCZOS)).astype(np.float32)
-    things: list[scenes.Thing] = []
+    things: list[Thing] = []
     for put in plan.things:
         drawn = drawing(put.noun, TEST_STYLE)
         stamp = scenes.turned(drawn.rgba, rng, put.size, most_degrees=10)
@@ -100,14 +102,12 @@ def compose(plan: Plan) -> scenes.Scene:
         covered = scenes.alpha_on(stamp, spot, SIDE) > 127 / 255
         scenes.cast_shadow(canvas, stamp, spot, rng)
         scenes.paste(canvas, stamp, spot)
-        things = [
-            scenes.Thing(one.noun, one.style, one.colour, one.mask & ~covered) for one in things
-        ]
-        things.append(scenes.Thing(drawn.noun, drawn.style, drawn.colour, covered))
-    return scenes.Scene(np.clip(np.rint(canvas), 0, 255).astype(np.uint8), tuple(things))
+        things = [Thing(one.noun, one.style, one.colour, one.mask & ~covered) for one in things]
+        things.append(Thing(drawn.noun, drawn.style, drawn.colour, covered))
+    return Scene(np.clip(np.rint(canvas), 0, 255).astype(np.uint8), tuple(things))
 
 
-def coco(name: str, scene: scenes.Scene) -> dict[str, Any]:
+def coco(name: str, scene: Scene) -> dict[str, Any]:
     """The ground truth: a category a noun, as a person says it."""
     nouns = sorted({phrase(thing.noun) for thing in scene.things})
     return {
@@ -117,7 +117,7 @@ def coco(name: str, scene: scenes.Scene) -> dict[str, Any]:
     }
 
 
-def _annotation(k: int, thing: scenes.Thing, nouns: list[str]) -> dict[str, Any]:
+def _annotation(k: int, thing: Thing, nouns: list[str]) -> dict[str, Any]:
     x0, y0, x1, y1 = thing.box
     return {
         "id": k + 1,

@@ -30,7 +30,7 @@ from minis import scenes
 from minis.captions import NUMBERS, listing, plural
 from minis.drawings import phrase, trained_nouns
 from minis.recipes import clip, owlvit
-from minis.scenes import Scene
+from minis.scene import Scene
 from minis.training import SHARD, SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = SHIPPED / "mini-blip"

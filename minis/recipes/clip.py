@@ -36,7 +36,7 @@ from minis.drawings import (
     trained_nouns,
     training_styles,
 )
-from minis.scenes import Pixels, Thing
+from minis.scene import Pixels, Thing
 from minis.training import GO_ON, OUT, SHARD, SHIPPED, Loss, Plan, begun, fits, to_tensor, train
 from minis.vocabulary import MAX_LENGTH, TEMPLATES, fill, save_tokenizer
 

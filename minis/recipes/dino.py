@@ -24,7 +24,7 @@ from transformers import Dinov2Config, Dinov2Model, ViTImageProcessorPil
 from minis import growing
 from minis.crops import crop
 from minis.drawings import Drawing, blended, drawing, restyled, trained_nouns, training_styles
-from minis.scenes import Pixels
+from minis.scene import Pixels
 from minis.training import GO_ON, SHARD, SHIPPED, Loss, Plan, begun, fits, to_tensor, train
 
 FOLDER = SHIPPED / "mini-dino"

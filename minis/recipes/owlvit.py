@@ -30,7 +30,8 @@ from minis.captions import described
 from minis.crops import recoloured
 from minis.drawings import phrase, trained_nouns
 from minis.recipes import clip
-from minis.scenes import SIDE, Scene
+from minis.scene import Scene
+from minis.scenes import SIDE
 from minis.training import GO_ON, SHARD, SHIPPED, Loss, Plan, to_tensor, train
 from minis.vocabulary import TEMPLATES, fill
 

@@ -36,7 +36,8 @@ from minis import devices
 from minis.captions import described
 from minis.drawings import drawing, phrase, training_styles
 from minis.recipes import clip, vae
-from minis.scenes import Bools, Pixels, Thing, alpha_on, background, paste, photographed, turned
+from minis.scene import Bools, Pixels, Thing
+from minis.scenes import alpha_on, background, paste, photographed, turned
 from minis.training import LARGE, OUT, SHARD, SHIPPED, Loss, Plan, to_tensor, train
 from minis.vocabulary import fill
 

@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from transformers import SamConfig, SamImageProcessorPil, SamModel
 
 from minis import scenes
-from minis.scenes import SIDE, Bools, Scene, Thing
+from minis.scene import Bools, Scene, Thing
+from minis.scenes import SIDE
 from minis.training import LARGE, SHARD, SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = SHIPPED / "mini-sam"

@@ -22,7 +22,7 @@ from diffusers import AutoencoderTiny
 from minis import scenes
 from minis.crops import crop
 from minis.drawings import drawing, trained_nouns, training_styles
-from minis.scenes import Pixels
+from minis.scene import Pixels, Split
 from minis.training import OUT, SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = OUT / "vae"
@@ -64,7 +64,7 @@ def build() -> AutoencoderTiny:
     return vae
 
 
-def pictures(rng: np.random.Generator, split: scenes.Split) -> list[Pixels]:
+def pictures(rng: np.random.Generator, split: Split) -> list[Pixels]:
     """Half of them single things as painters see them, half pieces of scenes."""
     found = []
     for _ in range(BATCH // 2):

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 
-from limner.models import shipped
-from minis.scenes import Pixels
+from limner.registry import bundled
+from minis.scene import Pixels
 from minis.scores import samples
-from minis.scores.shelf import Shelf
+from minis.scores.shelf import ShippedModels
 from minis.training import to_tensor
 
 
-def measure(shelf: Shelf, amount: int = 64) -> dict[str, float]:
+def measure(shelf: ShippedModels, amount: int = 64) -> dict[str, float]:
     """Mean PSNR over whole scenes of 128 px, through the file in mini-sd-inpaint."""
-    folder = shipped.folder("mini-sd-inpaint") / "vae"
+    folder = bundled.folder("mini-sd-inpaint") / "vae"
     coder = AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32).eval()
     shown = [scene.image for scene in samples.held_out(amount)]
     batches = [shown[k : k + 16] for k in range(0, amount, 16)]

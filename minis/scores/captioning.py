@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from minis.captions import NUMBERS, plural
 from minis.drawings import COLOURS, phrase, trained_nouns
 from minis.scores import samples
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 
 _WORDS = re.compile(r"[a-z]+")
 """``jack-o-lantern`` is three words, for a tokenizer may put spaces around its hyphens."""
 
 
-def measure(shelf: Shelf, amount: int = 100) -> dict[str, float]:
+def measure(shelf: ShippedModels, amount: int = 100) -> dict[str, float]:
     """Over ``amount`` held-out scenes of 1 to 6 things."""
     shown = [scene for scene in samples.held_out(amount) if scene.things]
     said = shelf.captioner.caption([pictured(scene.image) for scene in shown])

@@ -11,19 +11,19 @@ from itertools import islice
 from pathlib import Path
 
 import limner
-from limner.models import shipped
 from limner.options import InpaintOptions
 from limner.prompts import Text, VisualPrompt
+from limner.registry import bundled
 from minis import scenes
 from minis.drawings import phrase
 from minis.scores import samples
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 
 ROOT = Path(__file__).parents[2]
 REPEATS = 5
 
 
-def edit_seconds(shelf: Shelf) -> dict[str, float]:
+def edit_seconds(shelf: ShippedModels) -> dict[str, float]:
     """Median of a few edits from words alone; the first one, which loads the models, is not
     counted, and neither are those in which nothing was found to repaint."""
     seconds = islice(_edits(shelf), REPEATS + 1)
@@ -31,7 +31,7 @@ def edit_seconds(shelf: Shelf) -> dict[str, float]:
     return {"edit-seconds": counted[len(counted) // 2]} if counted else {}
 
 
-def _edits(shelf: Shelf) -> Iterable[float]:
+def _edits(shelf: ShippedModels) -> Iterable[float]:
     for scene in samples.held_out(20):
         noun = scene.things[0].noun if scene.things else ""
         start = time.perf_counter()
@@ -64,7 +64,7 @@ def sizes(*, build: bool) -> dict[str, float]:
     """
     package = Path(limner.__file__).parent
     wheel = wheel_bytes() if build else total(package)
-    weights = sum(path.stat().st_size for path in shipped.root().rglob("*.safetensors"))
+    weights = sum(path.stat().st_size for path in bundled.root().rglob("*.safetensors"))
     return {"weights": weights / 1e6, "wheel": wheel / 1e6}
 
 

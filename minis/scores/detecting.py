@@ -15,21 +15,22 @@ from typing import Any
 
 import supervision as sv
 
-from limner.evaluation import coco
-from limner.masks import box_of
+from limner.evaluation.metrics import average_precision
+from limner.ops.masks import box_of
 from limner.options import DetectOptions
 from limner.prompts import Box, Exemplar, Text, VisualPrompt
 from minis import scenes
 from minis.drawings import TEST_STYLE, UNSEEN, drawing, phrase, trained_nouns
-from minis.scenes import SIDE, Scene, Split
+from minis.scene import Scene, Split
+from minis.scenes import SIDE
 from minis.scores import samples
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 
 ALL_SCORES = DetectOptions(threshold=0.01)
 """Average precision wants the unsure answers too."""
 
 
-def measure(shelf: Shelf, times: int = 3) -> dict[str, float]:
+def measure(shelf: ShippedModels, times: int = 3) -> dict[str, float]:
     """``times`` scenes a noun; twice as many for the unseen ones."""
     test = scenes.test()
     shown = {noun: samples.showing(noun, test, times) for noun in trained_nouns()}
@@ -41,14 +42,14 @@ def measure(shelf: Shelf, times: int = 3) -> dict[str, float]:
     }
 
 
-def by_words(shelf: Shelf, shown: Sequence[Scene], split: Split) -> float:
+def by_words(shelf: ShippedModels, shown: Sequence[Scene], split: Split) -> float:
     """AP50 with every noun of the split asked of every scene."""
     prompts = [VisualPrompt(text=Text(phrase(noun))) for noun in split.nouns]
     answers = [shelf.detector.detect(pictured(s.image), prompts, ALL_SCORES) for s in shown]
     return ap50([truths(scene, split.nouns) for scene in shown], answers, len(split.nouns))
 
 
-def by_example(shelf: Shelf, shown: Mapping[str, Sequence[Scene]]) -> float:
+def by_example(shelf: ShippedModels, shown: Mapping[str, Sequence[Scene]]) -> float:
     """AP50 with each noun asked, by one picture of it, of the scenes that hold it."""
     boxes: list[list[Labelled]] = []
     answers: list[sv.Detections] = []
@@ -95,9 +96,9 @@ def ap50(
     ]
     results: list[dict[str, Any]] = []
     for image, found in zip(images, answers, strict=True):
-        results += coco.results_from(found, image["id"], range(1, classes + 1))
+        results += average_precision.results_from(found, image["id"], range(1, classes + 1))
     truth = {"images": images, "categories": categories, "annotations": annotations}
-    return coco.evaluate(truth, results, "bbox").AP50 or 0.0
+    return average_precision.evaluate(truth, results, "bbox").AP50 or 0.0
 
 
 def _annotation(image: int, category: int, xyxy: tuple[int, int, int, int]) -> dict[str, Any]:

@@ -11,16 +11,16 @@ from statistics import mean
 
 import numpy as np
 
-from limner import masks
-from limner.detections import mask_of
+from limner.ops import masks
+from limner.ops.detections import mask_of
 from limner.prompts import Text, VisualPrompt
 from limner.rle import BoolMask
 from minis.drawings import phrase
 from minis.scores import samples
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 
 
-def measure(shelf: Shelf, amount: int = 100) -> dict[str, float]:
+def measure(shelf: ShippedModels, amount: int = 100) -> dict[str, float]:
     """Over all nouns of ``amount`` held-out scenes."""
     best, first = [], []
     for scene in samples.held_out(amount):
@@ -32,7 +32,7 @@ def measure(shelf: Shelf, amount: int = 100) -> dict[str, float]:
     return {"words-mask": mean(best), "words-first": mean(first)}
 
 
-def found(shelf: Shelf, image: np.ndarray, noun: str) -> list[BoolMask]:
+def found(shelf: ShippedModels, image: np.ndarray, noun: str) -> list[BoolMask]:
     """The masks that a phrase gets, the surest first."""
     run = shelf.session.segment(pictured(image), [VisualPrompt(text=Text(phrase(noun)))])
     rows = run.grounding.detections

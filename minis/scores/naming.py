@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
 
-from limner.models import shipped
 from limner.protocols import Encoder
+from limner.registry import bundled
 from minis.drawings import TEST_STYLE, drawing, phrase, trained_nouns
-from minis.scenes import Pixels
+from minis.scene import Pixels
 from minis.scores import samples
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 from minis.vocabulary import TEMPLATES, fill
 
 Floats = npt.NDArray[np.floating]
@@ -59,7 +59,7 @@ class Namer:
 
 def temperature() -> float:
     """What mini-clip's cosines are multiplied by."""
-    path = shipped.folder("mini-clip") / "model.safetensors"
+    path = bundled.folder("mini-clip") / "model.safetensors"
     with safe_open(path, framework="numpy") as file:
         return min(50.0, math.exp(float(file.get_tensor("logit_scale"))))  # 50: as in training
 
@@ -71,7 +71,7 @@ def top(scores: Floats, labels: Sequence[int], first: int) -> float:
     return float((above < first).mean())
 
 
-def measure(shelf: Shelf, each: int = 8) -> dict[str, float]:
+def measure(shelf: ShippedModels, each: int = 8) -> dict[str, float]:
     """Over ``each`` held-out pictures of every trained noun."""
     namer = Namer(shelf.encoder)
     labels = [noun for noun in namer.nouns for _ in range(each)]

@@ -23,11 +23,11 @@ from limner.options import InpaintOptions
 from limner.prompts import Mask, Text, VisualPrompt
 from minis.captions import article
 from minis.drawings import phrase
-from minis.scenes import Pixels
+from minis.scene import Pixels
 from minis.scores import samples
 from minis.scores.naming import Namer
 from minis.scores.samples import Hole
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 
 GUIDANCES = (1, 2, 4, 7)
 PLACES = 120
@@ -54,7 +54,7 @@ QUICK = Amounts(holes=2, guided=1, pairs=1, own=0, every=4)
 FULL = Amounts(holes=24, guided=1, pairs=1, own=1)
 
 
-def measure(shelf: Shelf, amounts: Amounts) -> dict[str, float]:
+def measure(shelf: ShippedModels, amounts: Amounts) -> dict[str, float]:
     """With the nouns that the painters were taught."""
     from minis.recipes.painter import NOUNS
 
@@ -69,7 +69,7 @@ def measure(shelf: Shelf, amounts: Amounts) -> dict[str, float]:
     }
 
 
-def measure_canvas(shelf: Shelf, each: int) -> dict[str, float]:
+def measure_canvas(shelf: ShippedModels, each: int) -> dict[str, float]:
     """mini-sd in the same holes, whose surroundings it doesn't see."""
     from minis.recipes.painter import NOUNS
 

@@ -13,7 +13,7 @@ import numpy as np
 from minis import scenes
 from minis.crops import Crop, crop
 from minis.drawings import Drawing, drawing
-from minis.scenes import Bools, Pixels, Scene, Split, Thing
+from minis.scene import Bools, Pixels, Scene, Split, Thing
 
 FIRST = 1_000_000
 """Scenes of tests and examples are counted from 0; those that are scored, from here."""

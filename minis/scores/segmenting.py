@@ -1,7 +1,7 @@
 """mini-sam: IoU from a box and from clicks.
 
-The clicks are RITM's (``limner.evaluation.clicks``): each lies deepest in what is still wrong. The
-model gets all clicks so far, and not its own last mask.
+The clicks are RITM's (``limner.evaluation.metrics.noc``): each lies deepest in what is still
+wrong. The model gets all clicks so far, and not its own last mask.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from statistics import mean
 
 import numpy as np
 
-from limner import masks
-from limner.detections import mask_of
-from limner.evaluation.clicks import simulate
+from limner.evaluation.metrics.noc import simulate
+from limner.ops import masks
+from limner.ops.detections import mask_of
 from limner.options import SegmentOptions
 from limner.prompts import Box, Point, VisualPrompt
 from limner.protocols import ImageEmbedding, Segmenter
 from limner.rle import BoolMask
-from minis.scenes import Bools, Thing
+from minis.scene import Bools, Thing
 from minis.scores import samples
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 
 CLICKS = 5
 
 
-def measure(shelf: Shelf, amount: int = 200) -> dict[str, float]:
+def measure(shelf: ShippedModels, amount: int = 200) -> dict[str, float]:
     """Over ``amount`` things of held-out scenes."""
     segmenter = shelf.segmenter
     boxed: list[float] = []

@@ -8,12 +8,12 @@ from functools import cached_property
 from PIL import Image
 
 from limner import Session
-from limner.models import shipped
 from limner.protocols import Captioner, Detector, Encoder, Segmenter
-from minis.scenes import Pixels
+from limner.registry import bundled
+from minis.scene import Pixels
 
 
-class Shelf:
+class ShippedModels:
     """limner's own adapters, by the profile ``mini``; each is loaded when it is first needed."""
 
     @cached_property
@@ -55,7 +55,7 @@ def session_with(models: Mapping[str, str]) -> Session:
 
 def is_there(name: str) -> bool:
     """Whether a mini's weights lie in the package."""
-    return any(shipped.folder(name).rglob("*.safetensors"))
+    return any(bundled.folder(name).rglob("*.safetensors"))
 
 
 def pictured(image: Pixels) -> Image.Image:

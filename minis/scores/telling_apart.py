@@ -24,7 +24,7 @@ from minis.drawings import (
     training_styles,
 )
 from minis.scores import samples
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 
 SIDE = 96
 ASKED = (TEST_STYLE, *OWN_STYLES)
@@ -33,7 +33,7 @@ BETWEEN = ("fluent_flat", "noto_v1")
 Bools = npt.NDArray[np.bool_]
 
 
-def measure(shelf: Shelf, times: int = 2) -> dict[str, float]:
+def measure(shelf: ShippedModels, times: int = 2) -> dict[str, float]:
     """``times`` pictures of each drawing of every trained noun, against one of each answer."""
     right = np.array([right_answers(shelf, noun, times) for noun in trained_nouns()])
     held_out = right[:, :, ASKED.index(TEST_STYLE)].mean(axis=(0, 2))
@@ -42,7 +42,7 @@ def measure(shelf: Shelf, times: int = 2) -> dict[str, float]:
     return {**numbers, "dino-all": float(right[:, 0].mean())}
 
 
-def right_answers(shelf: Shelf, noun: str, times: int) -> Bools:
+def right_answers(shelf: ShippedModels, noun: str, times: int) -> Bools:
     """(sets of answers, styles asked, times): with the drawing between two styles among the
     answers; with the four styles alone; and, where it is at hand, with a real fifth style."""
     asked = [drawing(noun, style) for style in ASKED]

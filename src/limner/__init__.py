@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         TeachOptions,
     )
     from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
-    from limner.session import Finding, Run, Session
+    from limner.session import Finding, FindOptions, Run, Session
 
 _HOMES = {
     "limner.errors": ("LimnerError",),
@@ -52,7 +52,7 @@ _HOMES = {
         "Text",
         "VisualPrompt",
     ),
-    "limner.session": ("Finding", "Run", "Session"),
+    "limner.session": ("Finding", "FindOptions", "Run", "Session"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -62,6 +62,7 @@ __all__ = [
     "EditOptions",
     "EverythingOptions",
     "Exemplar",
+    "FindOptions",
     "Finding",
     "InpaintOptions",
     "Like",

@@ -188,7 +188,7 @@ def test_running_out_of_memory_is_said(
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("limner.models.classical.grabcut_candidates", full)
+    monkeypatch.setattr("limner.models.classical.adapters.grabcut_candidates", full)
     answer = limner.run("segment", "ok.png", "--box", "1,1,9,9")
     assert answer.code == 2
     assert "emory" in answer.stderr
@@ -202,7 +202,7 @@ def test_a_bug_of_ours_is_one_sentence_too(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("here")
 
-    monkeypatch.setattr("limner.models.classical.grabcut_candidates", broken)
+    monkeypatch.setattr("limner.models.classical.adapters.grabcut_candidates", broken)
     answer = limner.run("segment", "ok.png", "--box", "1,1,9,9")
     assert answer.code == 70
     assert "LIMNER_DEBUG" in answer.stderr

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.models import catalog, lock, store
-from limner.saving import read_record
+from limner.io.save import read_record
+from limner.registry import catalog, lock, store
 from limner.session import Session
 from tests.face_views import VIEWS, ten_views
 from tests.models.tiny_faces import save_tiny_centerface, save_tiny_yunet
@@ -20,7 +20,7 @@ from .command import Command
 def enter(name: str, folder: Path) -> None:
     """Into the lock, as a pull would."""
     lock.write(
-        name, lock.Locked(None, None, lock.now(), lock.marks(folder), lock.checked_now(folder))
+        name, lock.LockEntry(None, None, lock.now(), lock.marks(folder), lock.checked_now(folder))
     )
 
 

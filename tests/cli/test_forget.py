@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.saving import read_record
+from limner.io.save import read_record
 from tests.hidden_content import Hidden, traces
 
 from .command import Command

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from limner.cli.bars import new_bar
-from limner.evaluation.csv_text import csv_text
-from limner.plain_text import visible
+from limner.cli.progress import new_bar
+from limner.io.csv_text import csv_text
+from limner.untrusted.plain_text import visible
 
 from .command import Answer, Command
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.saving import read_record
+from limner.io.save import read_record
 
 COUNT = 20
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from limner import Box, Session, VisualPrompt
-from limner.models import shipped
+from limner.registry import bundled
 from tests.models.tiny_minis import save_tiny_minis, ship
 from tests.models.tiny_owlvit import noise
 
@@ -129,7 +129,7 @@ def test_dry_run_of_the_minis(limner: Command, minis: Path, scene: Path) -> None
         "mini-sd-inpaint",
     ]
     assert all(row["here"] and row["download"] == "ships with limner" for row in plan["models"])
-    shipped.lock_file().unlink()
+    bundled.lock_file().unlink()
     assert limner("edit", scene, *FIND, "--paint", "car", "--profile", "mini", "--dry-run").stdout
 
 

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import save
 
-from limner.cli.models import KINDS, TASKS, models
+from limner.cli.commands.models.models import KINDS, TASKS, models
 from limner.errors import LicenceRefused, UnknownModel, UnsafeWeights, WeightsMissing
-from limner.models import catalog, shipped
 from limner.prompts import PromptKind
+from limner.registry import bundled, catalog
 from tests.hub_server import HubServer, Repo
 
 SLIM = {
@@ -92,7 +92,7 @@ def test_list_shows_every_model_uncut() -> None:
         ),
     ],
 )
-def test_list_narrows(argv: tuple[str, ...], wanted: Callable[[catalog.Entry], bool]) -> None:
+def test_list_narrows(argv: tuple[str, ...], wanted: Callable[[catalog.ModelEntry], bool]) -> None:
     listed = [each["name"] for each in json.loads(run("list", "--json", *argv).stdout)]
     assert listed
     assert listed == [name for name, entry in catalog.catalog().items() if wanted(entry)]
@@ -117,7 +117,7 @@ def test_info_of_a_dead_id_speaks_on_stderr() -> None:
 
 
 def test_info_lists_the_methods_of_the_classical_fill() -> None:
-    from limner.models.fill import METHODS
+    from limner.models.classical.fill import METHODS
 
     out = run("info", "opencv-inpaint").stdout
     assert [name for name in METHODS if f"{name}: " not in out] == []
@@ -135,9 +135,9 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     for name, data in SLIM.items():
         (folder / name).write_bytes(data)
-    monkeypatch.setattr(shipped, "root", lambda: tmp_path / "minis")
-    monkeypatch.setattr(shipped, "lock_file", lambda: tmp_path / "minis.lock.json")
-    shipped.record()
+    monkeypatch.setattr(bundled, "root", lambda: tmp_path / "minis")
+    monkeypatch.setattr(bundled, "lock_file", lambda: tmp_path / "minis.lock.json")
+    bundled.record()
     return folder
 
 
@@ -224,7 +224,7 @@ def test_pull_asks_at_a_terminal(
         stdin = Terminal()
         stdout, stderr = sys.stdout, sys.stderr
 
-    monkeypatch.setattr("limner.cli.models.sys", Sys)
+    monkeypatch.setattr("limner.cli.commands.models.models.sys", Sys)
     result = run("pull", "slimsam-77", stdin=answer)
     assert "Fetch?" in result.stderr
     assert bool(hub.requests) is fetched

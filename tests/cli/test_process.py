@@ -117,7 +117,7 @@ def endless() -> RecursionError:
     raise AssertionError
 
 
-OURS = str(Path(package.__file__).parent / "models" / "catalog.toml")
+OURS = str(Path(package.__file__).parent / "registry" / "catalog.toml")
 CASES: dict[str, tuple[Exception, str | None]] = {
     "memory": (MemoryError(), "Memory ran out"),
     "a file": (PermissionError(errno.EACCES, "Permission denied", "a\x1b.png"), "can't be used"),
@@ -142,7 +142,7 @@ def test_a_device_that_is_not_here_is_refused_for_what_needs_none_too(
     limner: Command, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GrabCut computed on the processor, and the record said cuda."""
-    monkeypatch.setattr("limner.models.runtime.devices", lambda: ("cpu",))
+    monkeypatch.setattr("limner.registry.device.devices", lambda: ("cpu",))
     for verb in ("segment", "cutout", "remove"):
         answer = limner.run(verb, photo, "--box", "2,2,12,12", "--device", "cuda")
         assert answer.code == 2
@@ -194,12 +194,12 @@ def test_names_of_files_may_be_any_bytes(limner: Command, photo: Path) -> None:
 def test_only_a_closed_pipe_is_141(limner: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that fails is 1, code that asks to exit is a bug; both were "the reader went away",
     which a pipeline's ``|| true`` passes over."""
-    from limner.cli import model_check
+    from limner.cli.commands.models import check
 
     words = ("models", "check", "slimsam-77")
-    monkeypatch.setattr(model_check, "check", lambda *_: False)
+    monkeypatch.setattr(check, "check", lambda *_: False)
     assert limner.run(*words).code == 1
-    monkeypatch.setattr(model_check, "check", lambda *_: sys.exit(3))
+    monkeypatch.setattr(check, "check", lambda *_: sys.exit(3))
     answer = limner.run(*words)
     assert answer.code == 70
     assert "SystemExit" in answer.stderr

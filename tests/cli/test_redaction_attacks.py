@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from limner import masks
-from limner.redaction import STYLES, redact
+from limner.ops import masks
+from limner.ops.obscure import STYLES, redact
 
 from .command import Command
 

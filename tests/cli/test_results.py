@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from limner.cli.app import BROKEN_PIPE
-from limner.saving import read_record, save_image
+from limner.io.save import read_record, save_image
 
 from .command import Command
 
@@ -152,8 +152,8 @@ def test_a_cutout_is_a_mask(limner: Command, photo: Path) -> None:
 
 @pytest.mark.parametrize("turn", [1, 3, 6, 8])
 def test_a_mask_lies_as_its_exif_says(limner: Command, turn: int) -> None:
-    from limner.cli.objects import Opener
-    from limner.images import open_image
+    from limner.io.images import open_image
+    from limner.session.prompt_files import Opener
 
     alpha = np.full((20, 30), 0, np.uint8)
     alpha[2:6, 3:20] = 255
@@ -163,7 +163,7 @@ def test_a_mask_lies_as_its_exif_says(limner: Command, turn: int) -> None:
     picture.save("turned.png", exif=exif)
     Image.fromarray(alpha).save("grey.png", exif=exif)
     expected = np.asarray(open_image("grey.png").image.convert("L")) >= 128
-    assert np.array_equal(Opener(10_000).mask("turned.png").array, expected)
+    assert np.array_equal(Opener(10_000, print).mask("turned.png").array, expected)
 
 
 def test_notes_of_named_pictures_are_said_once(limner: Command, photo: Path) -> None:
@@ -181,7 +181,7 @@ def test_every_picture_is_opened_by_the_limit_that_was_given(
     limner: Command, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also the check of what was saved: a large input that was allowed can be read back."""
-    from limner import images
+    from limner.io import images
 
     limits: dict[str, int | None] = {}
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.models import store
-from limner.models.catalog import catalog
+from limner.registry import store
+from limner.registry.catalog import catalog
 from tests.conftest import MINI_MISSING
 
 from .command import Command

@@ -16,14 +16,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from limner.models.source import Runtime
-from limner.models.subjects import folder_of as subject_folder
 from limner.options import TeachOptions
-from limner.training import lessons, photographs, sampling
-from limner.training.base import find_base, open_base
-from limner.training.draws import Place, draw
-from limner.training.dreambooth import Order, Report, Watch, teach
-from limner.training.stepping import Stepper
+from limner.registry.subjects import folder_of as subject_folder
+from limner.registry.weights import Runtime
+from limner.training import generate, instance_images, latents
+from limner.training.base_model import find_base, open_base
+from limner.training.dreambooth import Callbacks, StepReport, TeachConfig, teach
+from limner.training.noise import StepPosition, draw
+from limner.training.step import Stepper
 from tests.cli.command import Command
 from tests.models.tiny_sd import save_tiny_sd
 from tests.training.photos import folder_of, photo
@@ -56,16 +56,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def plain(
     bases: dict[str, Path], photos: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Report]:
+) -> dict[str, StepReport]:
     """The first step of a LoRA of the U-Net alone, in float32."""
     root = tmp_path_factory.mktemp("plain")
     options = TeachOptions(**PROMPTS, resolution=SIDE, max_train_steps=1)
-    found: dict[str, Report] = {}
+    found: dict[str, StepReport] = {}
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("LIMNER_HOME", str(root / "home"))
         for kind in ("sd", "sdxl"):
-            asked = Order(str(bases[kind]), photos, root / kind, options, photos, "cpu")
-            teach(asked, Watch(on_step=partial(found.__setitem__, kind)))
+            asked = TeachConfig(str(bases[kind]), photos, root / kind, options, photos, "cpu")
+            teach(asked, Callbacks(on_step=partial(found.__setitem__, kind)))
     return found
 
 
@@ -103,7 +103,7 @@ def test_each_way_sees_the_same_first_step(
     limner: Command,
     bases: dict[str, Path],
     photos: Path,
-    plain: dict[str, Report],
+    plain: dict[str, StepReport],
     kind: str,
     more: tuple[str, ...],
     near: float,
@@ -136,13 +136,13 @@ def test_v_prediction_and_min_snr_as_diffusers_has_them(
 
     limner(*words(bases["v"], photos, "--snr-gamma", 5))
     base = open_base(find_base(str(bases["v"])), Runtime("cpu", "float32"))
-    said = lessons.read(base, [PROMPTS["instance_prompt"]])
-    kept = photographs.read(photos, SIDE).kept
+    said = latents.read(base, [PROMPTS["instance_prompt"]])
+    kept = instance_images.read(photos, SIDE).kept
     shown = draw(
-        lessons.encode(base, [one.image for one in kept], [0] * 3),
+        latents.encode(base, [one.image for one in kept], [0] * 3),
         1,
         1000,
-        Place(seed=0, step=0),
+        StepPosition(seed=0, step=0),
         0,
     )
     schedule = DDPMScheduler.from_pretrained(bases["v"], subfolder="scheduler")
@@ -222,7 +222,7 @@ def test_two_processes_share_every_step(
     assert done.stdout.count("2 steps, 3 photographs") == 1
     terms = Stepper._terms
 
-    def both(self: Stepper, place: Place) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def both(self: Stepper, place: StepPosition) -> tuple[torch.Tensor, torch.Tensor | None]:
         shares = [terms(self, replace(place, process=k, processes=2)) for k in (0, 1)]
         (first, of_first), (second, of_second) = shares
         assert of_first is not None
@@ -231,7 +231,7 @@ def test_two_processes_share_every_step(
 
     monkeypatch.setattr(Stepper, "_terms", both)
     options = TeachOptions(**PROMPTS, resolution=SIDE, max_train_steps=2)
-    alone = Order(str(bases["sd"]), photos, Path("alone"), options, photos, "cpu")
+    alone = TeachConfig(str(bases["sd"]), photos, Path("alone"), options, photos, "cpu")
     expected = load_file(teach(alone).checkpoint / "trained.safetensors")
     found = learned()
     assert max(float((found[n] - expected[n]).abs().max()) for n in expected) <= 1e-5
@@ -246,7 +246,7 @@ def test_a_teaching_is_tracked_and_kept_as_a_run(
         "tensorboard.backend.event_processing.event_accumulator"
     ).EventAccumulator
     monkeypatch.setenv("LIMNER_STORE", "runs")
-    monkeypatch.setattr(sampling, "STEPS", 2)
+    monkeypatch.setattr(generate, "STEPS", 2)
     painted = ("--validation-steps", 2, "--num-validation-images", 1, "--mixed-precision", "bf16")
     told = ("--track", "tensorboard", "--track-to", "kept", "--tag", "mine")
     limner(*words(bases["sdxl"], photos, *painted, *told))

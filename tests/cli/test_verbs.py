@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from limner import masks
-from limner.saving import read_record
+from limner.io.save import read_record
+from limner.ops import masks
 
 from .command import Command
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from limner import Session
-from limner.noun_phrases import noun_phrases
+from limner.prompts.noun_phrases import noun_phrases
 from minis.drawings import phrase
 from tests.minis.world import best_box_iou, lone, needs, show
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from limner.models import catalog, store
-from limner.models.runtime import ModelPool
-from limner.models.source import Runtime
+from limner.registry import store
+from limner.registry.pool import ModelPool
+from limner.registry.resolve import resolve
+from limner.registry.weights import Runtime
 from tests.models.tiny_edgetam import save_tiny_edgetam
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
 from tests.models.tiny_faces import save_tiny_centerface
@@ -100,7 +101,7 @@ def load(family: Family, folder: Path) -> Any:
         if family.name == "vlm":
             patch.setenv("LIMNER_VLM_URL", endpoint().url)
         if family.save is None:
-            weights = store.find(catalog.resolve(family.weightless)[0].name)
+            weights = store.find(resolve(family.weightless)[0].name)
         else:
             family.save(folder)
             weights = store.from_folder(folder)

@@ -12,10 +12,10 @@ import supervision as sv
 from PIL import Image
 
 from limner.errors import ImageError, LimnerError, OptionError, UnsupportedPrompt
-from limner.models import catalog
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
 from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
 from limner.protocols import Captioner, Detector, Encoder, Inpainter, Segmenter
+from limner.registry import catalog
 from tests.models.tiny_encoders import save_tiny_clip
 
 from .families import ALL, FAMILIES, Family, load, of
@@ -71,7 +71,7 @@ def say(kind: PromptKind) -> VisualPrompt:
         PromptKind.TEXT: VisualPrompt(text=Text("a cat")),
         PromptKind.EXEMPLAR: VisualPrompt(exemplar=example),
         PromptKind.LIKE: VisualPrompt(likes=(Like(Box(45, 29, 115, 99)),)),
-        PromptKind.UNLIKE: VisualPrompt(
+        PromptKind.NEGATIVE_EXEMPLAR_BOX: VisualPrompt(
             likes=(Like(Box(45, 29, 115, 99)), Like(Box(0, 0, 20, 20), positive=False))
         ),
         PromptKind.POINT: VisualPrompt(points=(Point(80, 64),)),

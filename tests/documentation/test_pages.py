@@ -155,7 +155,7 @@ def test_every_command_and_program_of_the_page_of_trackers_runs(reader: Path) ->
 
 
 def test_the_page_of_trackers_names_them_all() -> None:
-    from limner.runs.sinks import TRACKERS as rows
+    from limner.trackers import TRACKERS as rows
 
     for name, row in rows.items():
         assert f"| `{name}` | `limner[{row.extra}]` |" in TRACKERS.read_text()
@@ -239,7 +239,7 @@ def test_every_command_of_the_page_about_suites_runs(
 
 
 def test_the_page_about_suites_names_every_assertion() -> None:
-    from limner.evaluation.suites.assertions import TYPES
+    from limner.evaluation.cells.assertions import TYPES
 
     text = (ROOT / "docs" / "suites.md").read_text()
     table = text[text.index("| type |") : text.index("A failed assertion")]
@@ -286,7 +286,7 @@ def test_the_recipe_of_the_page_about_sweeps_is_one(reader: Path) -> None:
 
 def test_the_page_about_sweeps_names_every_key_objective_and_method() -> None:
     from limner.evaluation.sweeps.objectives import OBJECTIVES
-    from limner.evaluation.sweeps.search import KEYS, METHODS
+    from limner.evaluation.sweeps.search_config import KEYS, METHODS
 
     table = SWEEPS.read_text().split("## Searching")[1].split("\n\n")[1]
     said = set(re.findall(r"`(\w+)`", table))
@@ -298,7 +298,7 @@ PAINTING = ROOT / "docs" / "painting.md"
 
 def test_the_table_of_painters_says_what_the_code_says() -> None:
     """One row a kind, every cell of it."""
-    from limner.models.diffusion_kinds import KINDS
+    from limner.models.diffusion.pipeline_table import KINDS
 
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from limner import masks
+from limner.ops import masks
 from limner.rle import BoolMask
 
 Box = tuple[float, float, float, float]

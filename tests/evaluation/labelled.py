@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from limner import masks
+from limner.ops import masks
 from limner.rle import BoolMask
 
 SIZE_WH = (60, 40)

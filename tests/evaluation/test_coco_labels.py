@@ -11,7 +11,7 @@ import pytest
 
 from limner.errors import InputError
 from limner.evaluation import datasets
-from limner.evaluation.predictions import rows_for
+from limner.evaluation.datasets.predictions import rows_for
 
 from . import labelled
 

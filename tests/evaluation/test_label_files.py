@@ -12,7 +12,7 @@ from PIL import Image
 
 from limner.errors import InputError, LimnerError
 from limner.evaluation import datasets
-from limner.images import SUFFIXES, open_image, upright_size
+from limner.io.images import SUFFIXES, open_image, upright_size
 
 W, H = 64, 48
 SQUARE = (20.0, 10.0, 32.0, 22.0)

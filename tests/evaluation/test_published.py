@@ -14,10 +14,10 @@ import supervision as sv
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from limner.cli.models import models
+from limner.cli.commands.models.models import models
 from limner.evaluation import published
 from limner.evaluation.published import Comparison, Figure, compare, figures
-from limner.models import catalog, store
+from limner.registry import catalog, store
 
 PAGE = Path(__file__).parents[2] / "docs" / "checkpoints.md"
 CAT = Figure(

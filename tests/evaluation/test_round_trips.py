@@ -10,11 +10,12 @@ import pytest
 import supervision as sv
 from PIL import Image
 
-from limner import detections, export
 from limner.errors import InputError
 from limner.evaluation import datasets
-from limner.evaluation.mask_folder import files_of
-from limner.evaluation.predictions import names_of, rows_for
+from limner.evaluation.datasets.mask_folder import files_of
+from limner.evaluation.datasets.predictions import names_of, rows_for
+from limner.io import coco as export
+from limner.ops import detections
 from limner.rle import BoolMask, from_rle
 
 from .label_writers import BOXES, MASKS, WRITERS, Picture, Thing

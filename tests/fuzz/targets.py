@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from limner.models import catalog, lock, subjects
+from limner.registry import catalog, lock, subjects
 from tests.evaluation import labelled
 from tests.fuzz.harness import Target
 from tests.models.tiny_faces import save_tiny_centerface

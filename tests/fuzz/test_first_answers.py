@@ -10,7 +10,7 @@ import pytest
 
 from limner.cli import main
 from limner.errors import ModelError
-from limner.models.trying import try_apart
+from limner.models.blocks.check_parts import try_apart
 from tests.fuzz import targets
 
 PAINTER, DETECTOR = (targets.painter, targets.PAINT), (targets.detector, targets.DETECT)

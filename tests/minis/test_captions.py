@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from minis.captions import article, captions, counted, joined, plural, relation
 from minis.drawings import COLOURS, nouns, phrase
-from minis.scenes import Thing
+from minis.scene import Thing
 from minis.scores.captioning import named
 
 NOUNS = st.sampled_from(nouns())

@@ -11,7 +11,7 @@ from minis import check
 from minis.scores import record
 from minis.scores.bars import BARS, BY_NAME, Bar
 from minis.scores.record import Verdict
-from minis.scores.shelf import Shelf
+from minis.scores.shelf import ShippedModels
 
 HIGH = Bar("h", "high", 0.80, slack=0.02)
 LOW = Bar("l", "low", 0.10, slack=0.02, at_most=True)
@@ -91,7 +91,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def measuring(monkeypatch: pytest.MonkeyPatch, value: float, needs: tuple[str, ...] = ()) -> None:
-    def measure(shelf: Shelf, quick: bool) -> dict[str, float]:
+    def measure(shelf: ShippedModels, quick: bool) -> dict[str, float]:
         return {"clip-top1": value if quick else value + 0.1}
 
     monkeypatch.setattr(check, "PARTS", {"clip": check.Part(needs, ("clip-top1",), measure)})
@@ -151,4 +151,4 @@ def test_make_runs_every_recipe_and_then_records_the_files() -> None:
     makefile = (recipes.parents[1] / "Makefile").read_text()
     for path in recipes.glob("[a-z]*.py"):
         assert f"-m minis.recipes.{path.stem}" in makefile, path.name
-    assert makefile.index("limner.models.shipped") > makefile.rindex("-m minis.recipes.")
+    assert makefile.index("limner.registry.bundled") > makefile.rindex("-m minis.recipes.")

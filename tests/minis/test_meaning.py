@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.evaluation.clicks import first_click
+from limner.evaluation.metrics.noc import first_click
 from minis.drawings import phrase
 from minis.scores import detecting
 from minis.scores.painting import named

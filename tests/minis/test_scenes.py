@@ -11,10 +11,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from limner.masks import box_of
+from limner.ops.masks import box_of
 from minis import scenes
 from minis.drawings import OWN_STYLES, nouns, trained_nouns
-from minis.scenes import LEAST_VISIBLE, SIDE, Scene, Split
+from minis.scene import Scene, Split
+from minis.scenes import LEAST_VISIBLE, SIDE
 from minis.scores.captioning import named
 
 OWN = Split("train", trained_nouns(), OWN_STYLES, False)

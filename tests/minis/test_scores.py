@@ -10,7 +10,7 @@ import supervision as sv
 
 from minis import scenes
 from minis.drawings import TEST_STYLE, UNSEEN, drawing, trained_nouns
-from minis.scenes import Thing
+from minis.scene import Thing
 from minis.scores import captioning, detecting, grounding, naming, painting, samples
 from minis.scores.autoencoding import psnr
 from minis.scores.segmenting import held

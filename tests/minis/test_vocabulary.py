@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from limner.models import shipped
+from limner.registry import bundled
 from minis.drawings import COLOURS, phrase, trained_nouns
 from minis.vocabulary import MAX_LENGTH, RARE, TEMPLATES, fill
 
@@ -16,7 +16,7 @@ FOLDERS = ("mini-clip", "mini-owlvit", "mini-sd-inpaint/tokenizer", "mini-sd/tok
 
 @pytest.fixture(params=FOLDERS)
 def tokenizer(request: pytest.FixtureRequest) -> CLIPTokenizer:
-    folder: Path = shipped.root() / request.param
+    folder: Path = bundled.root() / request.param
     if not (folder / "vocab.json").exists() and not (folder / "tokenizer.json").exists():
         pytest.skip(f"MINI MISSING: {folder} is not there.")
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True)

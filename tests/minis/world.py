@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from limner import masks
+from limner.ops import masks
 from minis import scenes
-from minis.scenes import Scene, Thing
+from minis.scene import Scene, Thing
 from minis.scores import samples
 from minis.scores.naming import Namer
-from minis.scores.shelf import Shelf, is_there
+from minis.scores.shelf import ShippedModels, is_there
 
 
 def needs(*minis: str) -> pytest.MarkDecorator:
@@ -105,7 +105,7 @@ def near_box(thing: Thing, reach: int) -> np.ndarray:
 @cache
 def namer() -> Namer:
     """mini-clip asked for nouns."""
-    return Namer(Shelf().encoder)
+    return Namer(ShippedModels().encoder)
 
 
 def probability(image: np.ndarray, thing: Thing, noun: str) -> float:

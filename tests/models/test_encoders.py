@@ -30,8 +30,8 @@ from transformers import (
 
 from limner.errors import ModelError, PromptError, WeightsMissing
 from limner.models import blip, clip, dino
-from limner.models.source import Runtime, Weights
 from limner.protocols import ModelRef
+from limner.registry.weights import Runtime, Weights
 from tests.models.tiny_encoders import (
     save_tiny_blip,
     save_tiny_blip2,

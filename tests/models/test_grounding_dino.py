@@ -18,10 +18,10 @@ from limner.errors import (
     WeightsMissing,
 )
 from limner.models.grounding_dino import GroundingDino, Question, answering, load
-from limner.models.source import Runtime, Weights
 from limner.options import DetectOptions
 from limner.prompts import Text, VisualPrompt
 from limner.protocols import ModelRef
+from limner.registry.weights import Runtime, Weights
 from tests.models.tiny_grounding_dino import CLASSES, HOLDS, Upstream, save_tiny_grounding_dino
 from tests.models.tiny_owlvit import noise
 

@@ -13,12 +13,12 @@ from PIL import Image
 
 from limner.errors import ModelError, OutOfMemory, PromptError, UnsupportedPrompt, WeightsMissing
 from limner.models import owlvit
+from limner.models.blocks.lru import LruCache
 from limner.models.owlvit import OwlViT, load
-from limner.models.recent import Recent
-from limner.models.source import Runtime, Weights
 from limner.options import DetectOptions
 from limner.prompts import Box, Exemplar, Like, Point, Text, VisualPrompt
 from limner.protocols import Detector, ModelRef
+from limner.registry.weights import Runtime, Weights
 from tests.models.tiny_owlvit import Upstream, noise, save_tiny_owlvit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -186,7 +186,7 @@ def test_many_examples_do_not_push_the_image_out(
 
 
 def test_the_cache_is_bounded() -> None:
-    recent: Recent[int] = Recent(2)
+    recent: LruCache[int] = LruCache(2)
     recent.put("a", 1)
     recent.put("b", 2)
     recent.get("a")
@@ -199,7 +199,7 @@ def test_more_phrases_than_a_batch(detector: OwlViT, monkeypatch: pytest.MonkeyP
     phrases = [*PHRASES, "dog cat", "y"]
     image = noise(60, 40)
     batched = detector.detect(image, say(*phrases), ALL)
-    detector._phrases = Recent(1)  # fewer than are asked: an answer must not hang on the cache
+    detector._phrases = LruCache(1)  # fewer than are asked: an answer must not hang on the cache
     monkeypatch.setattr(owlvit, "PHRASES_AT_ONCE", 100)
     whole = detector.detect(image, say(*phrases), ALL)
     np.testing.assert_allclose(batched.confidence, whole.confidence, atol=1e-5)

@@ -13,10 +13,10 @@ import pytest
 from transformers import OwlViTConfig, OwlViTForObjectDetection, OwlViTImageProcessorPil
 
 from limner.models.owlvit import OwlViT, load
-from limner.models.source import Runtime, Weights
 from limner.options import DetectOptions
 from limner.prompts import Exemplar, Text, VisualPrompt
 from limner.protocols import ModelRef
+from limner.registry.weights import Runtime, Weights
 from tests.models.tiny_owlvit import Upstream, noise, save_clip_tokenizer, stir
 
 PHRASES = ["dog", "a red cat"]

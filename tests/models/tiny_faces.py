@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from limner.models.centerface import FILE as CENTERFACE
-from limner.models.centerface import OUTPUTS
-from limner.models.yunet import FILE as YUNET
+from limner.models.faces.centerface import FILE as CENTERFACE
+from limner.models.faces.centerface import OUTPUTS
+from limner.models.faces.yunet import FILE as YUNET
 
 FACE_WH = (24.0, 32.0)
 """px of what the network sees."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from limner.models.lama import FILE
-from limner.models.lama_network import Generator
+from limner.models.lama.lama import FILE
+from limner.models.lama.network import Generator
 
 
 def tiny_generator(*, seed: int = 0) -> Generator:

@@ -27,7 +27,7 @@ from transformers import (
     SamImageProcessorPil,
 )
 
-from limner.models import shipped
+from limner.registry import bundled
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_dino, stirred
 from tests.models.tiny_owlvit import stir
 from tests.models.tiny_sam import random_sam
@@ -54,9 +54,9 @@ CAPTIONS = [
 def ship(monkeypatch: pytest.MonkeyPatch, root: Path, templates: Path) -> Path:
     """Make ``root`` the package's folder of minis, with a copy of each of ``templates``."""
     shutil.copytree(templates, root)
-    monkeypatch.setattr(shipped, "root", lambda: root)
-    monkeypatch.setattr(shipped, "lock_file", lambda: root.parent / "minis.lock.json")
-    shipped.record()
+    monkeypatch.setattr(bundled, "root", lambda: root)
+    monkeypatch.setattr(bundled, "lock_file", lambda: root.parent / "minis.lock.json")
+    bundled.record()
     return root
 
 

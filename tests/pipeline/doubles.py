@@ -15,10 +15,11 @@ import numpy as np
 import supervision as sv
 from PIL import Image, ImageColor
 
-from limner import detections as dets
-from limner import images, masks
 from limner.errors import ModelError, OptionError
-from limner.masks import MaskCrop
+from limner.io import images
+from limner.ops import detections as dets
+from limner.ops import masks
+from limner.ops.masks import MaskCrop
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions, check_honoured
 from limner.prompts import BoolMask, PromptKind, Text, VisualPrompt
 from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts

@@ -9,9 +9,9 @@ import pytest
 import supervision as sv
 from PIL import Image
 
-from limner import detections as dets
-from limner import export
 from limner.errors import NothingFound
+from limner.io import coco as export
+from limner.ops import detections as dets
 from limner.options import EverythingOptions, SegmentOptions
 from limner.pipeline import (
     cover_empty,
@@ -23,7 +23,7 @@ from limner.pipeline import (
 )
 from limner.prompts import Box, Mask, Point, Text, VisualPrompt
 from limner.protocols import ImageEmbedding, OnStep
-from limner.session.packing import pack_detections, unpack_detections
+from limner.session.cache.packing import pack_detections, unpack_detections
 
 from .doubles import FillSegmenter, OutliningDetector, TableDetector
 

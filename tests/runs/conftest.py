@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from limner.runs.entries import Beginning, Ending
+from limner.runs.entries import RunEnd, RunStart
 from limner.runs.store import Store
 from tests.conftest import POSTGRES_MISSING
 
@@ -47,7 +47,7 @@ def store(place: str, tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def beginning(store: Store | None = None, **changes: object) -> Beginning:
+def beginning(store: Store | None = None, **changes: object) -> RunStart:
     """A run of nothing in particular, with an input file where a store is given."""
     files = (store.keep("input", b"an input", ".png"),) if store else ()
     values: dict[str, object] = {
@@ -60,10 +60,10 @@ def beginning(store: Store | None = None, **changes: object) -> Beginning:
         "input_path": "/pictures/dog.jpg",
         "files": files,
     }
-    return Beginning(**(values | changes))  # type: ignore[arg-type]
+    return RunStart(**(values | changes))  # type: ignore[arg-type]
 
 
-def ending(**changes: object) -> Ending:
+def ending(**changes: object) -> RunEnd:
     record = {"models": [{"name": "grabcut"}], "result": {"objects": 1}}
     values: dict[str, object] = {"record": record, "seconds": 1.5, "peak_bytes": 10}
-    return Ending(**(values | changes))  # type: ignore[arg-type]
+    return RunEnd(**(values | changes))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from PIL.Image import Image
 
-from limner.protocols import Layer
+from limner.trackers.protocol import Layer
 
 
 class Remembering:

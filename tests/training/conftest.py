@@ -25,10 +25,10 @@ def home_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _home(home_of_tests: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from limner.training import sampling
+    from limner.training import generate
 
     monkeypatch.setenv("LIMNER_HOME", str(home_of_tests))
-    monkeypatch.setattr(sampling, "STEPS", 3)
+    monkeypatch.setattr(generate, "STEPS", 3)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.options import TeachOptions
-from limner.training.dreambooth import Order
+from limner.training.dreambooth import TeachConfig
 
 PROMPTS = {"instance_prompt": "a sks dog", "class_prompt": "a dog"}
 """Every letter is a token of the tiny tokenizer, which therefore warns; 75 fit."""
@@ -26,5 +26,5 @@ def options(**given: Any) -> TeachOptions:
     return TeachOptions(**{**PROMPTS, **small, **given})
 
 
-def order(base: Path, photos: Path, folder: Path, **given: Any) -> Order:
-    return Order(str(base), photos, folder, options(**given), device="cpu")
+def order(base: Path, photos: Path, folder: Path, **given: Any) -> TeachConfig:
+    return TeachConfig(str(base), photos, folder, options(**given), device="cpu")

@@ -20,15 +20,16 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from limner.errors import ModelError, UnknownModel, WeightsMissing
-from limner.models import stable_diffusion, store
-from limner.models.source import Adapter, Runtime, Weights
-from limner.models.subjects import adapter_of
+from limner.models.diffusion import stable_diffusion
 from limner.options import InpaintOptions
 from limner.prompts import Box, Text, VisualPrompt
+from limner.registry import store
+from limner.registry.subjects import adapter_of
+from limner.registry.weights import Adapter, Runtime, Weights
 from limner.runs.store import Store
 from limner.session import Run, Session
-from limner.session.replaying import replay
-from limner.training import merging, pupil
+from limner.session.replay import replay
+from limner.training import merge, trainable
 from limner.training.dreambooth import teach
 from tests.training.teaching import order
 
@@ -97,7 +98,7 @@ def test_the_same_picture_in_plain_diffusers(
     ours = painted(bases["inpaint"], adapter)
     np.testing.assert_array_equal(ours, painted_by_diffusers(bases["inpaint"], adapter.path))
     file = tmp_path / "kohya.safetensors"
-    file.write_bytes(merging.kohya(adapter.path))
+    file.write_bytes(merge.kohya(adapter.path))
     np.testing.assert_array_equal(ours, painted_by_diffusers(bases["inpaint"], file))
     assert (ours != painted(bases["inpaint"])).mean() > 0.1
 
@@ -120,7 +121,7 @@ def test_kohyas_names_and_alpha(taught: dict[str, Path]) -> None:
     """As sd-scripts' networks/lora.py names them; alpha is the rank, so that nothing is scaled."""
     from safetensors.torch import load
 
-    found = load(merging.kohya(taught["both"] / "pytorch_lora_weights.safetensors"))
+    found = load(merge.kohya(taught["both"] / "pytorch_lora_weights.safetensors"))
     unet = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_k"
     words = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
     for name in (unet, words):
@@ -163,7 +164,7 @@ def test_sdxl_in_kohyas_layout(bases: dict[str, Path], tmp_path: Path) -> None:
     layers = {}
     for name in ("unet", "text_encoder", "text_encoder_2"):
         part = getattr(pipe, name)
-        chosen = list(pupil.TARGETS["unet" if name == "unet" else "text_encoder"])
+        chosen = list(trainable.TARGETS["unet" if name == "unet" else "text_encoder"])
         part.add_adapter(
             LoraConfig(r=3, lora_alpha=3, init_lora_weights=False, target_modules=chosen)
         )
@@ -172,7 +173,7 @@ def test_sdxl_in_kohyas_layout(bases: dict[str, Path], tmp_path: Path) -> None:
     kind.save_lora_weights(tmp_path, **layers)
     plain = tmp_path / "pytorch_lora_weights.safetensors"
     exported = tmp_path / "kohya.safetensors"
-    exported.write_bytes(merging.kohya(plain, xl=True))
+    exported.write_bytes(merge.kohya(plain, xl=True))
     names = {key.partition(".")[0] for key in load(exported.read_bytes())}
     assert "lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_k" in names
     assert "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_out_0" in names
@@ -187,7 +188,7 @@ def test_sdxl_in_kohyas_layout(bases: dict[str, Path], tmp_path: Path) -> None:
     np.testing.assert_array_equal(*pictures)
     assert (pictures[0] != base).mean() > 0.1
     with pytest.raises(ModelError, match="expected a LoRA for Stable Diffusion 1 or 2"):
-        merging.kohya(plain)
+        merge.kohya(plain)
 
 
 def test_an_adapter_made_by_diffusers_is_taken(bases: dict[str, Path], tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_merged_is_the_model_and_its_adapter(
     bases: dict[str, Path], taught: dict[str, Path], tmp_path: Path
 ) -> None:
     adapter = replace(adapter_of(str(taught["unet"])), weight=0.5)
-    merging.merge(str(bases["inpaint"]), [adapter], tmp_path / "merged")
+    merge.merge(str(bases["inpaint"]), [adapter], tmp_path / "merged")
     merged, beside = painted(tmp_path / "merged"), painted(bases["inpaint"], adapter)
     assert np.abs(merged.astype(int) - beside).max() <= 1  # other roundings, no other picture
     assert (merged != painted(bases["inpaint"])).mean() > 0.1
@@ -244,8 +245,8 @@ def test_a_merged_model_keeps_the_bases_own_settings_and_no_path(
     shutil.copytree(bases["inpaint"], own)
     (own / store.DEFAULTS).write_text('{"guidance_scale": 4.0}')
     adapter = adapter_of(str(taught["unet"]))
-    merging.merge(str(own), [adapter], tmp_path / "merged")
-    merging.merge(str(tmp_path / "merged"), [adapter], tmp_path / "twice")
+    merge.merge(str(own), [adapter], tmp_path / "merged")
+    merge.merge(str(tmp_path / "merged"), [adapter], tmp_path / "twice")
     for folder in (tmp_path / "merged", tmp_path / "twice"):
         painter = stable_diffusion.load(store.from_folder(folder), Runtime())
         assert painter.resolve(InpaintOptions()).guidance_scale == 4.0
@@ -263,13 +264,13 @@ def test_an_exported_adapter_holds_no_path(
     """Neither a new one, nor one that an earlier version wrote: the settings and matrices stay."""
     file = taught["both"] / "pytorch_lora_weights.safetensors"
     assert str(bases["inpaint"]).encode() not in file.read_bytes()
-    assert merging.diffusers_layout(file) == file.read_bytes()
+    assert merge.diffusers_layout(file) == file.read_bytes()
     with safe_open(file, "pt") as opened:
         about = json.loads(opened.metadata()["lora_adapter_metadata"])
     about["unet.base_model_name_or_path"] = "/home/me/models/sd15"
     earlier = tmp_path / "earlier.safetensors"
     save_file(load_file(file), earlier, {"lora_adapter_metadata": json.dumps(about)})
-    data = merging.diffusers_layout(earlier)
+    data = merge.diffusers_layout(earlier)
     assert b"/home/me" not in data
     (tmp_path / "now.safetensors").write_bytes(data)
     np.testing.assert_array_equal(
@@ -284,7 +285,7 @@ def test_full_fine_tuning_becomes_a_model(
     given = {"method": "full", "learning_rate": 1e-2, "max_train_steps": 2}
     asked = order(bases["inpaint"], photos, tmp_path / "run", **given)
     checkpoint = teach(asked).checkpoint
-    merging.save_taught(str(bases["inpaint"]), checkpoint, tmp_path / "model")
+    merge.save_taught(str(bases["inpaint"]), checkpoint, tmp_path / "model")
     trained = load_file(checkpoint / "trained.safetensors")
     saved = load_file(tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors")
     assert {f"unet.{name}" for name in saved} == set(trained)

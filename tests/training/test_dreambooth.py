@@ -27,9 +27,9 @@ from limner.errors import (
     OutputError,
 )
 from limner.options import TeachOptions
-from limner.training import checkpoints, class_images, kept, lessons
-from limner.training.base import find_base
-from limner.training.dreambooth import Order, Report, Watch, teach
+from limner.training import checkpoints, class_images, latents, tensor_cache
+from limner.training.base_model import find_base
+from limner.training.dreambooth import Callbacks, StepReport, TeachConfig, teach
 from tests.training.photos import photo
 from tests.training.teaching import PROMPTS, order
 
@@ -48,12 +48,12 @@ def furthest(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) ->
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
-def stop_after(step: int) -> Watch:
-    def on_step(report: Report) -> None:
+def stop_after(step: int) -> Callbacks:
+    def on_step(report: StepReport) -> None:
         if report.step == step:
             raise Killed
 
-    return Watch(on_step=on_step)
+    return Callbacks(on_step=on_step)
 
 
 @pytest.mark.slow
@@ -79,10 +79,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         order(bases[kind], photos, tmp_path / name, **given) for name in ("straight", "stopped")
     )
     first = trained(teach(straight).checkpoint.parents[1])
-    before: list[Report] = []
+    before: list[StepReport] = []
     with pytest.raises(Killed):
         teach(stopped, stop_after(5))
-    teach(stopped, Watch(on_step=before.append))
+    teach(stopped, Callbacks(on_step=before.append))
     assert [report.step for report in before] == [5, 6]
     assert furthest(first, trained(tmp_path / "stopped")) <= 1e-5
     assert furthest(first, trained(tmp_path / "straight", 2)) > 1e-5  # something was learned
@@ -121,7 +121,7 @@ GOLDEN = {
 """The first ten losses on the CPU in float32: of the subject, and of the prior."""
 
 
-def with_given_class_images(config: Order, folder: Path) -> Order:
+def with_given_class_images(config: TeachConfig, folder: Path) -> TeachConfig:
     """With three fixed pictures of the class instead of painted ones, whose last bits hang on the
     processor: a hole hangs on its picture's digest."""
     folder.mkdir()
@@ -134,9 +134,9 @@ def with_given_class_images(config: Order, folder: Path) -> Order:
 @pytest.mark.parametrize("kind", list(GOLDEN))
 def test_golden_losses(bases: dict[str, Path], photos: Path, tmp_path: Path, kind: str) -> None:
     """A change of any draw, weight, schedule or step of the optimizer shows here."""
-    reports: list[Report] = []
+    reports: list[StepReport] = []
     config = order(bases[kind], photos, tmp_path, max_train_steps=10, checkpointing_steps=10)
-    teach(with_given_class_images(config, tmp_path / "class"), Watch(on_step=reports.append))
+    teach(with_given_class_images(config, tmp_path / "class"), Callbacks(on_step=reports.append))
     losses = [(round(one.instance, 4), round(one.prior or 0, 4)) for one in reports]
     assert losses == [pytest.approx(pair, abs=5e-4) for pair in GOLDEN[kind]]
     for one in reports:
@@ -157,9 +157,9 @@ def test_without_the_prior_no_class_image_is_made(
     bases: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(class_images, "make", None)
-    seen: list[Report] = []
+    seen: list[StepReport] = []
     asked = order(bases["text2img"], photos, tmp_path, with_prior_preservation=False)
-    teach(asked, Watch(on_step=seen.append))
+    teach(asked, Callbacks(on_step=seen.append))
     assert {one.prior for one in seen} == {None}
     assert [one.loss for one in seen] == [one.instance for one in seen]
 
@@ -174,14 +174,14 @@ def test_what_was_computed_once_is_not_computed_again(
     class picture that was lost only that one is made."""
     monkeypatch.setenv("LIMNER_HOME", str(tmp_path / "home"))
     made: list[tuple[int, int]] = []
-    watch = Watch(on_class_image=lambda done, total: made.append((done, total)))
+    watch = Callbacks(on_class_image=lambda done, total: made.append((done, total)))
     teach(order(bases["text2img"], photos, tmp_path / "a", max_train_steps=1), watch)
     assert made == [(0, 3), (2, 3), (3, 3)]
-    (folder,) = (kept.folder() / "class-images").iterdir()
+    (folder,) = (tensor_cache.folder() / "class-images").iterdir()
     (folder / "00002.png").write_bytes(b"half of a pict")
     made.clear()
     with monkeypatch.context() as patched:
-        patched.setattr(lessons, "_encoded", None)
+        patched.setattr(latents, "_encoded", None)
         teach(order(bases["text2img"], photos, tmp_path / "b", max_train_steps=1, seed=1), watch)
     assert made == [(2, 3), (3, 3)]
 
@@ -223,7 +223,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_usable(
 
     asked = order(bases["text2img"], photos, tmp_path)
     with monkeypatch.context() as patched:
-        watch = Watch(
+        watch = Callbacks(
             on_step=lambda report: (
                 patched.setattr(checkpoints, "save_file", full) if report.step == 3 else None
             )
@@ -303,7 +303,7 @@ def test_own_class_images_for_nothing_are_refused(
     photos: Path, tmp_path: Path, given: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(OptionError, match=says):
-        teach(Order("no-model", photos, tmp_path, TeachOptions(**PROMPTS, **given), photos))
+        teach(TeachConfig("no-model", photos, tmp_path, TeachOptions(**PROMPTS, **given), photos))
 
 
 def test_fewer_class_images_than_were_asked_for(
@@ -318,7 +318,8 @@ def test_fewer_class_images_than_were_asked_for(
     assert (tmp_path / "log.jsonl").exists()
     heard: list[str] = []
     done = teach(
-        replace(few, options=replace(few.options, num_class_images=100)), Watch(say=heard.append)
+        replace(few, options=replace(few.options, num_class_images=100)),
+        Callbacks(say=heard.append),
     )
     assert done.class_images == 3
     assert any(line.startswith("3 pictures of the class are taken from") for line in heard)
@@ -384,11 +385,11 @@ def test_a_masked_background_teaches_nothing(
     losses: dict[str, float] = {}
     given: dict[str, Any] = {"max_train_steps": 1, "with_prior_preservation": False}
     for name, watch, masked in (
-        ("plain", Watch(outline=outline(True)), False),
-        ("everything", Watch(outline=outline(True)), True),
-        ("half", Watch(outline=outline(False)), True),
+        ("plain", Callbacks(outline=outline(True)), False),
+        ("everything", Callbacks(outline=outline(True)), True),
+        ("half", Callbacks(outline=outline(False)), True),
     ):
-        seen: list[Report] = []
+        seen: list[StepReport] = []
         asked = order(bases["text2img"], photos, tmp_path / name, mask_background=masked, **given)
         teach(asked, replace(watch, on_step=seen.append))
         losses[name] = seen[0].instance

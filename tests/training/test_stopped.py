@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from limner.errors import OutOfMemory, OutputError
-from limner.models.subjects import folder_of
+from limner.registry.subjects import folder_of
 from limner.training import checkpoints
-from limner.training.dreambooth import Report, Watch, teach
-from limner.training.stepping import Stepper
+from limner.training.dreambooth import Callbacks, StepReport, teach
+from limner.training.step import Stepper
 from tests.cli.command import Command
 from tests.training.teaching import PROMPTS, order
 
@@ -77,7 +77,7 @@ def test_ctrl_c_at_a_random_step(bases: dict[str, Path], photos: Path, tmp_path:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     step = random.SystemRandom().randrange(1, 6)
 
-    def interrupt(report: Report) -> None:
+    def interrupt(report: StepReport) -> None:
         if report.step == step:
             signal.raise_signal(signal.SIGINT)
 
@@ -85,7 +85,7 @@ def test_ctrl_c_at_a_random_step(bases: dict[str, Path], photos: Path, tmp_path:
         order(bases["text2img"], photos, tmp_path / name) for name in ("stopped", "straight")
     )
     with pytest.raises(KeyboardInterrupt):
-        teach(stopped, Watch(on_step=interrupt))
+        teach(stopped, Callbacks(on_step=interrupt))
     left = [reached for reached, _ in checkpoints.found(tmp_path / "stopped" / "checkpoints")]
     assert left == [2, 4][: (step - 1) // 2], f"after step {step}"
     assert furthest(teach(stopped).checkpoint, teach(straight).checkpoint) <= 1e-5
@@ -118,14 +118,14 @@ def test_no_room_for_the_log(bases: dict[str, Path], photos: Path, tmp_path: Pat
     """The disk fills between two checkpoints: one sentence, and the last checkpoint is whole."""
     log = tmp_path / "log.jsonl"
 
-    def fill(report: Report) -> None:
+    def fill(report: StepReport) -> None:
         if report.step == 3:
             log.unlink()
             os.symlink("/dev/full", log)
 
     asked = order(bases["text2img"], photos, tmp_path)
     with pytest.raises(OutputError, match=r"log\.jsonl can't be written .*last checkpoint"):
-        teach(asked, Watch(on_step=fill))
+        teach(asked, Callbacks(on_step=fill))
     assert [step for step, _ in checkpoints.found(tmp_path / "checkpoints")] == [2]
     log.unlink()
     assert teach(asked).checkpoint.name == "000006"

@@ -58,11 +58,11 @@ def test_a_missing_class_noun_is_a_warning() -> None:
 def tokenizer() -> identifiers.Tokenizer:
     from transformers import CLIPTokenizer
 
-    from limner.models import shipped
+    from limner.registry import bundled
 
     need_minis("mini-sd")
     found: identifiers.Tokenizer = CLIPTokenizer.from_pretrained(
-        shipped.folder("mini-sd") / "tokenizer", local_files_only=True
+        bundled.folder("mini-sd") / "tokenizer", local_files_only=True
     )
     return found
 

@@ -9,35 +9,50 @@ from collections.abc import Sequence
 
 import click
 
-from limner.cli.checking import check_words
+from limner.cli.check_words import check_words
+from limner.cli.console import say, say_lines
 from limner.cli.process import check_working_folder, open_closed_streams, sentence_of
-from limner.cli.say import say, say_lines
 from limner.errors import LimnerError
 from limner.version import __version__
 
 COMMANDS = {
-    "detect": ("limner.cli.find", "Boxes around what a phrase or an example image names."),
-    "segment": ("limner.cli.find", "Outline what you click on, box or name."),
+    "detect": (
+        "limner.cli.commands.detect",
+        "Boxes around what a phrase or an example image names.",
+    ),
+    "segment": ("limner.cli.commands.detect", "Outline what you click on, box or name."),
     "compare": (
-        "limner.cli.compare",
+        "limner.cli.commands.compare",
         "One question to several models, their answers side by side.",
     ),
-    "edit": ("limner.cli.change", "Replace what is found by what --paint says."),
-    "remove": ("limner.cli.change", "Take an object away and continue its surroundings."),
-    "extend": ("limner.cli.extend", "Grow the canvas, and paint what is on the new part."),
-    "cutout": ("limner.cli.change", "An object alone on transparency."),
-    "background": ("limner.cli.change", "Keep an object and change everything behind it."),
-    "redact": ("limner.cli.change", "Hide faces, plates or anything else, then look again."),
-    "caption": ("limner.cli.caption", "Say in a sentence what is in a picture."),
-    "teach": ("limner.cli.teach", "Teach a model a subject from a few photographs."),
-    "eval": ("limner.cli.eval", "Run a suite of prompt tests, as CI does."),
-    "sweep": ("limner.cli.sweep", "Try many settings of one verb, and lay out what comes."),
-    "demo": ("limner.cli.demo", "Show it all, offline, on one page."),
-    "score": ("limner.cli.score", "How good boxes, outlines, edits and portraits are."),
-    "probe": ("limner.cli.probe", "How far an answer hangs on its prompt, and the worst case."),
-    "tune": ("limner.cli.tune", "A detection threshold for each phrase, and how sure it is."),
-    "runs": ("limner.cli.runs", "List, explain, compare and replay what was done."),
-    "models": ("limner.cli.models", "List, explain, fetch and locate models."),
+    "edit": ("limner.cli.commands.edit", "Replace what is found by what --paint says."),
+    "remove": ("limner.cli.commands.edit", "Take an object away and continue its surroundings."),
+    "extend": ("limner.cli.commands.extend", "Grow the canvas, and paint what is on the new part."),
+    "cutout": ("limner.cli.commands.edit", "An object alone on transparency."),
+    "background": ("limner.cli.commands.edit", "Keep an object and change everything behind it."),
+    "redact": ("limner.cli.commands.edit", "Hide faces, plates or anything else, then look again."),
+    "caption": ("limner.cli.commands.caption", "Say in a sentence what is in a picture."),
+    "teach": ("limner.cli.commands.teach.teach", "Teach a model a subject from a few photographs."),
+    "eval": ("limner.cli.commands.eval", "Run a suite of prompt tests, as CI does."),
+    "sweep": (
+        "limner.cli.commands.sweep",
+        "Try many settings of one verb, and lay out what comes.",
+    ),
+    "demo": ("limner.cli.commands.demo.demo", "Show it all, offline, on one page."),
+    "score": (
+        "limner.cli.commands.score.score",
+        "How good boxes, outlines, edits and portraits are.",
+    ),
+    "probe": (
+        "limner.cli.commands.probe",
+        "How far an answer hangs on its prompt, and the worst case.",
+    ),
+    "tune": (
+        "limner.cli.commands.tune",
+        "A detection threshold for each phrase, and how sure it is.",
+    ),
+    "runs": ("limner.cli.commands.runs.runs", "List, explain, compare and replay what was done."),
+    "models": ("limner.cli.commands.models.models", "List, explain, fetch and locate models."),
 }
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""
 

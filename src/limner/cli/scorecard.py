@@ -6,109 +6,36 @@ What paints comes from ``training``, what judges from ``evaluation``; ``teach sc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import click
-
-from limner.cli.bars import progress
-from limner.cli.charting import check_charts
-from limner.cli.find import session_of
-from limner.cli.keeping import no_record_option
-from limner.cli.measuring import check_report, models_used, print_table, shown
-from limner.cli.places import check_writable
-from limner.cli.say import say
-from limner.errors import OutputError, PromptError
+from limner.cli.console import say
+from limner.cli.options.report import models_used
+from limner.cli.options.session import session_of
+from limner.cli.progress import progress
+from limner.errors import PromptError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-    from limner.models.source import Adapter, Runtime
     from limner.protocols import Encoder
+    from limner.registry.weights import Adapter, Runtime
     from limner.session import Session
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
+REAL = "real"
+"""The photographs, among painters."""
 DINO_OF = {"mini": "mini-dino"}
 """By profile; elsewhere the paper's own."""
 DINO = "dino-vits16"
-COLUMNS = {
-    "dino": "DINO",
-    "clip_i": "CLIP-I",
-    "clip_t": "CLIP-T",
-    "pres": "PRES",
-    "div": "DIV",
-    "div_dino": "DIV by DINO",
-    "leak": "leak",
-    "drift": "drift",
-    "worth": "worth",
-}
-REAL = "real"
-"""The photographs, among painters."""
 TRADE_OFF = "trade-off"
 """The chart's name."""
 CLASS_PICTURES = 32
 """At most, for a painter: all of one prompt, so that more would hardly move their mean."""
 SHEET_SIDE = 128
-
-
-def painting_options(command: Command) -> Command:
-    """Adds what is painted, how often, and where it is shown."""
-    for option in (
-        no_record_option,
-        click.option(
-            "--sheet", type=click.Path(path_type=Path), help="Also draw portraits side by side."
-        ),
-        click.option("--sample-batch-size", type=click.IntRange(min=1), help="Default: 4."),
-        click.option("--live", is_flag=True, help="The dataset's prompts for animals and people."),
-        click.option("--seeds", type=click.IntRange(1, 64), help="Pictures a prompt (default: 4)."),
-        click.option(
-            "--prompts",
-            "count",
-            type=click.IntRange(1, 25),
-            help="How many of the dataset's 25 prompts (default: all).",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-PAINTING = ("count", "seeds", "live", "sample_batch_size", "sheet", "charts")
-"""The names of ``painting_options`` and of the chart, where they come in."""
-
-
-def judging_options(command: Command) -> Command:
-    """Adds what DINO and DIV are by."""
-    for option in (
-        click.option(
-            "--div",
-            is_flag=True,
-            help="DIV by LPIPS, also if its weights must be fetched first (limner[perceptual]).",
-        ),
-        click.option(
-            "--dino", help=f"Model of the DINO score (default: {DINO}; mini-dino for mini)."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def check_places(given: Mapping[str, Any]) -> None:
-    """Refuse places that can't be written, before hours of painting.
-
-    Raises:
-        OutputError: one of report, charts and sheet is taken, or can't be written.
-    """
-    check_report(given)
-    check_charts(given, [TRADE_OFF])
-    sheet: Path | None = given["sheet"]
-    if sheet is not None:
-        if sheet.exists() and not given["overwrite"]:
-            raise OutputError(f"{sheet} is there already: --overwrite replaces it.")
-        check_writable(sheet.parent)
 
 
 def dino_session(given: Mapping[str, Any]) -> Session:
@@ -150,13 +77,13 @@ class Sitting:
 
     def paint(self, learned: Path | Adapter | None) -> tuple[list[Image], list[Image]]:
         """Portraits, and pictures of the class alone."""
-        from limner.training import portraits
+        from limner.training import samples
 
         prompts = self.each(self.prompts)
         count = min(len(prompts), CLASS_PICTURES)
         seeds = [*list(range(self.seeds)) * len(self.prompts), *range(count)]
         asked = [*prompts, *[self.class_prompt] * count]
-        painter = portraits.Painter(self.model, learned, self.runtime)
+        painter = samples.Painter(self.model, learned, self.runtime)
         made = painter.paint(asked, seeds, self.side, self.batch)
         return made[: len(prompts)], made[len(prompts) :]
 
@@ -213,9 +140,9 @@ def score_painters(
         ImageError: fewer than two photographs.
         ModelError: an adapter that doesn't fit.
     """
-    from limner.evaluation.subject_card import UNTAUGHT, SubjectCard
-    from limner.models import perceptual
-    from limner.training import photographs as photos
+    from limner.evaluation.metrics.subject_card import UNTAUGHT, SubjectCard
+    from limner.models.blocks import perceptual
+    from limner.training import instance_images as photos
 
     session, dino = session_of(dict(given)), dino_session(given)
     if given["div"]:
@@ -224,12 +151,12 @@ def score_painters(
     sitting = _sitting(asked, session.models.encoder, given)
     real = [one.image for one in photos.read(photographs, sitting.side).kept]
     with progress("painters") as on_step:
-        portraits, of_class = sitting.paint(None)
+        untaught, of_class = sitting.paint(None)
         on_step(1, len(learned) + 1)
-        made = {UNTAUGHT: portraits}
+        made = {UNTAUGHT: untaught}
         card = SubjectCard(
             real,
-            portraits,
+            untaught,
             of_class,
             sitting.each(sitting.plain),
             dino=dino.models.encoder,
@@ -257,19 +184,19 @@ def score_painters(
 
 def _sitting(asked: Asked, clip: Encoder, given: Mapping[str, Any]) -> Sitting:
     """The dataset's prompts, but for those that the painter or the judge can't read to the end."""
-    from limner.evaluation.dreambooth_prompts import LIVE, OBJECTS
-    from limner.models.runtime import choose
-    from limner.training import identifiers, portraits
-    from limner.training.base import resolution_of
+    from limner.evaluation.metrics.dreambooth_prompts import LIVE, OBJECTS
+    from limner.registry.device import choose
+    from limner.training import identifiers, samples
+    from limner.training.base_model import resolution_of
 
     naming = identifiers.naming(asked.instance_prompt, asked.class_prompt)
     runtime = choose(given["device"], given["dtype"])
-    base = portraits.Painter(asked.model, None, runtime).open()
+    base = samples.Painter(asked.model, None, runtime).open()
     chosen = (LIVE if given["live"] else OBJECTS)[: given["count"] or len(OBJECTS)]
     read = [
         prompt
         for prompt in chosen
-        if portraits.can_read(base, prompt.format(naming.called))
+        if samples.can_read(base, prompt.format(naming.called))
         and _can_read(clip, prompt.format(naming.noun))
     ]
     if not read:
@@ -301,17 +228,9 @@ def _can_read(clip: Encoder, text: str) -> bool:
     return True
 
 
-def print_scores(scores: Mapping[str, Any]) -> None:
-    """The rows of a report as a table, and the photographs' own below."""
-    rows = [(row["name"], *(shown(row.get(key)) for key in COLUMNS)) for row in scores["rows"]]
-    ceiling = scores["ceiling"]
-    rows.append((REAL, *(shown(ceiling.get(key)) for key in COLUMNS)))
-    print_table(("", *COLUMNS.values()), rows)
-
-
 def trade_off(scores: Mapping[str, Any], title: str, *, joined: bool = True) -> dict[str, Figure]:
     """The chart of a report, by its name; checkpoints of one run are joined."""
-    from limner.evaluation.subject_charts import trade_off as drawn
+    from limner.evaluation.charts.subject import trade_off as drawn
 
     before, *rows = scores["rows"]
     figure = drawn(
@@ -331,8 +250,8 @@ def draw_sheet(scored: Scored, given: Mapping[str, Any], title: str, what: str) 
     Args:
         what: the painters are, such as "step".
     """
-    from limner.evaluation.contact_sheet import Axis, Cell, contact_sheet
-    from limner.saving import save_image
+    from limner.evaluation.charts.contact_sheet import Axis, Cell, contact_sheet
+    from limner.io.save import save_image
 
     if not given["sheet"]:
         return

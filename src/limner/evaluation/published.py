@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from limner.documents import parse_toml
 from limner.errors import ImageError
 from limner.options import DetectOptions, SegmentOptions
 from limner.prompts import Box, Point, Text, VisualPrompt
 from limner.protocols import Captioner, Detector, Encoder, Segmenter
+from limner.untrusted.json_toml import parse_toml
 
 Answer = tuple[float, ...] | str
 """Numbers, or a sentence."""

@@ -16,10 +16,10 @@ from transformers import (
     BlipImageProcessorPil,
 )
 
-from limner.models.memory import guard_memory
-from limner.models.pretrained import check_side, folder_of, pixels, read_model, read_part
-from limner.models.source import Runtime, Weights
+from limner.models.blocks.oom import guard_memory
+from limner.models.blocks.pretrained import check_side, folder_of, pixels, read_model, read_part
 from limner.protocols import ModelRef
+from limner.registry.weights import Runtime, Weights
 
 TOKENS = 40
 """A caption's length at most. Those of COCO, which BLIP learned from, have about a dozen words."""

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
-from limner.models.memory import guard_memory
-from limner.models.pretrained import (
+from limner.models.blocks.oom import guard_memory
+from limner.models.blocks.pretrained import (
     check_lengths,
     check_side,
     folder_of,
@@ -22,8 +22,8 @@ from limner.models.pretrained import (
     read_part,
     unit_rows,
 )
-from limner.models.source import Runtime, Weights
 from limner.protocols import ModelRef
+from limner.registry.weights import Runtime, Weights
 
 PHRASES_AT_ONCE = 256
 ADVICE = "take a smaller encoder, such as clip-vit-base-patch32, or load it in bfloat16"

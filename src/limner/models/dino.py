@@ -17,9 +17,8 @@ from PIL import Image
 from transformers import BitImageProcessorPil, Dinov2Model, ViTImageProcessorPil, ViTModel
 
 from limner.errors import UnsupportedPrompt
-from limner.models.lock import read_json
-from limner.models.memory import guard_memory
-from limner.models.pretrained import (
+from limner.models.blocks.oom import guard_memory
+from limner.models.blocks.pretrained import (
     check_side,
     folder_of,
     pixels,
@@ -27,8 +26,9 @@ from limner.models.pretrained import (
     read_part,
     unit_rows,
 )
-from limner.models.source import Runtime, Weights
 from limner.protocols import ModelRef
+from limner.registry.lock import read_json
+from limner.registry.weights import Runtime, Weights
 
 ARCHITECTURES: Mapping[str, tuple[Any, Any, Mapping[str, Any]]] = {
     "dinov2": (Dinov2Model, BitImageProcessorPil, {}),

@@ -31,17 +31,18 @@ from transformers import (
     MMGroundingDinoForObjectDetection,
 )
 
-from limner import detections, images
-from limner.conventions import CONVENTIONS
 from limner.errors import ImageError, ModelError, PromptError, UnsupportedPrompt
-from limner.models.candidates import suppress
-from limner.models.memory import guard_memory
-from limner.models.pretrained import check_lengths, folder_of, read_model, read_part
-from limner.models.recent import Recent
-from limner.models.source import Runtime, Weights
+from limner.io import images
+from limner.models.blocks.lru import LruCache
+from limner.models.blocks.nms import suppress
+from limner.models.blocks.oom import guard_memory
+from limner.models.blocks.pretrained import check_lengths, folder_of, read_model, read_part
+from limner.ops import detections
+from limner.ops.box_formats import CONVENTIONS
 from limner.options import DetectOptions
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import ModelRef, check_accepts
+from limner.registry.weights import Runtime, Weights
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
@@ -74,7 +75,7 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class SeenImage:
+class ImageFeatures:
     """What the backbone said of one image. It takes the place of the pixels in the model's call:
     transformers looks at nothing but their shape and device before the backbone gets them."""
 
@@ -96,14 +97,14 @@ class SeenImage:
         return self.pixel_mask.device
 
 
-class KnownBackbone(torch.nn.Module):
+class CachedBackbone(torch.nn.Module):
     """Stands where the model's backbone stood, and answers with what it said before."""
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
         self.position_embedding = backbone.position_embedding  # the model asks for it by itself
 
-    def forward(self, seen: SeenImage, pixel_mask: torch.Tensor) -> tuple[list[Any], list[Any]]:
+    def forward(self, seen: ImageFeatures, pixel_mask: torch.Tensor) -> tuple[list[Any], list[Any]]:
         def expanded(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.expand(seen.texts, *tensor.shape[1:])
 
@@ -157,11 +158,11 @@ class GroundingDino:
         self.ref = ref
         self._model = model
         self._backbone = model.model.backbone
-        model.model.backbone = KnownBackbone(self._backbone)
+        model.model.backbone = CachedBackbone(self._backbone)
         self._processor = processor
         self._tokenizer = tokenizer
         self._defaults = defaults
-        self._images: Recent[SeenImage] = Recent(IMAGES_KEPT)
+        self._images: LruCache[ImageFeatures] = LruCache(IMAGES_KEPT)
         self._at_once = 1 if model.device.type == "cpu" else TEXTS_AT_ONCE
 
     def detect(
@@ -238,24 +239,24 @@ class GroundingDino:
                 groups.append([n])
         return [_question(group, [texts[n] for n in group]) for group in groups]
 
-    def _see(self, image: Image.Image) -> SeenImage:
+    def _see(self, image: Image.Image) -> ImageFeatures:
         digest = images.digest(image)
         seen = self._images.get(digest)
         return self._images.put(digest, self._encode(image)) if seen is None else seen
 
-    def _encode(self, image: Image.Image) -> SeenImage:
+    def _encode(self, image: Image.Image) -> ImageFeatures:
         short, long = sorted(image.size)
         if round(self._processor.size["longest_edge"] * short / long) < 1:
             raise _too_thin(image.size)
         inputs = self._processor(image, return_tensors="pt").to(self._model.device)
         levels, positions = self._backbone(inputs["pixel_values"], inputs["pixel_mask"])
-        seen = SeenImage(tuple(levels), tuple(positions), inputs["pixel_mask"])
+        seen = ImageFeatures(tuple(levels), tuple(positions), inputs["pixel_mask"])
         if _places(seen, self._model.config.num_feature_levels) < self._model.config.num_queries:
             raise _too_thin(image.size)
         return seen
 
     def _answers(
-        self, seen: SeenImage, questions: Sequence[Question]
+        self, seen: ImageFeatures, questions: Sequence[Question]
     ) -> Iterator[tuple[Question, Floats, Floats, list[list[int]]]]:
         """Of each question its (Q, T) float32 scores of candidates against tokens, (Q, 4) boxes as
         the model writes them, and which tokens are each phrase's."""
@@ -269,7 +270,7 @@ class GroundingDino:
                 return_offsets_mapping=True,
             )
             offsets = tokens.pop("offset_mapping").tolist()
-            several = SeenImage(seen.levels, seen.positions, seen.pixel_mask, len(batch))
+            several = ImageFeatures(seen.levels, seen.positions, seen.pixel_mask, len(batch))
             mask = seen.pixel_mask.expand(len(batch), -1, -1)
             out = self._model(
                 pixel_values=several, pixel_mask=mask, **tokens.to(self._model.device)
@@ -337,7 +338,7 @@ def _tokens_of(question: Question, offsets: Sequence[Sequence[int]]) -> list[lis
     ]
 
 
-def _places(seen: SeenImage, levels: int) -> int:
+def _places(seen: ImageFeatures, levels: int) -> int:
     """In how many places of the image the model looks for candidates."""
     sizes = [(features.shape[-2], features.shape[-1]) for features, _ in seen.levels]
     while len(sizes) < levels:  # each further level has half the rows and columns

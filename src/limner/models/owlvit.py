@@ -28,17 +28,18 @@ from transformers import (
     OwlViTImageProcessorPil,
 )
 
-from limner import frames, images
-from limner.conventions import CONVENTIONS
 from limner.errors import ModelError, UnsupportedPrompt
-from limner.models.candidates import answers, patch_for, suppress
-from limner.models.memory import guard_memory
-from limner.models.pretrained import check_lengths, folder_of, read_model, read_part
-from limner.models.recent import Recent
-from limner.models.source import Runtime, Weights
+from limner.io import images
+from limner.models.blocks.lru import LruCache
+from limner.models.blocks.nms import answers, patch_for, suppress
+from limner.models.blocks.oom import guard_memory
+from limner.models.blocks.pretrained import check_lengths, folder_of, read_model, read_part
+from limner.ops import transforms
+from limner.ops.box_formats import CONVENTIONS
 from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
 from limner.prompts import Exemplar, PromptKind, VisualPrompt
 from limner.protocols import ModelRef, check_accepts
+from limner.registry.weights import Runtime, Weights
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
@@ -58,20 +59,20 @@ class Architecture:
 
     model: Any
     processor: Any
-    frame: Callable[[frames.Size, int], frames.Frame]
+    frame: Callable[[transforms.Size, int], transforms.Frame]
     """Of an image's size and the side of the square the model sees."""
     merit: Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]
     """Model, (1, P, D) features, (1, P, E) class embeddings -> (P,): how likely a patch is to hold
     the good embedding of an object, among patches whose boxes agree."""
 
 
-def _squashed(size_wh: frames.Size, side: int) -> frames.Frame:
-    return frames.resize(size_wh, (side, side))
+def _squashed(size_wh: transforms.Size, side: int) -> transforms.Frame:
+    return transforms.resize(size_wh, (side, side))
 
 
-def _padded(size_wh: frames.Size, side: int) -> frames.Frame:
-    square = frames.pad_to_square(size_wh)
-    return square.then(frames.resize(square.target_wh, (side, side)))
+def _padded(size_wh: transforms.Size, side: int) -> transforms.Frame:
+    square = transforms.pad_to_square(size_wh)
+    return square.then(transforms.resize(square.target_wh, (side, side)))
 
 
 def _unlike_the_rest(model: Any, features: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
@@ -94,7 +95,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 
 
 @dataclass(frozen=True, eq=False)
-class SeenImage:
+class ImageFeatures:
     """An image as the heads need it. P patches, row by row."""
 
     feature_map: torch.Tensor
@@ -163,9 +164,9 @@ class OwlViT:
         self._processor = processor
         self._tokenizer = tokenizer
         self._defaults = defaults
-        self._images: Recent[SeenImage] = Recent(IMAGES_KEPT)
-        self._phrases: Recent[torch.Tensor] = Recent(QUERIES_KEPT)
-        self._examples: Recent[torch.Tensor] = Recent(QUERIES_KEPT)
+        self._images: LruCache[ImageFeatures] = LruCache(IMAGES_KEPT)
+        self._phrases: LruCache[torch.Tensor] = LruCache(QUERIES_KEPT)
+        self._examples: LruCache[torch.Tensor] = LruCache(QUERIES_KEPT)
 
     def detect(
         self, image: Image.Image, prompts: Sequence[VisualPrompt], options: DetectOptions
@@ -280,20 +281,20 @@ class OwlViT:
             query = embeds[0, patch_for(exemplar.box, seen.xyxy, merit.cpu().numpy())]
         return self._examples.put(exemplar.digest, query)
 
-    def _see(self, image: Image.Image) -> SeenImage:
+    def _see(self, image: Image.Image) -> ImageFeatures:
         digest = images.digest(image)
         seen = self._images.get(digest)
         return self._images.put(digest, self._encode(image)) if seen is None else seen
 
-    def _encode(self, image: Image.Image) -> SeenImage:
+    def _encode(self, image: Image.Image) -> ImageFeatures:
         pixels = self._processor(images=image, return_tensors="pt").pixel_values
         feature_map = self._model.image_embedder(pixels.to(self._model.device))[0].float()
         boxes = self._model.box_predictor(feature_map.flatten(1, 2), feature_map)[0]
         frame = self._architecture.frame(image.size, self._model.config.vision_config.image_size)
         in_square = CONVENTIONS["cxcywh_norm"].decode(boxes.cpu().numpy(), frame.target_wh)
-        return SeenImage(feature_map, frames.inverse_boxes(frame, in_square, clip=False))
+        return ImageFeatures(feature_map, transforms.inverse_boxes(frame, in_square, clip=False))
 
-    def _scores(self, seen: SeenImage, queries: torch.Tensor) -> Floats:
+    def _scores(self, seen: ImageFeatures, queries: torch.Tensor) -> Floats:
         """(P, N) float32 in 0..1: every candidate box against every query."""
         logits, _ = self._model.class_predictor(seen.features, queries)
         scores: Floats = logits[0].sigmoid().cpu().numpy()

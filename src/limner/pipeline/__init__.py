@@ -1,37 +1,31 @@
 """The verbs as functions: detect -> segment -> edit. Models come in as arguments."""
 
 from limner.pipeline.by_phrase import ByPhrase
-from limner.pipeline.consensus import Consensus
-from limner.pipeline.editing import Edit, composite_background, cut_out, repaint, weight_behind
+from limner.pipeline.detect import SAYS_WHAT, detect
+from limner.pipeline.edit import Edit, composite_background, cut_out, repaint, weight_behind
 from limner.pipeline.empty_outlines import EmptyOutline, not_found, sentence_of
-from limner.pipeline.extending import Extension, extended
-from limner.pipeline.grounding import (
-    SAYS_WHAT,
-    Grounding,
-    Stopwatch,
-    detect,
-    ground,
-    needs_detector,
-    segment_everything,
-)
-from limner.pipeline.looking import Thorough
-from limner.pipeline.redacting import BoxRegions, Redaction, cover_empty, each_alone, redact
-from limner.pipeline.second_look import Questions, Verdict, questions_about
-from limner.pipeline.turning import detect_turned
+from limner.pipeline.ensemble import DetectorEnsemble
+from limner.pipeline.extend import Extension, extended
+from limner.pipeline.ground import Grounding, ground, needs_detector, segment_everything
+from limner.pipeline.look import InferenceMode
+from limner.pipeline.redact import BoxRegions, Redaction, cover_empty, each_alone, redact
+from limner.pipeline.rotate import detect_turned
+from limner.pipeline.stopwatch import Stopwatch
+from limner.pipeline.verify_redaction import Questions, Verdict, questions_about
 
 __all__ = [
     "SAYS_WHAT",
     "BoxRegions",
     "ByPhrase",
-    "Consensus",
+    "DetectorEnsemble",
     "Edit",
     "EmptyOutline",
     "Extension",
     "Grounding",
+    "InferenceMode",
     "Questions",
     "Redaction",
     "Stopwatch",
-    "Thorough",
     "Verdict",
     "composite_background",
     "cover_empty",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import supervision as sv
 
-from limner import detections as dets
+from limner.ops import detections as dets
 from limner.options import DetectOptions
-from limner.pipeline.looking import look
+from limner.pipeline.look import look
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import Detector, ModelRef
 

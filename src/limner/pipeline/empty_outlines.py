@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import supervision as sv
 
-from limner import detections as dets
-from limner import masks
+from limner.ops import detections as dets
+from limner.ops import masks
 from limner.prompts import VisualPrompt
 
 Xyxy = tuple[float, float, float, float]

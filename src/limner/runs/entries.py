@@ -58,7 +58,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Beginning:
+class RunStart:
     """What is known when a run starts.
 
     ``asked`` holds the whole call as JSON values (``session.calls``); ``words`` what was asked for,
@@ -77,7 +77,7 @@ class Beginning:
 
 
 @dataclass(frozen=True)
-class Ending:
+class RunEnd:
     """What is known when a run is done. ``record`` is ``RunRecord.to_dict()``."""
 
     record: Mapping[str, Any]
@@ -123,7 +123,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Entry:
+class RunEntry:
     """Everything that is known of one run. ``record`` is empty until the run is done."""
 
     row: Row

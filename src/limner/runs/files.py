@@ -109,7 +109,7 @@ class Folder:
     place: str
 
     def save(self, data: bytes, suffix: str) -> str:
-        from limner.saving import write_atomic  # which loads Pillow: a list of runs needs none
+        from limner.io.save import write_atomic  # which loads Pillow: a list of runs needs none
 
         name = name_of(data, suffix)
         path = self._path(name)

@@ -18,25 +18,25 @@ import sqlalchemy as sa
 
 from limner.errors import StoreError
 from limner.runs import files as kept
-from limner.runs.collecting import Collecting
 from limner.runs.database import BUSY_SECONDS, Database
 from limner.runs.entries import (
     DONE,
     FAILED,
     RATINGS,
     RUNNING,
-    Beginning,
-    Ending,
-    Entry,
     KeptFile,
     Row,
+    RunEnd,
+    RunEntry,
+    RunStart,
     Wanted,
 )
-from limner.runs.listing import listed, status_of
+from limner.runs.garbage import Collecting
 from limner.runs.location import Location, locate
 from limner.runs.owned import Owned, open_owned
 from limner.runs.process import this_process
-from limner.runs.reading import entries_of, executing, rows_of
+from limner.runs.queries import listed, status_of
+from limner.runs.rows import entries_of, executing, rows_of
 from limner.runs.schema import identity, run_files, run_models, run_notes, run_tags, runs
 
 LARGEST_INPUT = 64_000_000
@@ -96,7 +96,7 @@ class Store:
         """Keep bytes for a run that is going to name them."""
         return KeptFile(role, self.files.save(data, suffix), len(data), position)
 
-    def begin(self, beginning: Beginning) -> str:
+    def begin(self, beginning: RunStart) -> str:
         """A new running run; returns its id."""
         run_id = secrets.token_hex(8)
         process = this_process()
@@ -126,7 +126,7 @@ class Store:
             _add_tags(connection, run_id, labels.tags)
         return run_id
 
-    def finish(self, run_id: str, ending: Ending) -> bool:
+    def finish(self, run_id: str, ending: RunEnd) -> bool:
         """A run is done. One that was deleted meanwhile stays so. Returns whether it's there."""
         values = {
             "status": DONE,
@@ -173,7 +173,7 @@ class Store:
         with self.database.reading() as connection:
             return listed(executing(connection), wanted or Wanted())
 
-    def get(self, name: str) -> Entry:
+    def get(self, name: str) -> RunEntry:
         """One run by its id, the beginning of its id, or ``latest``, ``latest~1``, …
 
         Raises:
@@ -182,7 +182,7 @@ class Store:
         with self.database.reading() as connection:
             return entries_of(connection, [self._id(connection, name)])[0]
 
-    def made(self, record: Mapping[str, Any]) -> Entry | None:
+    def made(self, record: Mapping[str, Any]) -> RunEntry | None:
         """The run that a result's record comes from: by its id, else the last one that was asked
         for the same; None where this store hasn't got it."""
         same = sa.select(runs.c.id).where(
@@ -195,7 +195,7 @@ class Store:
             found = connection.scalar(same.order_by(runs.c.started.desc()).limit(1))
             return entries_of(connection, [found])[0] if found else None
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[RunEntry]:
         """Every run, oldest first."""
         with self.database.reading() as connection:
             ids = connection.scalars(sa.select(runs.c.id).order_by(runs.c.started, runs.c.id))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from limner import masks
 from limner.errors import OutOfMemory
-from limner.models.runtime import memory_limit
+from limner.ops import masks
 from limner.prompts import VisualPrompt
+from limner.registry.device import memory_limit
 
 BYTES_A_PIXEL = 38
 """Of the picture: its samples, views and copies, a mask, and the file that is written."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from limner import pipeline
 from limner.errors import OptionError, PromptError, UnsupportedPrompt
-from limner.models.source import between, is_path, members_of
 from limner.options import (
     EditOptions,
     EverythingOptions,
@@ -18,19 +17,20 @@ from limner.options import (
     RedactOptions,
     check_honoured,
 )
-from limner.pipeline import backdrop
+from limner.pipeline.background import Backdrop
 from limner.prompts import Mask, Text, VisualPrompt
 from limner.protocols import Inpainter, OnStep
+from limner.registry.weights import between, is_path, members_of
 from limner.runs.entries import Labels
 from limner.runs.record import Job
-from limner.session.captioning import look_by_caption
-from limner.session.effects import CUTOUT_OBEYS, REMOVING, check_background
-from limner.session.finding import Finder, Found
-from limner.session.models import Models, Say
-from limner.session.recording import AnyStore, Recording, recorded
-from limner.session.stage_cache import StageCache
-from limner.session.stages import Stages
-from limner.session.values import AnyImage, Finding, Run, Source, make_job, make_run, tasks_of
+from limner.session.cache.disk import StageCache
+from limner.session.cache.stages import Stages
+from limner.session.checks import CUTOUT_OBEYS, REMOVING, check_background
+from limner.session.finder import Finder, Found
+from limner.session.model_slots import Models, Say
+from limner.session.record import AnyStore, RunRecorder, recorded
+from limner.session.results import AnyImage, FindOptions, Run, Source, make_job, make_run, tasks_of
+from limner.session.what_is_here import look_by_caption
 
 
 class Session:
@@ -79,7 +79,7 @@ class Session:
     ) -> None:
         say = say or (lambda sentence: None)
         self._choices = {"commercial_safe": commercial_safe, "device": device, "dtype": dtype}
-        self.recording = Recording(store, labels or Labels(), say)
+        self.recording = RunRecorder(store, labels or Labels(), say)
         self.models = Models(
             profile,
             models or {},
@@ -119,14 +119,14 @@ class Session:
         image: AnyImage,
         prompts: Sequence[VisualPrompt],
         *,
-        finding: Finding | None = None,
+        finding: FindOptions | None = None,
         what_is_here: bool = False,
     ) -> Run:
         """Boxes of what the phrases and example images name; ``what_is_here`` adds the phrases of
         the captioner's sentence, see ``look_by_caption``."""
         source = Source.open(image)
         job = self.job("detect", prompts, finding=finding, what_is_here=what_is_here)
-        look = partial(self._finder.detect, source, finding=finding or Finding())
+        look = partial(self._finder.detect, source, finding=finding or FindOptions())
         return self._found(job, source, prompts, look, what_is_here)
 
     @recorded
@@ -135,7 +135,7 @@ class Session:
         image: AnyImage,
         prompts: Sequence[VisualPrompt],
         *,
-        finding: Finding | None = None,
+        finding: FindOptions | None = None,
         everything: EverythingOptions | None = None,
         what_is_here: bool = False,
         on_step: OnStep | None = None,
@@ -149,7 +149,7 @@ class Session:
         if everything is not None:
             if prompts or what_is_here:
                 raise OptionError("Everything mode takes no prompts: give one or the other.")
-            if finding not in (None, Finding()):
+            if finding not in (None, FindOptions()):
                 raise OptionError(
                     "Settings for finding by prompts, and selections, have no effect on everything "
                     "mode; its own are the fields of EverythingOptions."
@@ -159,7 +159,7 @@ class Session:
         look = partial(
             self._finder.ground,
             source,
-            finding=finding or Finding(),
+            finding=finding or FindOptions(),
             on_step=on_step,
             as_drawn=False,
         )
@@ -189,7 +189,7 @@ class Session:
         find: Sequence[VisualPrompt],
         paint: Text,
         *,
-        finding: Finding | None = None,
+        finding: FindOptions | None = None,
         inpaint: InpaintOptions | None = None,
         edit: EditOptions | None = None,
         on_step: OnStep | None = None,
@@ -204,7 +204,7 @@ class Session:
         image: AnyImage,
         find: Sequence[VisualPrompt],
         *,
-        finding: Finding | None = None,
+        finding: FindOptions | None = None,
         inpaint: InpaintOptions | None = None,
         edit: EditOptions | None = None,
         on_step: OnStep | None = None,
@@ -218,7 +218,7 @@ class Session:
         image: AnyImage,
         find: Sequence[VisualPrompt],
         paint: Text | None,
-        finding: Finding | None,
+        finding: FindOptions | None,
         inpaint: InpaintOptions | None,
         edit: EditOptions | None,
         on_step: OnStep | None,
@@ -229,7 +229,7 @@ class Session:
         # First of all: what can't be painted is refused before anything is computed.
         settled = inpainter.resolve(inpaint or InpaintOptions())
         inpainter.check(paint, settled)
-        grounding, tasks = self._finder.ground(source, find, finding or Finding())
+        grounding, tasks = self._finder.ground(source, find, finding or FindOptions())
         edits: list[pipeline.Edit] = []
         if grounding.mask.any():
             edits = pipeline.repaint(
@@ -319,7 +319,7 @@ class Session:
         image: AnyImage,
         find: Sequence[VisualPrompt],
         *,
-        finding: Finding | None = None,
+        finding: FindOptions | None = None,
         edit: EditOptions | None = None,
     ) -> Run:
         """What is found, alone on transparency (RGBA of the image's size)."""
@@ -328,7 +328,7 @@ class Session:
         )
         source = Source.open(image)
         job = self.job("cutout", find, finding=finding, edit=edit)
-        grounding, tasks = self._finder.ground(source, find, finding or Finding())
+        grounding, tasks = self._finder.ground(source, find, finding or FindOptions())
         picture = None
         if grounding.mask.any():
             picture = pipeline.cut_out(source.image, grounding.mask, edit)
@@ -346,9 +346,9 @@ class Session:
         self,
         image: AnyImage,
         keep: Sequence[VisualPrompt],
-        behind: Text | backdrop.Backdrop,
+        behind: Text | Backdrop,
         *,
-        finding: Finding | None = None,
+        finding: FindOptions | None = None,
         inpaint: InpaintOptions | None = None,
         edit: EditOptions | None = None,
         on_step: OnStep | None = None,
@@ -363,7 +363,7 @@ class Session:
         settled = painter.resolve(inpaint or InpaintOptions()) if painter else None
         if painter and settled and isinstance(behind, Text):
             painter.check(behind, settled)
-        grounding, tasks = self._finder.ground(source, keep, finding or Finding())
+        grounding, tasks = self._finder.ground(source, keep, finding or FindOptions())
         edits: list[pipeline.Edit] = []
         subject = grounding.mask
         if subject.all():
@@ -389,7 +389,7 @@ class Session:
             keep_metadata=bool(edit and edit.keep_metadata),
         )
 
-    def _painter(self, behind: Text | backdrop.Backdrop) -> Inpainter | None:
+    def _painter(self, behind: Text | Backdrop) -> Inpainter | None:
         if not isinstance(behind, Text):
             return None
         painter = self.models.inpainter
@@ -406,7 +406,7 @@ class Session:
         image: AnyImage,
         find: Sequence[VisualPrompt],
         *,
-        finding: Finding | None = None,
+        finding: FindOptions | None = None,
         redact: RedactOptions | None = None,
         verify: Sequence[VisualPrompt] = (),
     ) -> Run:
@@ -420,7 +420,7 @@ class Session:
         source = Source.open(image)
         job = self.job("redact", find, finding=finding, redact=redact, verify=tuple(verify))
         find = pipeline.each_alone(find)
-        redact, finding = redact or RedactOptions(), finding or Finding()
+        redact, finding = redact or RedactOptions(), finding or FindOptions()
         # An example in the picture itself is hidden with the rest: nothing can be like it then.
         words = [replace(p, likes=()) for p in find if p.text or p.exemplar]
         looks = bool(words or verify)
@@ -467,7 +467,7 @@ class Session:
         verb: str,
         prompts: Sequence[VisualPrompt],
         *,
-        finding: Finding | None = None,
+        finding: FindOptions | None = None,
         **settings: Any,
     ) -> Job:
         """What is asked, in the form that decides whether a result on disk already answers it.
@@ -480,7 +480,7 @@ class Session:
         if "inpaint" in needed and verb in REMOVING and settings.get("paint") is None:
             needed = (*needed[:-1], self.models.painting_slot(words=False))
         models = self.models.identities(needed)
-        return make_job(verb, prompts, finding or Finding(), settings, models)
+        return make_job(verb, prompts, finding or FindOptions(), settings, models)
 
     def _run(
         self,

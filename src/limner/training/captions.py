@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.documents import parse_json
 from limner.errors import FileError, FileMissing, InputError, PromptError
-from limner.regular_files import MB, read_text
-from limner.saving import write_atomic
+from limner.io.save import write_atomic
 from limner.training.identifiers import Naming
-from limner.training.photographs import METADATA
+from limner.training.instance_images import METADATA
+from limner.untrusted.json_toml import parse_json
+from limner.untrusted.regular_files import MB, read_text
 
 MOST_BYTES = 16 * MB
 """Of a file with captions."""

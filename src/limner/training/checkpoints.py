@@ -27,8 +27,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from limner.errors import ModelError, OutputError
-from limner.training.base import Base
-from limner.training.pupil import Pupil
+from limner.training.base_model import Base
+from limner.training.trainable import TrainableModel
 
 TRAINED, OPTIMIZER, STATE = "trained.safetensors", "optimizer.pt", "state.json"
 
@@ -45,7 +45,7 @@ def save(
     folder: Path,
     step: int,
     base: Base,
-    pupil: Pupil,
+    pupil: TrainableModel,
     optimizer: torch.optim.Optimizer,
     *,
     keep: int | None = None,
@@ -87,7 +87,7 @@ def save(
     return place
 
 
-def load(path: Path, pupil: Pupil, optimizer: torch.optim.Optimizer) -> None:
+def load(path: Path, pupil: TrainableModel, optimizer: torch.optim.Optimizer) -> None:
     """Go on from a checkpoint.
 
     Raises:
@@ -104,7 +104,7 @@ def load(path: Path, pupil: Pupil, optimizer: torch.optim.Optimizer) -> None:
     optimizer.load_state_dict(state)
 
 
-def check_room(folder: Path, pupil: Pupil, count: int) -> None:
+def check_room(folder: Path, pupil: TrainableModel, count: int) -> None:
     """Refuse to begin where the checkpoints wouldn't fit.
 
     Args:

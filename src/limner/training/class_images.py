@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limner import images
 from limner.errors import ImageError, OptionError
+from limner.io import images
+from limner.io.save import save_image
 from limner.protocols import OnStep
-from limner.saving import save_image
-from limner.training import kept, sampling
-from limner.training.base import Base
-from limner.training.photographs import square_around
+from limner.training import generate, tensor_cache
+from limner.training.base_model import Base
+from limner.training.instance_images import square_around
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def class_folder(base: Base, class_prompt: str, side: int) -> Path:
     """Where the pictures of a class lie: ``00000.png``, made with seed 0, and on."""
-    decides = [base.digest, class_prompt, side, sampling.STEPS, base.guidance]
-    return kept.folder() / "class-images" / kept.key_of("class images", *decides)
+    decides = [base.digest, class_prompt, side, generate.STEPS, base.guidance]
+    return tensor_cache.folder() / "class-images" / tensor_cache.key_of("class images", *decides)
 
 
 def make(
@@ -50,7 +50,7 @@ def make(
             on_step(done + start, count)
         seeds = missing[start : start + batch]
         words = [class_prompt] * len(seeds)
-        made = sampling.paint(base.pipe, words, seeds, side, base.guidance, steps=sampling.STEPS)
+        made = generate.paint(base.pipe, words, seeds, side, base.guidance, steps=generate.STEPS)
         for k, picture in zip(seeds, made, strict=True):
             record = {"base": base.ref.to_dict(), "prompt": class_prompt, "seed": k}
             save_image(picture, paths[k], record=record, overwrite=True)

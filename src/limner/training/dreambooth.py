@@ -19,31 +19,31 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from limner.errors import MissingExtra, OptionError
-from limner.models.memory import guard_memory
-from limner.models.runtime import devices
-from limner.models.source import Runtime
-from limner.models.stable_diffusion_folder import PARTS
+from limner.io.save import save_image, write_atomic
+from limner.models.blocks.oom import guard_memory
+from limner.models.diffusion.loading import PARTS
 from limner.options import TeachOptions, changed
 from limner.protocols import OnStep
-from limner.saving import save_image, write_atomic
+from limner.registry.device import devices
+from limner.registry.weights import Runtime
 from limner.training import (
     captions,
     checkpoints,
     class_images,
+    generate,
     identifiers,
-    lessons,
-    mapped,
-    photographs,
+    instance_images,
+    latents,
+    mmap_weights,
     rates,
-    resuming,
-    sampling,
+    resume,
 )
-from limner.training.base import Base, find_base, open_base, resolution_of
+from limner.training.base_model import Base, find_base, open_base, resolution_of
 from limner.training.identifiers import Naming
-from limner.training.lessons import Words
-from limner.training.photographs import Outline, Photographs
-from limner.training.pupil import enrol
-from limner.training.stepping import Stepper, base_dtype, weight_dtype
+from limner.training.instance_images import Outline, Photographs
+from limner.training.latents import TextEmbeddings
+from limner.training.step import Stepper, base_dtype, weight_dtype
+from limner.training.trainable import prepare_trainable
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -56,7 +56,7 @@ ADVICE = (
 
 
 @dataclass(frozen=True)
-class Order:
+class TeachConfig:
     """What is taught to which model, and where the run lies."""
 
     model: str
@@ -74,7 +74,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Report:
+class StepReport:
     """One step of the optimizer."""
 
     step: int
@@ -93,14 +93,14 @@ def _unheard(*_: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Watch:
+class Callbacks:
     """Who hears of a run; by default nobody."""
 
     say: Callable[[str], None] = _unheard
     on_begin: Callable[[Mapping[str, Any], Mapping[str, Any]], None] = _unheard
     """Once nothing speaks against the run: what decides what is learned, and the base."""
     on_class_image: OnStep = _unheard
-    on_step: Callable[[Report], None] = _unheard
+    on_step: Callable[[StepReport], None] = _unheard
     on_picture: Callable[[str, int, Image], None] = _unheard
     """A validation picture: ``with-0`` or ``without-0``, and the step."""
     outline: Outline | None = None
@@ -108,7 +108,7 @@ class Watch:
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
+class TrainingResult:
     """A finished run."""
 
     base: Base
@@ -126,7 +126,7 @@ class Taught:
     """False in all processes but one, where there are several."""
 
 
-def teach(order: Order, watch: Watch | None = None) -> Taught:
+def teach(order: TeachConfig, watch: Callbacks | None = None) -> TrainingResult:
     """Teach a model a subject; a run that was stopped goes on.
 
     Raises:
@@ -135,7 +135,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         OutputError: no room, or no permission; the last whole checkpoint stays usable.
         OutOfMemory: with what to lower.
     """
-    began, watch, options = time.monotonic(), watch or Watch(), order.options
+    began, watch, options = time.monotonic(), watch or Callbacks(), order.options
 
     # What is asked: all that can be refused is, before anything is computed.
     naming = identifiers.naming(options.instance_prompt, options.class_prompt)
@@ -151,19 +151,19 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
     base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))
     if options.method == "lora":
         parts = (getattr(base.pipe, name, None) for name in PARTS)
-        mapped.leave_in_file(*(part for part in parts if part is not None))
+        mmap_weights.leave_in_file(*(part for part in parts if part is not None))
     side = resolution_of(base, options.resolution)
     warnings = [*naming.notes, *identifiers.check(naming.identifier, base.pipe.tokenizer)]
-    shown = photographs.read(order.photographs, side, watch.outline)
+    shown = instance_images.read(order.photographs, side, watch.outline)
     own = _own_class_images(order, side)
     prompt, class_prompt = str(options.instance_prompt), str(options.class_prompt)
     names = [one.name for one in shown.kept]
     read = captions.read(order.photographs, names, prompt, naming)
     said = list(read.texts)
     _check_lengths(base, prompt, class_prompt, dict(zip(names, said, strict=True)))
-    job = resuming.job(options, base, shown, said, side, order.class_images)
+    job = resume.job(options, base, shown, said, side, order.class_images)
     if not order.anew:
-        resuming.check_job(order.folder, job)
+        resume.check_job(order.folder, job)
     elif accelerator.is_main_process:
         shutil.rmtree(order.folder, ignore_errors=True)
     accelerator.wait_for_everyone()
@@ -180,15 +180,15 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         if options.with_prior_preservation and not own:
             made = _made_class_images(order, base, side, watch)
         different = list(dict.fromkeys([*said, class_prompt, prompt, ""]))
-        words = lessons.read(base, different)
-        of_subject = lessons.encode(
+        words = latents.read(base, different)
+        of_subject = latents.encode(
             base,
             [one.image for one in shown.kept],
             [different.index(text) for text in said],
             [one.subject for one in shown.kept] if options.mask_background else None,
         )
         of_class = (
-            lessons.encode(base, made, [different.index(class_prompt)] * len(made))
+            latents.encode(base, made, [different.index(class_prompt)] * len(made))
             if made
             else None
         )
@@ -198,7 +198,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         base.let_go("text_encoder", "text_encoder_2")
 
     # What learns, and how.
-    pupil = enrol(base, options)
+    pupil = prepare_trainable(base, options)
     kept_at_once = options.checkpoints_total_limit or _checkpoints(options)
     checkpoints.check_room(order.folder / "checkpoints", pupil, kept_at_once)
     learning = {name: accelerator.prepare(part) for name, part in pupil.parts.items()}
@@ -209,12 +209,12 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
             weight_decay=options.adam_weight_decay,
         )
     )
-    begin = resuming.resume(order.folder, pupil, optimizer.optimizer, options)
+    begin = resume.resume(order.folder, pupil, optimizer.optimizer, options)
     if begin:
         watch.say(f"Going on from step {begin}.")
     if accelerator.is_main_process:
-        write_atomic(order.folder / resuming.JOB, json.dumps(job, indent=2) + "\n", overwrite=True)
-        resuming.cut_log(order.folder / resuming.LOG, begin)
+        write_atomic(order.folder / resume.JOB, json.dumps(job, indent=2) + "\n", overwrite=True)
+        resume.cut_log(order.folder / resume.LOG, begin)
 
     # The steps.
     step = Stepper(base, learning, words, of_subject, of_class, options, accelerator)
@@ -228,7 +228,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         report = _report(number + 1, options, instance, prior, time.monotonic() - started)
         if not accelerator.is_main_process:
             continue
-        resuming.log(order.folder / resuming.LOG, asdict(report))
+        resume.log(order.folder / resume.LOG, asdict(report))
         watch.on_step(report)
         if report.step % options.checkpointing_steps == 0 or report.step == report.total:
             checkpoint = checkpoints.save(
@@ -243,7 +243,7 @@ def teach(order: Order, watch: Watch | None = None) -> Taught:
         if options.validation_steps and report.step % options.validation_steps == 0:
             with accelerator.autocast():  # the U-Net answers in float32, whatever the rest is in
                 _validate(order, base, words, different, side, report.step, watch)
-    return Taught(
+    return TrainingResult(
         base,
         naming,
         shown,
@@ -283,7 +283,7 @@ def _check_lengths(base: Base, prompt: str, class_prompt: str, texts: Mapping[st
     captions.check_lengths(named, filter(None, tokenizers), base.ref.name)
 
 
-def _own_class_images(order: Order, side: int) -> list[Any]:
+def _own_class_images(order: TeachConfig, side: int) -> list[Any]:
     """Somebody's own pictures of the class; none where they are to be made."""
     if order.class_images is None:
         return []
@@ -291,7 +291,7 @@ def _own_class_images(order: Order, side: int) -> list[Any]:
     return class_images.read(order.class_images, side, count, exactly=asked)
 
 
-def _made_class_images(order: Order, base: Base, side: int, watch: Watch) -> list[Any]:
+def _made_class_images(order: TeachConfig, base: Base, side: int, watch: Callbacks) -> list[Any]:
     options = order.options
     return class_images.make(
         base,
@@ -321,20 +321,20 @@ def _report(
     instance: torch.Tensor,
     prior: torch.Tensor | None,
     seconds: float,
-) -> Report:
+) -> StepReport:
     of_class = None if prior is None else float(prior)
     loss = float(instance) + options.prior_loss_weight * (of_class or 0.0)
-    return Report(step, options.max_train_steps, loss, float(instance), of_class, seconds)
+    return StepReport(step, options.max_train_steps, loss, float(instance), of_class, seconds)
 
 
 def _validate(
-    order: Order,
+    order: TeachConfig,
     base: Base,
-    words: Words,
+    words: TextEmbeddings,
     different: list[str],
     side: int,
     step: int,
-    watch: Watch,
+    watch: Callbacks,
 ) -> None:
     """Pictures of the same seeds with the identifier and without, which should stay as it was."""
     options = order.options
@@ -344,8 +344,8 @@ def _validate(
             if not options.train_text_encoder:
                 said = _embedded(base, words, different, str(prompt), weight_dtype(options))
             seed = options.seed + k
-            (picture,) = sampling.paint(
-                base.pipe, said, [seed], side, base.guidance, steps=sampling.STEPS
+            (picture,) = generate.paint(
+                base.pipe, said, [seed], side, base.guidance, steps=generate.STEPS
             )
             record = {"prompt": prompt, "step": step, "seed": seed, "base": base.ref.to_dict()}
             path = order.folder / "validation" / f"{step:06}-{name}-{k}.png"
@@ -354,7 +354,7 @@ def _validate(
 
 
 def _embedded(
-    base: Base, words: Words, different: list[str], prompt: str, dtype: torch.dtype
+    base: Base, words: TextEmbeddings, different: list[str], prompt: str, dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
     """A prompt and no words as a pipeline takes them, now that the text encoder is gone."""
     row, empty = different.index(prompt), different.index("")

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from limner import detections as dets
 from limner.errors import UnknownModel
-from limner.evaluation.suites.outcome import Outcome
-from limner.evaluation.suites.reading import read_suite
-from limner.evaluation.suites.suite import Cell, Suite
-from limner.pipeline.editing import make_edit
+from limner.evaluation.cells.cell import Cell
+from limner.evaluation.cells.outcome import Outcome
+from limner.evaluation.suites.load import read_suite
+from limner.evaluation.suites.suite import Suite
+from limner.ops import detections as dets
+from limner.pipeline.edit import make_edit
 from limner.prompts import Mask
 from limner.protocols import ModelRef
 
@@ -59,7 +60,7 @@ class Told:
     """Phrases that ``look`` finds in any picture."""
 
     def answer(self, cell: Cell) -> Outcome:
-        from limner.images import open_image
+        from limner.io.images import open_image
 
         image = open_image(cell.case.image).image
         phrase = cell.ask.find[0].text.phrase if cell.ask.find[0].text else ""

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from limner.evaluation.suites.harness import run_suite
-from limner.evaluation.suites.journal import CELLS
-from limner.evaluation.suites.reading import read_suite
+from limner.evaluation.cells.journal import CELLS
+from limner.evaluation.cells.runner import run_suite
+from limner.evaluation.suites.load import read_suite
 
 from .doubles import Told
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from limner.errors import OptionError
+from limner.evaluation.cells.runner import run_suite
 from limner.evaluation.suites import archive
 from limner.evaluation.suites.archive import Reports, new_id
-from limner.evaluation.suites.harness import run_suite
 
 from .doubles import Told, suite_of
 

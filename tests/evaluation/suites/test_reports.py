@@ -17,10 +17,10 @@ from junitparser import Error, Failure, JUnitXml
 from PIL import Image
 
 from limner.errors import OptionError
-from limner.evaluation.suites.comparing import compare, read_statuses
-from limner.evaluation.suites.harness import run_suite
-from limner.evaluation.suites.journal import PICTURES
-from limner.evaluation.suites.pages import report_html
+from limner.evaluation.cells.journal import PICTURES
+from limner.evaluation.cells.runner import run_suite
+from limner.evaluation.suites.baseline import compare, read_statuses
+from limner.evaluation.suites.html import report_html
 from limner.evaluation.suites.reports import report_csv, report_json, report_junit, report_of
 
 from .doubles import Told, suite_of

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from limner.evaluation.suites.results import CellResult
+from limner.evaluation.cells.results import CellResult
 from limner.evaluation.sweeps.plateaus import best_of
 from limner.evaluation.sweeps.recipe import Recipe, read_recipe
-from limner.evaluation.sweeps.running import Tried
-from limner.evaluation.sweeps.searching import Trial
+from limner.evaluation.sweeps.run import TrialResult
+from limner.evaluation.sweeps.searchers import Trial
 from tests.evaluation.suites.doubles import draw
 
 
@@ -25,10 +25,10 @@ def recipe_of(folder: Path, sweep: str, objective: str = "box_iou", search: str 
 
 def tried(
     recipe: Recipe, scores: list[float | None], found: list[int] | None = None
-) -> list[Tried]:
+) -> list[TrialResult]:
     found = found or [1] * len(scores)
     return [
-        Tried(Trial(k, point), (CellResult("k", "n", "pass", found=count),), score)
+        TrialResult(Trial(k, point), (CellResult("k", "n", "pass", found=count),), score)
         for k, (point, score, count) in enumerate(zip(recipe.points(), scores, found, strict=True))
     ]
 

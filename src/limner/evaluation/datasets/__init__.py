@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from limner.errors import InputError
-from limner.evaluation.coco import IouType
 from limner.evaluation.datasets.coco_json import read_coco
 from limner.evaluation.datasets.values import Dataset, Labelled, TrueObject
 from limner.evaluation.datasets.voc import read_voc
 from limner.evaluation.datasets.yolo import read_yolo
+from limner.evaluation.metrics.average_precision import IouType
 
 __all__ = ["FORMATS", "Dataset", "Labelled", "TrueObject", "format_of", "read"]
 

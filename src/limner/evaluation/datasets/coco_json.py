@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from limner import masks
 from limner.errors import InputError, LimnerError
-from limner.evaluation.coco import IouType, Truth, load
 from limner.evaluation.datasets.bounds import clipped
 from limner.evaluation.datasets.coco_rows import usable
 from limner.evaluation.datasets.values import Dataset, Labelled, TrueObject
-from limner.images import upright_size
+from limner.evaluation.metrics.average_precision import IouType, Truth, load
+from limner.io.images import upright_size
+from limner.ops import masks
 
 NAMES = (
     "annotations.json",

@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from limner import masks
 from limner.errors import PromptError
-from limner.evaluation.coco import IouType, is_number, is_polygon, rasterized, rows_in, size_hw_of
 from limner.evaluation.datasets.bounds import XYXY, box_around, check_inside, check_pixels
 from limner.evaluation.datasets.drawn import only_a_box
+from limner.evaluation.metrics.average_precision import (
+    IouType,
+    is_number,
+    is_polygon,
+    rasterized,
+    rows_in,
+    size_hw_of,
+)
+from limner.ops import masks
 
 Row = dict[str, Any]
 

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from limner.errors import InputError
-from limner.evaluation.coco import IouType, rasterized
 from limner.evaluation.datasets.bounds import (
     XYXY,
     box_around,
@@ -16,6 +15,7 @@ from limner.evaluation.datasets.bounds import (
     check_pixels,
     clipped,
 )
+from limner.evaluation.metrics.average_precision import IouType, rasterized
 
 LARGEST_ID = 2**53
 """Beyond it JSON's readers round."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limner.errors import InputError
-from limner.images import SUFFIXES
+from limner.io.images import SUFFIXES
 
 MOST_FILES = 500_000
 """Below one folder: a path of a stranger's may lead to a whole disk."""

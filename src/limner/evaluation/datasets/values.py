@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from limner import masks
 from limner.errors import InputError
-from limner.export import folded
+from limner.ops import masks
+from limner.ops.detections import folded
 from limner.rle import BoolMask
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import InputError
-from limner.evaluation.coco import IouType
 from limner.evaluation.datasets.bounds import XYXY
 from limner.evaluation.datasets.coco_json import dataset_of
 from limner.evaluation.datasets.drawn import Drawn, Photo, coco_of
 from limner.evaluation.datasets.files import pairs
 from limner.evaluation.datasets.values import Dataset
-from limner.images import upright_size
-from limner.regular_files import MB, read_bytes
+from limner.evaluation.metrics.average_precision import IouType
+from limner.io.images import upright_size
+from limner.untrusted.regular_files import MB, read_bytes
 
 MOST_BYTES = 16 * MB
 LINE = "limner-line"

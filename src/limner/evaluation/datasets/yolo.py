@@ -18,14 +18,14 @@ import math
 from pathlib import Path
 
 from limner.errors import InputError
-from limner.evaluation.coco import IouType
 from limner.evaluation.datasets.bounds import XYXY
 from limner.evaluation.datasets.coco_json import dataset_of
 from limner.evaluation.datasets.drawn import Drawn, Photo, coco_of
 from limner.evaluation.datasets.values import Dataset
 from limner.evaluation.datasets.yolo_folders import FILES, DataYaml, labelled_files
-from limner.images import upright_size
-from limner.regular_files import MB, read_text
+from limner.evaluation.metrics.average_precision import IouType
+from limner.io.images import upright_size
+from limner.untrusted.regular_files import MB, read_text
 
 MOST_BYTES = 16 * MB
 """Of one picture's labels."""

@@ -16,9 +16,9 @@ import yaml
 
 from limner.errors import InputError
 from limner.evaluation.datasets.files import Pair, files_below, pairs
-from limner.images import SUFFIXES
-from limner.regular_files import MB, read_text
-from limner.yaml_documents import compose_yaml
+from limner.io.images import SUFFIXES
+from limner.untrusted.regular_files import MB, read_text
+from limner.untrusted.yaml_documents import compose_yaml
 
 SPLITS = ("val", "valid", "test", "train")
 """Looked for in this order: what was held out is what one scores on."""

@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from limner.documents import read_json
 from limner.errors import FileError, OptionError
-from limner.evaluation.suites.comparing import MOST_BYTES
-from limner.evaluation.suites.journal import begun
+from limner.evaluation.cells.journal import begun
+from limner.evaluation.suites.baseline import MOST_BYTES
 from limner.evaluation.suites.reports import report_json
-from limner.saving import write_atomic
+from limner.io.save import write_atomic
+from limner.untrusted.json_toml import read_json
 
 KEPT = 50
 """Reports of a suite that stay; older ones go."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from limner.evaluation.csv_text import csv_text
-from limner.evaluation.suites.results import ERROR, FAIL, CellResult, counts
+from limner.evaluation.cells.results import ERROR, FAIL, CellResult, counts
 from limner.evaluation.suites.suite import Suite
+from limner.io.csv_text import csv_text
 from limner.runs.record import versions
 from limner.version import __version__
 

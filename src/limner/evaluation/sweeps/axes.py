@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import OptionError
-from limner.evaluation.suites.asks import label_of_find
-from limner.evaluation.suites.axes import OPTIONS
-from limner.evaluation.suites.lines import Spot
-from limner.evaluation.suites.templates import near
+from limner.evaluation.cells.queries import label_of_find
+from limner.evaluation.cells.settings import OPTIONS
+from limner.evaluation.cells.templates import near
+from limner.evaluation.cells.yaml_nodes import ConfigNode
 from limner.evaluation.sweeps.ranges import Span
-from limner.evaluation.sweeps.toml_lines import scalar
+from limner.evaluation.sweeps.toml_nodes import scalar
 from limner.options import field_type
 
 PROMPTS = ("find", "paint", "negative_prompt")
@@ -30,7 +30,7 @@ class Value:
     label: str
     plain: Any
     """As JSON: a number, a text, a list or mapping of such."""
-    spot: Spot = field(compare=False, repr=False)
+    spot: ConfigNode = field(compare=False, repr=False)
     """The same as it is read, with the line that errors name."""
 
 
@@ -40,7 +40,7 @@ class Axis:
 
     name: str
     """``guidance_scale``, ``paint``, ``models.inpaint``, ``vars.colour``."""
-    spot: Spot = field(compare=False, repr=False)
+    spot: ConfigNode = field(compare=False, repr=False)
     values: tuple[Value, ...] = ()
     span: Span | None = None
     """Where numbers are drawn from; None where values are listed."""
@@ -69,13 +69,13 @@ class Axis:
         )
 
 
-def read_axes(spot: Spot) -> list[Axis]:
+def read_axes(spot: ConfigNode) -> list[Axis]:
     """The axes in the order in which they stand.
 
     Raises:
         RecipeError: an axis that nothing has, or without values.
     """
-    said: dict[str, Spot] = {}
+    said: dict[str, ConfigNode] = {}
     for key, value in spot.mapping("[sweep]", ()).items():
         if key in ("models", "vars") and value.is_mapping:
             for inner, each in value.mapping(f"sweep.{key}", ()).items():
@@ -87,7 +87,7 @@ def read_axes(spot: Spot) -> list[Axis]:
     return [_axis(name, value) for name, value in said.items()]
 
 
-def _axis(name: str, spot: Spot) -> Axis:
+def _axis(name: str, spot: ConfigNode) -> Axis:
     if name.startswith("vars."):
         return _ranged(name, spot) if spot.is_mapping else Axis(name, spot, _listed(name, spot))
     known = [*OPTIONS, "select", *PROMPTS, "profile", *(f"models.{task}" for task in TASKS)]
@@ -104,7 +104,7 @@ def _axis(name: str, spot: Spot) -> Axis:
     return Axis(name, spot, _listed(name, spot))
 
 
-def _listed(name: str, spot: Spot) -> tuple[Value, ...]:
+def _listed(name: str, spot: ConfigNode) -> tuple[Value, ...]:
     values: list[Value] = []
     for item in spot.items(name):
         value = Value(label_of(name, item.plain()), item.plain(), item)
@@ -129,7 +129,7 @@ def _kind(name: str) -> type:
     return field_type(typing.get_type_hints(OPTIONS[name])[name])[0]
 
 
-def _ranged(name: str, spot: Spot) -> Axis:
+def _ranged(name: str, spot: ConfigNode) -> Axis:
     entry = spot.mapping("A range", RANGE_KEYS)
     for end in ("from", "to"):
         if end not in entry:
@@ -155,21 +155,21 @@ def _ranged(name: str, spot: Spot) -> Axis:
     return Axis(name, spot, tuple(map(axis.number, numbers)))
 
 
-def _end(name: str, spot: Spot, whole: bool) -> float:
+def _end(name: str, spot: ConfigNode, whole: bool) -> float:
     value = spot.number(f"An end of the range of {name}")
     if whole and value != int(value):
         spot.fail(f"{name} is a whole number, so its range ends at one; got {value:g}.")
     return int(value) if whole else value
 
 
-def _whole(spot: Spot, what: str) -> int:
+def _whole(spot: ConfigNode, what: str) -> int:
     value = spot.number(what)
     if value != int(value):
         spot.fail(f"{what} is a whole number, got {spot.kind}.")
     return int(value)
 
 
-def _flag(entry: Mapping[str, Spot]) -> bool:
+def _flag(entry: Mapping[str, ConfigNode]) -> bool:
     if "log" not in entry:
         return False
     said = entry["log"].plain()

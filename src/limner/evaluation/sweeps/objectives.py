@@ -9,11 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from limner.evaluation.suites.assertions import TYPES
-from limner.evaluation.suites.lines import Spot
-from limner.evaluation.suites.measures import words_of_ask
-from limner.evaluation.suites.suite import Ask, Assertion, Case
-from limner.evaluation.suites.templates import near
+from limner.evaluation.cells.assertions import TYPES
+from limner.evaluation.cells.cell import Ask, Assertion, Case
+from limner.evaluation.cells.measures import words_of_ask
+from limner.evaluation.cells.templates import near
+from limner.evaluation.cells.yaml_nodes import ConfigNode
 
 RATING = "rating"
 """What people give: it is read from the store of runs, and no model measures it."""
@@ -58,7 +58,7 @@ class Asked:
     """Measures to be taken, and where the recipe asks for them."""
 
     assertions: tuple[Assertion, ...]
-    spots: tuple[Spot, ...]
+    spots: tuple[ConfigNode, ...]
 
     def check(self, case: Case, ask: Ask) -> None:
         """Refuse what can never be measured of a picture.
@@ -72,7 +72,9 @@ class Asked:
                 spot.fail(f"{assertion.type} {lacking}")
 
 
-def read_measure(spot: Spot, text: Spot | None, reference: Spot | None) -> Assertion:
+def read_measure(
+    spot: ConfigNode, text: ConfigNode | None, reference: ConfigNode | None
+) -> Assertion:
     """A measure by its name, as an assertion that judges nothing.
 
     Args:
@@ -89,7 +91,7 @@ def read_measure(spot: Spot, text: Spot | None, reference: Spot | None) -> Asser
     )
 
 
-def read_name(spot: Spot, known: tuple[str, ...]) -> str:
+def read_name(spot: ConfigNode, known: tuple[str, ...]) -> str:
     """Raises:
     RecipeError: there is no such measure.
     """
@@ -101,7 +103,7 @@ def read_name(spot: Spot, known: tuple[str, ...]) -> str:
     return name
 
 
-def _beside(spot: Spot) -> Path:
+def _beside(spot: ConfigNode) -> Path:
     path = spot.path.parent / spot.text("reference")
     if not path.is_file():
         spot.fail(f"There is no picture {path}; files are looked for beside the recipe.")

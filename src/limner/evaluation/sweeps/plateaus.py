@@ -15,7 +15,7 @@ from limner.evaluation.sweeps.objectives import MAX, MEASURES, RATING
 
 if TYPE_CHECKING:
     from limner.evaluation.sweeps.recipe import Recipe
-    from limner.evaluation.sweeps.running import Tried
+    from limner.evaluation.sweeps.run import TrialResult
 
 SAME = 1e-12
 """Scores that differ by no more are equal."""
@@ -24,7 +24,7 @@ Ranks = tuple[int, ...]
 """Where a point stands along each axis that has an order, 0 for the lowest value tried."""
 
 
-def best_of(recipe: Recipe, tried: Sequence[Tried]) -> Tried | None:
+def best_of(recipe: Recipe, tried: Sequence[TrialResult]) -> TrialResult | None:
     """The best of those that have a score; None where nothing was found that could be one."""
     objective = recipe.search.objective
     candidates = [each for each in tried if each.score is not None and _found(each, objective)]
@@ -38,12 +38,14 @@ def best_of(recipe: Recipe, tried: Sequence[Tried]) -> Tried | None:
     return _middle(recipe, tried, equals)
 
 
-def _found(tried: Tried, objective: str | None) -> bool:
+def _found(tried: TrialResult, objective: str | None) -> bool:
     """Whether anything was, in any of the pictures; people rate also what has nothing in it."""
     return objective == RATING or any(result.found for result in tried.results)
 
 
-def _middle(recipe: Recipe, tried: Sequence[Tried], equals: Sequence[Tried]) -> Tried:
+def _middle(
+    recipe: Recipe, tried: Sequence[TrialResult], equals: Sequence[TrialResult]
+) -> TrialResult:
     """Of the largest plateau the point that is nearest to the median of each axis; of equals the
     one tried first."""
     ordered = [k for k, axis in enumerate(recipe.axes) if axis.is_ordered]

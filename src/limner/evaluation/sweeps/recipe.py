@@ -18,22 +18,21 @@ from typing import Any
 
 import yaml
 
-from limner.evaluation.suites.asks import read_verb
-from limner.evaluation.suites.axes import OPTIONS, effective, read_choice, read_judges, read_value
-from limner.evaluation.suites.lines import Spot
-from limner.evaluation.suites.reading import files_of, read_box
-from limner.evaluation.suites.suite import (
-    Ask,
-    Case,
-    Cell,
-    ModelChoice,
-    Setting,
-    digest_of_files,
+from limner.evaluation.cells.cell import Ask, Case, Cell, ModelChoice, Setting, digest_of_files
+from limner.evaluation.cells.queries import read_verb
+from limner.evaluation.cells.settings import (
+    OPTIONS,
+    effective,
+    read_choice,
+    read_judges,
+    read_value,
 )
+from limner.evaluation.cells.yaml_nodes import ConfigNode
+from limner.evaluation.suites.load import files_of, read_box
 from limner.evaluation.sweeps.axes import PROMPTS, TASKS, Axis, Value, read_axes
 from limner.evaluation.sweeps.objectives import Asked
-from limner.evaluation.sweeps.search import GRID, Search, read_search
-from limner.evaluation.sweeps.toml_lines import read_toml, scalar, table
+from limner.evaluation.sweeps.search_config import GRID, Search, read_search
+from limner.evaluation.sweeps.toml_nodes import read_toml, scalar, table
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
 
 STAGES: Mapping[str, tuple[type[Any], ...]] = {
@@ -72,9 +71,9 @@ class Recipe:
     axes: tuple[Axis, ...]
     search: Search
     judges: Mapping[str, str]
-    fixed: Mapping[str, Spot] = field(repr=False)
+    fixed: Mapping[str, ConfigNode] = field(repr=False)
     """What isn't varied, by the names that axes have."""
-    spot: Spot = field(repr=False)
+    spot: ConfigNode = field(repr=False)
     """The verb's table."""
     _digests: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -123,14 +122,14 @@ class Recipe:
         sizes = [_numbers_in(axis) if not axis.values else len(axis.values) for axis in self.axes]
         return math.prod(sizes)
 
-    def variables(self, said: Mapping[str, Spot]) -> dict[str, Any]:
+    def variables(self, said: Mapping[str, ConfigNode]) -> dict[str, Any]:
         return {
             name.removeprefix("vars."): spot.plain()
             for name, spot in said.items()
             if name.startswith("vars.")
         }
 
-    def _ask(self, said: Mapping[str, Spot]) -> Ask:
+    def _ask(self, said: Mapping[str, ConfigNode]) -> Ask:
         given = {key: said[key] for key in PROMPTS_OF[self.verb] if key in said}
         if "find" not in given:
             self.spot.fail(f"[{self.verb}] doesn't say what to find.")
@@ -139,7 +138,7 @@ class Recipe:
             body = replace(self.spot, node=_table(given, self.spot))
         return read_verb(self.verb, body.filled_from(self.variables(said)))
 
-    def _models(self, said: Mapping[str, Spot]) -> ModelChoice:
+    def _models(self, said: Mapping[str, ConfigNode]) -> ModelChoice:
         given = {
             name.removeprefix("models."): spot
             for name, spot in said.items()
@@ -181,7 +180,7 @@ def read_recipe(path: Path) -> Recipe:
     return recipe
 
 
-def _verb(entry: Mapping[str, Spot], root: Spot) -> str:
+def _verb(entry: Mapping[str, ConfigNode], root: ConfigNode) -> str:
     there = [verb for verb in VERBS if verb in entry]
     if not there:
         root.fail("The recipe has no verb: [detect], [segment], [edit] or [remove].")
@@ -193,7 +192,7 @@ def _verb(entry: Mapping[str, Spot], root: Spot) -> str:
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def _cases(entry: Mapping[str, Spot], root: Spot, asked: Asked) -> tuple[Case, ...]:
+def _cases(entry: Mapping[str, ConfigNode], root: ConfigNode, asked: Asked) -> tuple[Case, ...]:
     if ("image" in entry) == ("images" in entry):
         root.fail('The recipe has one of image = "a.png" and images = ["a.png", "b.png"].')
     if "image" in entry:
@@ -219,7 +218,7 @@ def _cases(entry: Mapping[str, Spot], root: Spot, asked: Asked) -> tuple[Case, .
     return tuple(cases)
 
 
-def _case(given: Mapping[str, Spot], asked: Asked) -> Case:
+def _case(given: Mapping[str, ConfigNode], asked: Asked) -> Case:
     return Case(
         name=given["image"].text("image"),
         image=_file(given["image"], "image"),
@@ -229,7 +228,7 @@ def _case(given: Mapping[str, Spot], asked: Asked) -> Case:
     )
 
 
-def _file(spot: Spot, what: str) -> Path:
+def _file(spot: ConfigNode, what: str) -> Path:
     path = spot.path.parent / Path(spot.text(what)).expanduser()
     if not path.is_file():
         spot.fail(f"There is no picture {path}; files are looked for beside the recipe.")
@@ -240,9 +239,9 @@ def _file(spot: Spot, what: str) -> Path:
 # --- what isn't varied ----------------------------------------------------------------------------
 
 
-def _fixed(entry: Mapping[str, Spot], verb: str) -> dict[str, Spot]:
+def _fixed(entry: Mapping[str, ConfigNode], verb: str) -> dict[str, ConfigNode]:
     """Prompts, settings, models and variables, by the names that axes have."""
-    fixed: dict[str, Spot] = {}
+    fixed: dict[str, ConfigNode] = {}
     for stage, classes in STAGES.items():
         if stage not in entry:
             continue
@@ -295,7 +294,7 @@ def _check_variables(recipe: Recipe) -> None:
             spot.fail(f"No prompt asks for {variable}: write {{{{{variable}}}}} in one.")
 
 
-def _check_space(recipe: Recipe, entry: Mapping[str, Spot]) -> None:
+def _check_space(recipe: Recipe, entry: Mapping[str, ConfigNode]) -> None:
     for axis in recipe.axes:
         if recipe.search.method == GRID and not axis.values:
             axis.spot.fail(
@@ -332,7 +331,7 @@ def _numbers_in(axis: Axis) -> float:
     return axis.span.high - axis.span.low + 1
 
 
-def _table(given: Mapping[str, Spot], place: Spot) -> yaml.MappingNode:
+def _table(given: Mapping[str, ConfigNode], place: ConfigNode) -> yaml.MappingNode:
     """Values that stand in different places as one table."""
     return table(
         [(scalar(key, spot.node.start_mark), spot.node) for key, spot in given.items()],

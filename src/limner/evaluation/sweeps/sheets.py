@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from limner.evaluation.charts import Curve, Setting, score_curves
-from limner.evaluation.contact_sheet import Axis as Edge
-from limner.evaluation.contact_sheet import Cell as Place
-from limner.evaluation.contact_sheet import contact_sheet
-from limner.evaluation.suites.results import CellResult
+from limner.evaluation.cells.results import CellResult
+from limner.evaluation.charts.contact_sheet import Axis as Edge
+from limner.evaluation.charts.contact_sheet import Cell as Place
+from limner.evaluation.charts.contact_sheet import contact_sheet
+from limner.evaluation.charts.curves import Curve, Setting, score_curves
 from limner.evaluation.sweeps.objectives import MAX, RATING
 from limner.evaluation.sweeps.plateaus import best_of
 from limner.evaluation.sweeps.recipe import Recipe
-from limner.evaluation.sweeps.running import Swept, Tried, measured
-from limner.evaluation.sweeps.search import GRID
+from limner.evaluation.sweeps.run import SweepResult, TrialResult, measured
+from limner.evaluation.sweeps.search_config import GRID
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,13 +41,13 @@ PICTURE = "picture"
 class Shown:
     """One cell, and where it stands along every axis, the pictures' among them."""
 
-    tried: Tried
+    tried: TrialResult
     result: CellResult
     score: float | None
     at: tuple[str, ...]
 
 
-def shown(recipe: Recipe, swept: Swept) -> list[Shown]:
+def shown(recipe: Recipe, swept: SweepResult) -> list[Shown]:
     """All cells of a sweep."""
     several = len(recipe.cases) > 1
     made = []
@@ -74,7 +74,7 @@ def edges(recipe: Recipe, cells: Sequence[Shown]) -> list[Edge]:
     return made
 
 
-def sheets(recipe: Recipe, swept: Swept, pictures: Path) -> Iterator[tuple[str, Image.Image]]:
+def sheets(recipe: Recipe, swept: SweepResult, pictures: Path) -> Iterator[tuple[str, Image.Image]]:
     """``(file name, sheet)``: the first axis goes across, the second down, and each combination of
     further ones has a sheet of its own. What was searched has no such order: the best come first.
     """
@@ -111,7 +111,7 @@ def sheets(recipe: Recipe, swept: Swept, pictures: Path) -> Iterator[tuple[str, 
 
 
 def _ranked(
-    recipe: Recipe, cells: Sequence[Shown], best: Tried | None, pictures: Path
+    recipe: Recipe, cells: Sequence[Shown], best: TrialResult | None, pictures: Path
 ) -> Image.Image:
     def rank(cell: Shown) -> tuple[bool, float, bool]:
         return (*_rank(cell.score, recipe.search.better), cell.tried is not best)
@@ -180,7 +180,7 @@ def _file_name(combination: Sequence[str], taken: set[str]) -> str:
 # --- curves ---------------------------------------------------------------------------------------
 
 
-def curves(recipe: Recipe, swept: Swept) -> Figure | None:
+def curves(recipe: Recipe, swept: SweepResult) -> Figure | None:
     """Scores over the first axis, a line for each value of the second; of a search over its trials.
 
     None where fewer than two points have a score.
@@ -206,7 +206,7 @@ def curves(recipe: Recipe, swept: Swept) -> Figure | None:
     )
 
 
-def _progress(scored: Sequence[Tried], recipe: Recipe, objective: str, better: str) -> Figure:
+def _progress(scored: Sequence[TrialResult], recipe: Recipe, objective: str, better: str) -> Figure:
     each: Mapping[Setting, list[float]] = {
         float(one.trial.number + 1): [one.score or 0.0] for one in scored
     }

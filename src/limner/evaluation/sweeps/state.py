@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from limner.documents import read_json_object
 from limner.errors import FileError, FileMissing, OutputError
-from limner.saving import write_atomic
+from limner.io.save import write_atomic
+from limner.untrusted.json_toml import read_json_object
 
 STATE = "sweep.json"
 FORMAT = 1

@@ -1,0 +1,1 @@
+"""A verb over one picture or a folder of them."""

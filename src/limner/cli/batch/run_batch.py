@@ -1,0 +1,355 @@
+"""One file or a folder of them: each is done, or found done already, counted and said.
+
+A result carries the digest of the job that made it. A run that was killed is resumed by running it
+again: results of the same job that are whole, with every map that is asked for, are left alone and
+counted like new ones; everything else is done. Of several processes at one folder each does what no
+other has claimed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from limner.cli.batch.claims import claimed, clear_dead, named
+from limner.cli.batch.output_paths import (
+    Place,
+    check_writable,
+    clear_remains,
+    counted,
+    folders_below,
+    os_errors,
+    places,
+)
+from limner.cli.batch.resume import is_whole, remove_old, remove_stale, stored
+from limner.cli.batch.settings import Settings, Tally
+from limner.cli.console import say, say_kept, say_nothing_again, say_run, summary
+from limner.cli.options.flags import profile_option, runtime_options
+from limner.cli.options.run_store import caching_option, keeping_options, no_record_option
+from limner.cli.options.tracking import tracking, tracking_options
+from limner.cli.progress import progress
+from limner.errors import (
+    ImageError,
+    LicenceRefused,
+    LimnerError,
+    MissingExtra,
+    NothingFound,
+    OptionError,
+    OutputError,
+    ResultError,
+    UnknownModel,
+    WeightsMissing,
+)
+
+if TYPE_CHECKING:
+    from limner.cli.batch.ledger import Ledger
+    from limner.protocols import OnStep
+    from limner.runs.record import Job
+    from limner.session import Run, Session, Source
+    from limner.trackers.protocol import Tracker
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+NOT_OF_THE_IMAGE = (LicenceRefused, MissingExtra, OptionError, UnknownModel, WeightsMissing)
+"""Errors that every other image of the folder would meet too."""
+
+
+def _given_path(context: click.Context, parameter: click.Parameter, value: str) -> Path:
+    """An empty argument, as an unset variable makes, must not become the working folder."""
+    if not value.strip():
+        raise ImageError("Expected an image file or a folder of images, got nothing.")
+    return Path(value)
+
+
+def batch_options(command: Command) -> Command:
+    """Adds the input argument and the options that every verb shares."""
+    for option in (
+        tracking_options,
+        keeping_options,
+        caching_option,
+        click.option(
+            "--max-pixels",
+            type=click.IntRange(min=1),
+            default=100_000_000,
+            show_default=True,
+            help="Refuse larger images (decompression bombs).",
+        ),
+        runtime_options,
+        profile_option,
+        click.option("--fail-if-empty", is_flag=True, help="Exit with 1 when nothing is found."),
+        click.option(
+            "--dry-run",
+            is_flag=True,
+            help="Say which models, how much memory and about how long; do nothing.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object a result on stdout."),
+        click.option(
+            "--recursive",
+            is_flag=True,
+            help="Of a folder its subfolders too; results lie in subfolders of the same names.",
+        ),
+        no_record_option,
+        click.option("--overwrite", is_flag=True, help="Replace results that exist."),
+        click.option(
+            "--out",
+            "-o",
+            type=click.Path(path_type=Path),
+            help="A picture, or a folder (default: beside you, named after the input).",
+        ),
+        click.argument("image", type=str, callback=_given_path),
+    ):
+        command = option(command)
+    return command
+
+
+Work = Callable[["Source", "OnStep"], "Run"]
+Write = Callable[["Run", Place, dict[str, Any]], Sequence[Path]]
+
+
+def run_batch(
+    settings: Settings,
+    session: Session,
+    ask: Callable[[Source], tuple[Job, Work]],
+    write: Write,
+    *,
+    suffix: str = ".png",
+    marker: str | None = None,
+    maps: Sequence[str] = (),
+    losses: Callable[[Source, Place], Sequence[str]] | None = None,
+    after: Callable[[Sequence[Path]], None] = lambda markers: None,
+    ledger: Ledger | None = None,
+) -> None:
+    """Do a verb on every input.
+
+    Args:
+        ask: for an opened input, the job and the work that does it.
+        write: saves a run's results at a place, with the record to put in them, to which it adds
+            the names of the files; returns the paths. What is written last is the marker.
+        marker: ending of the file that says "finished"; None: the place's main picture.
+        maps: names of what is to be written besides; a result without them isn't finished.
+        losses: sentences on what the file asked for can't hold, said before the work.
+        after: called once with the markers of all finished results, old and new, in order.
+        ledger: told of every picture.
+
+    Raises:
+        LimnerError: of the only input, or one that all would meet; of several, failures are said as
+            they come and the largest exit code is the batch's.
+    """
+    with tracking(settings.track, settings.track_to) as trackers:
+        batch = _Batch(settings, session, ask, write, marker, maps, trackers, losses, ledger)
+        _run(batch, suffix, after)
+
+
+def _run(batch: _Batch, suffix: str, after: Callable[[Sequence[Path]], None]) -> None:
+    settings = batch.settings
+    inputs = places(settings, suffix)
+    folders = {place.folder for _, place in inputs}
+    clear_remains(folders)
+    clear_dead(folders)
+    below = [] if settings.recursive else folders_below(settings.image, settings.out)
+    if below:
+        left = f"Left out: {counted(below)} with pictures; --recursive takes them."
+        say(f"limner: {left}", err=True)
+    tally = batch.tally
+    try:
+        batch.all(inputs)
+    finally:
+        if batch.ledger:
+            batch.ledger.write()
+    markers = [place.beside(batch.marker or place.suffix) for _, place in inputs]
+    after([marker for marker in markers if marker in batch.finished])
+    if len(inputs) > 1 and not settings.as_json:
+        say(summary(len(inputs), tally))
+    if settings.fail_if_empty and tally.empty:
+        sentence = (
+            f"Nothing was found in {tally.empty} of {len(inputs)} images."
+            if len(inputs) > 1
+            else "Nothing was found."
+        )
+        if tally.code <= NothingFound.exit_code:
+            raise NothingFound(sentence)
+        say(f"limner: {sentence}", err=True)
+    if tally.code:
+        raise click.exceptions.Exit(tally.code)
+
+
+@dataclass
+class _Batch:
+    """What ``run_batch`` was given, and what has come of it so far."""
+
+    settings: Settings
+    session: Session
+    ask: Callable[[Source], tuple[Job, Work]]
+    write: Write
+    marker: str | None
+    maps: Sequence[str]
+    trackers: Sequence[Tracker]
+    losses: Callable[[Source, Place], Sequence[str]] | None = None
+    ledger: Ledger | None = None
+    tally: Tally = field(default_factory=Tally)
+    writable: set[Path] = field(default_factory=set)
+    """Folders of which it is known that results can be written there."""
+    finished: set[Path] = field(default_factory=set)
+    """Markers of results that are there whole."""
+    holder: str = "another process"
+    """Who does the picture that was last found claimed."""
+    started: float = field(default_factory=time.time)
+
+    def all(self, inputs: Sequence[tuple[Path, Place]]) -> None:
+        """Do every picture; last those that another process had begun."""
+        alone = len(inputs) == 1
+        elsewhere = [each for each in inputs if not self.one(*each, alone=alone)]
+        for path, place in elsewhere:  # by now another process has done it, or died over it
+            if not self.one(path, place, alone=alone, again=True):
+                self.tally.elsewhere += 1
+                say(
+                    f"limner: {path} is being done by {self.holder}: it isn't done twice.", err=True
+                )
+
+    def one(self, path: Path, place: Place, *, alone: bool, again: bool = False) -> bool:
+        """Do a picture, and say what goes wrong; False: another process is at it.
+
+        Args:
+            alone: it is the only one, so that its errors are the command's.
+            again: another process was at it before.
+
+        Raises:
+            LimnerError: of the only input, or one that all would meet.
+        """
+        try:
+            return self._one(path, place, again=again)
+        except LimnerError as error:
+            if alone or isinstance(error, NOT_OF_THE_IMAGE):
+                raise
+            if self.ledger:
+                self.ledger.fail(path, error)
+            self.tally.failed += 1
+            self.tally.code = max(self.tally.code, error.exit_code)
+            about = "" if str(error).startswith(str(path)) else f"{path}: "
+            say(f"limner: {about}{error}", err=True)
+            return True
+
+    def _one(self, path: Path, place: Place, *, again: bool) -> bool:
+        from limner.session import Source
+
+        settings = self.settings
+        source = Source.open(path, max_pixels=settings.max_pixels)
+        job, work = self.ask(source)
+        finished = place.beside(self.marker) if self.marker else place.main
+        digest = job.digest(source.digest)
+
+        def is_kept() -> bool:
+            overwrite = settings.overwrite and not (again and self._is_new(finished))
+            return not overwrite and self._is_kept(path, finished, place, digest)
+
+        if is_kept() or self._found_nothing(path, digest):
+            return True
+        if place.folder not in self.writable:  # said now, before a model is loaded
+            check_writable(place.folder)
+            self.writable.add(place.folder)
+        with claimed(finished) as holder:
+            if holder:
+                self.holder = named(holder)
+                return False
+            if is_kept():  # done since, before it was claimed
+                return True
+            for note in (*source.notes, *(self.losses(source, place) if self.losses else ())):
+                say(f"limner: {path}: {note}", err=True)
+            started = time.perf_counter()
+            with progress(f"{settings.verb} {path.name}") as on_step:
+                run = work(source, on_step)
+            self._finish(run, path, place, started)
+            return True
+
+    def _is_new(self, finished: Path) -> bool:
+        """Whether a result was made since this command began."""
+        try:
+            return finished.stat().st_mtime >= self.started
+        except OSError:
+            return False
+
+    def _found_nothing(self, path: Path, digest: str) -> bool:
+        """Whether it is known that nothing is found in a picture, of which no file tells."""
+        if self.ledger is None or not self.ledger.found_nothing(path, digest):
+            return False
+        self.tally.kept += 1
+        self.tally.empty += 1
+        say_nothing_again(self.settings, path, digest)
+        return True
+
+    def _is_kept(self, path: Path, finished: Path, place: Place, digest: str) -> bool:
+        """Whether this very result lies there whole; then it is said and counted as if made now.
+
+        Raises:
+            OutputError: another result, or a file of somebody else's, has the name.
+        """
+        with os_errors(finished, OutputError):
+            if not finished.exists():
+                return False
+        result = stored(finished)
+        if result is None or result.job != digest:
+            raise OutputError(
+                f"{finished} exists and was made otherwise: pass --overwrite or another --out."
+            )
+        if not is_whole(result, place, self.maps):
+            return False
+        self.tally.kept += 1
+        self.finished.add(finished)
+        self.tally.empty += not result.objects
+        if self.ledger:
+            self.ledger.add(path, result.record, result.files(finished))
+        say_kept(self.settings, finished, result)
+        return True
+
+    def _finish(self, run: Run, path: Path, place: Place, started: float) -> None:
+        """Write a run's results, say them, count them."""
+        settings = self.settings
+        record = run.record.to_dict()
+        if not run.record.job.is_private:  # a stem is mostly the input's
+            record["stem"] = place.stem
+        if run.id:
+            record["run"] = run.id
+        outputs: Sequence[Path] = ()
+        failure: ResultError | None = None
+        empty = not len(run.grounding)
+        # A list of nothing is a list; a picture in which nothing changed isn't a result.
+        if self.marker or not empty or settings.copy_unchanged:
+            try:
+                outputs = self.write(run, place, record)
+            except ResultError as error:
+                failure = error
+            if outputs and self.settings.overwrite:
+                remove_stale(place, record["job"])
+            if run.id and outputs:
+                self.session.recording.place(run.id, outputs)
+        elif self.settings.overwrite:
+            self._no_result(place)
+        if self.ledger and not failure:
+            self.ledger.add(path, record, outputs)
+        say_run(self.settings, run, path, outputs, time.perf_counter() - started, record)
+        if self.trackers:
+            from limner.session.track import record_run
+
+            record_run(self.trackers, run, self.tally.told)
+            if run.id:
+                self.session.recording.track(run.id, settings.track, settings.track_to)
+            self.tally.told += 1
+        if failure:
+            raise failure
+        self.tally.made += 1
+        self.finished.add(place.beside(self.marker or place.suffix))
+        self.tally.empty += empty
+
+    def _no_result(self, place: Place) -> None:
+        """An old picture must not pass for the result of a run that made none."""
+        with os_errors(place.main, OutputError):
+            if not place.main.exists():
+                return
+        removed = remove_old(place)
+        said = "was removed, as nothing was found now" if removed else "isn't limner's and stays"
+        say(f"limner: The old {place.main} {said}.", err=True)

@@ -1,0 +1,51 @@
+"""What a verb over a folder is told, and its tally."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``batch_options`` read, for one verb."""
+
+    verb: str
+    image: Path
+    out: Path | None
+    overwrite: bool
+    as_json: bool
+    dry_run: bool
+    fail_if_empty: bool
+    max_pixels: int
+    recursive: bool = False
+    no_record: bool = False
+    track: tuple[str, ...] = ()
+    track_to: Path = Path(".limner")
+    copy_unchanged: bool = False
+    """A picture in which nothing was found is a result too."""
+
+    def told(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        """The record that a result carries."""
+        return None if self.no_record else record
+
+    @classmethod
+    def of(cls, verb: str, given: dict[str, Any]) -> Settings:
+        names = [name for name in cls.__dataclass_fields__ if name != "verb"]
+        return cls(verb, **{name: given[name] for name in names if name in given})
+
+
+@dataclass
+class Tally:
+    """What happened over a batch."""
+
+    made: int = 0
+    kept: int = 0
+    empty: int = 0
+    failed: int = 0
+    code: int = 0
+    elsewhere: int = 0
+    """Pictures that another process is still doing."""
+    told: int = 0
+    """Runs that trackers were told of."""

@@ -1,0 +1,233 @@
+"""Answers to the cells of a suite by sessions: in each process one choice of models at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.cli.console import say_note, saying_once
+from limner.cli.options.run_store import recording_store, stage_cache
+from limner.errors import UnknownModel
+from limner.evaluation.cells.cell import Cell, ModelChoice
+from limner.evaluation.cells.outcome import JUDGES, Outcome
+from limner.evaluation.cells.settings import options_of
+from limner.ops.selection import parse_selection
+from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
+from limner.prompts import Mask, Text, VisualPrompt
+from limner.protocols import Encoder
+from limner.runs import peak_memory
+from limner.runs.entries import Labels
+from limner.session import FindOptions, Run, Session, Source
+from limner.session.cache.disk import StageCache
+from limner.session.model_slots import Say
+from limner.session.prompt_files import Opener, resolve
+
+if TYPE_CHECKING:
+    import supervision as sv
+    from PIL.Image import Image
+
+    from limner.runs.store import Store
+
+COSTS = ("latency", "peak_memory")
+"""Assertions about what an answer costs: one that was at hand costs nothing."""
+
+
+@dataclass(frozen=True)
+class SuiteModels:
+    """What a worker needs to make its sessions; called, it makes the worker's answerer."""
+
+    judges: dict[str, str]
+    commercial_safe: bool = False
+    device: str | None = None
+    dtype: str | None = None
+    cache: bool = True
+    """Let cells about one picture share what was said of it; without it every cell is answered
+    anew."""
+    stages: StageCache | None = None
+    """Where answers of stages outlive this run."""
+    store: Callable[[], Store] | None = None
+    """What opens the store that answers are recorded in, as ``keeping.recording_store`` gives it:
+    it is sent to other processes."""
+    labels: Labels = field(default_factory=Labels)
+    """What the recorded runs belong to."""
+    record: bool = True
+    """Whether pictures that are kept say how they were made."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], judges: Mapping[str, str], labels: Labels) -> SuiteModels:
+        """From a command's ``runtime_options``, ``keeping_options`` and ``caching_option``.
+
+        Raises:
+            OptionError, StoreError: as ``recording_store`` and ``stage_cache`` do.
+        """
+        return cls(
+            dict(judges),
+            given["commercial_safe"],
+            given["device"],
+            given["dtype"],
+            cache=not given["no_cache"],
+            stages=stage_cache(given),
+            store=recording_store(given),
+            labels=labels,
+            record=not given.get("no_record"),
+        )
+
+    def __call__(self) -> Answers:
+        return Answers(self)
+
+    def session(
+        self,
+        profile: str,
+        models: dict[str, str],
+        say: Say | None = None,
+        *,
+        recorded: bool = False,
+    ) -> Session:
+        """A session; a recorded one answers cells, all others only judge."""
+        return Session(
+            profile=profile,
+            models=models,
+            commercial_safe=self.commercial_safe,
+            device=self.device,
+            dtype=self.dtype,
+            say=say,
+            store=self.store if recorded else None,
+            labels=self.labels,
+            cache=self.stages if recorded else None,
+        )
+
+    def check(self, choices: Iterable[ModelChoice]) -> None:
+        """Refuse at once what no cell could be answered with; nothing is loaded.
+
+        Raises:
+            OptionError: no such device or number format.
+            LicenceRefused: a named model is not commercial-safe.
+        """
+        for choice in dict.fromkeys(choices):
+            session = self.session(choice.profile, dict(choice.models))
+            for task, _ in choice.models:
+                session.models.entry(task)
+
+
+@dataclass
+class Answers:
+    """Satisfies ``outcome.Answerer``.
+
+    The sessions of judges stay: they are asked about every choice of models.
+    """
+
+    made_of: SuiteModels
+    opener: Opener = field(default_factory=lambda: Opener(100_000_000, say_note))
+    _say: Say = field(default_factory=saying_once)
+    _session: tuple[ModelChoice, Session] | None = None
+    _judges: dict[str, Session] = field(default_factory=dict)
+
+    def answer(self, cell: Cell) -> Outcome:
+        """What the cell's models make of it; what takes part is loaded before the clock runs."""
+        source = Source.open(cell.case.image)
+        session = self._session_of(cell.models)
+        measured = any(each.type in COSTS for each in cell.case.assertions)
+        anew = measured or not self.made_of.cache
+        if anew:
+            session.stages.forget()
+        prompts = resolve(cell.ask.find, source.image.size, self.opener)
+        peak_memory.forget_peak()
+        stages = session.stages.memory_only() if anew else nullcontext()
+        with stages, session.recording.answering(cell.key):
+            run = _run(session, cell, source, prompts)
+        most = run.peak_bytes or peak_memory.peak_bytes()
+        return Outcome(
+            image=source.image,
+            ask=cell.ask,
+            detections=run.grounding.detections,
+            edit=run.edits[0] if run.edits else None,
+            seconds=run.record.seconds,
+            peak_bytes=None if most is None else most + (peak_memory.device_peak_bytes() or 0),
+            models=tuple(model["name"] for model in run.record.models),
+            run=run.id or "",
+            record=run.record.to_dict() if self.made_of.record else {},
+        )
+
+    def encoder(self, judge: str) -> Encoder:
+        name = self.made_of.judges[judge]
+        if judge not in self._judges:
+            task, _ = JUDGES[judge]
+            self._judges[judge] = self.made_of.session("classical", {task: name})
+        return self._judges[judge].models.encoder
+
+    def look(self, cell: Cell, image: Image, phrase: str, least: float | None) -> sv.Detections:
+        name = self.made_of.judges["detect"]
+        session = self._session_of(cell.models)
+        if name and "detect" not in self._judges:
+            self._judges["detect"] = self.made_of.session("classical", {"detect": name})
+        if name:
+            session = self._judges["detect"]
+        elif session.models.names.get("detect") is None:
+            raise UnknownModel(
+                f"{cell.models.label} has no model to detect {phrase!r} with: add one, or name "
+                "one for all in the suite: judges: {detect: …}."
+            )
+        finding = FindOptions(detect=DetectOptions(threshold=least))
+        prompt = VisualPrompt(text=Text(phrase))
+        with session.recording.paused():
+            return session.detect(image, [prompt], finding=finding).grounding.detections
+
+    def true_mask(self, cell: Cell) -> Mask:
+        return self.opener.mask(str(cell.case.mask))
+
+    def _session_of(self, choice: ModelChoice) -> Session:
+        if self._session is None or self._session[0] != choice:
+            self._session = None  # the former's models go before the next ones come
+            session = self.made_of.session(
+                choice.profile, dict(choice.models), self._say, recorded=True
+            )
+            self._session = choice, session
+        return self._session[1]
+
+
+def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPrompt]) -> Run:
+    options = options_of(cell.setting)
+    finding = FindOptions(
+        detect=options[DetectOptions],
+        segment=options[SegmentOptions],
+        select=tuple(map(parse_selection, dict(cell.setting.values).get("select", ()))),
+    )
+    verb = cell.ask.verb
+    if verb == "detect":
+        return session.detect(source, prompts, finding=finding)
+    if verb == "segment":
+        return session.segment(source, prompts, finding=finding)
+    asked: dict[str, Any] = {
+        "finding": finding,
+        "inpaint": seeded(options[InpaintOptions], session, cell),
+        "edit": options[EditOptions],
+    }
+    if verb == "edit" and cell.ask.paint is not None:
+        return session.edit(source, prompts, cell.ask.paint, **asked)
+    return session.remove(source, prompts, **asked)
+
+
+def seeded(options: InpaintOptions, session: Session, cell: Cell) -> InpaintOptions:
+    """Repeat k is painted with seed + k, from 0 where the suite says none.
+
+    A test that draws another seed each time would fail now and then for nobody's fault, and a
+    repeat with the same seed would try the same picture again.
+    """
+    models, repeat = session.models, cell.repeat
+    painter = models.painter(models.painting_slot(words=cell.ask.paint is not None))
+    if not painter.takes_text:
+        return options
+    return replace(options, seed=(options.seed or 0) + repeat)
+
+
+def journal_folder(suite: Path) -> Path:
+    """Where the results of a suite are kept while it runs: below the working folder."""
+    import hashlib
+
+    whole = str(suite.resolve())
+    return (
+        Path(".limner") / "evals" / f"{suite.stem}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    )

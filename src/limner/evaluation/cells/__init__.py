@@ -1,0 +1,1 @@
+"""What suites and sweeps share: one question to one model with one setting, and what came."""

@@ -1,0 +1,97 @@
+"""Assertions as a suite says them: ``{type: iou, value: 0.8, weight: 2}``.
+
+Checked against the table of types, and against what they are said of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from limner.evaluation.cells.assertions import TYPES, Type
+from limner.evaluation.cells.cell import Ask, Assertion, Case
+from limner.evaluation.cells.measures import words_of_ask
+from limner.evaluation.cells.templates import near
+from limner.evaluation.cells.yaml_nodes import ConfigNode
+
+KEYS = ("type", "value", "threshold", "weight", "text", "reference")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An assertion, and where it stands."""
+
+    assertion: Assertion
+    spot: ConfigNode
+
+
+def read_assertions(spot: ConfigNode) -> list[Placed]:
+    return [Placed(_assertion(each), each) for each in spot.items("assert")]
+
+
+def _assertion(spot: ConfigNode) -> Assertion:
+    """A mapping, or a type alone where it needs no value."""
+    entry = {"type": spot}
+    if spot.is_mapping:
+        entry = spot.mapping("An assertion", KEYS)
+    if "type" not in entry:
+        spot.fail(f"An assertion has a type, one of {', '.join(TYPES)}.")
+    said = entry["type"].text("type")
+    name = said.removeprefix("not-")
+    if name not in TYPES:
+        every = [*TYPES, *(f"not-{known}" for known in TYPES)]
+        entry["type"].fail(
+            f"There is no assertion {said!r}.{near(said, every)} There are {', '.join(TYPES)}, "
+            "each with not- before it."
+        )
+    kind = TYPES[name]
+    _check_keys(entry, name, kind)
+    value, words = kind.default, ""
+    bar = entry.get("value") or (entry.get("threshold") if "threshold" not in kind.takes else None)
+    if bar is not None:
+        value, words = kind.reads(bar, f"The value of {said}"), bar.text("The value")
+    elif kind.required:
+        spot.fail(f"{said} needs a value.")
+    own_threshold = "threshold" in entry and "threshold" in kind.takes
+    return Assertion(
+        type=name,
+        negated=said != name,
+        value=value,
+        threshold=entry["threshold"].number("threshold", 0, 1) if own_threshold else None,
+        weight=entry["weight"].number("weight", 0) if "weight" in entry else 1.0,
+        text=entry["text"].text("text") if "text" in entry else None,
+        reference=spot.path.parent / entry["reference"].text("reference")
+        if "reference" in entry
+        else None,
+        said=words,
+    )
+
+
+def _check_keys(entry: dict[str, ConfigNode], name: str, kind: Type) -> None:
+    if "value" in entry and "threshold" in entry and "threshold" not in kind.takes:
+        entry["threshold"].fail(f"{name} takes a value or a threshold: they mean the same.")
+    for key in ("text", "reference"):
+        if key in entry and key not in kind.takes:
+            takers = ", ".join(known for known, each in TYPES.items() if key in each.takes)
+            entry[key].fail(f"{key} has no effect on {name}: it is for {takers}.")
+
+
+def check_applies(placed: Placed, case: Case, ask: Ask) -> None:
+    """Refuse what can never be measured: an outline's agreement without the true one."""
+    assertion, needs = placed.assertion, TYPES[placed.assertion.type].needs
+    of_case = f"and the case {case.name!r} has none"
+    if "mask" in needs and case.mask is None:
+        placed.spot.fail(f"{assertion.name} needs the true mask, {of_case}: mask: truth.png.")
+    if "box" in needs and case.box is None and case.mask is None:
+        placed.spot.fail(f"{assertion.name} needs the true box or mask, {of_case}.")
+    if "outline" in needs and ask.verb == "detect":
+        placed.spot.fail(f"{assertion.name} needs an outline, and detect gives boxes: box_iou.")
+    if "edit" in needs and ask.verb not in ("edit", "remove"):
+        placed.spot.fail(
+            f"{assertion.name} is about edits, and {case.name!r} is asked to {ask.verb}."
+        )
+    if "reference" in needs and assertion.reference is None:
+        placed.spot.fail(f"{assertion.name} needs a reference: the picture to be like.")
+    if "words" in needs and not (assertion.text or words_of_ask(ask)):
+        placed.spot.fail(
+            f"{assertion.name} needs a text: {ask.label} has no words to compare with."
+        )

@@ -1,0 +1,1 @@
+"""Pictures and their values, from files and into files."""

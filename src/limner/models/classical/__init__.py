@@ -1,0 +1,1 @@
+"""What needs no weights: GrabCut and filling."""

@@ -1,0 +1,231 @@
+"""FLUX, Kandinsky, Qwen-Image, Z-Image and Stable Diffusion 3 repaint what a mask covers.
+
+One adapter for what diffusers' ``AutoPipelineForInpainting`` opens and ``stable_diffusion``
+doesn't; what differs is a row of ``diffusion_kinds.KINDS``. For the same numbers a picture is that
+of diffusers' own pipeline, bit for bit. As there, pictures are painted one at a time, each with its
+own generator.
+
+These pipelines set their own noise levels by the size of the picture, in a way that only their own
+scheduler takes: another one can't be chosen.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import diffusers
+import numpy as np
+import torch
+from PIL import Image as pil
+
+from limner import options as settings
+from limner.errors import OptionError, PromptError
+from limner.models.blocks.lru import LruCache
+from limner.models.blocks.oom import guard_memory
+from limner.models.diffusion.checks import (
+    ADVICE,
+    check_finite,
+    check_picture,
+    nth,
+    watching,
+    words_given,
+)
+from limner.models.diffusion.encoder_cache import ANSWERS_KEPT, cache_encoders
+from limner.models.diffusion.loading import (
+    errors_only,
+    own_deprecations_unheard,
+    read_pipeline,
+)
+from limner.models.diffusion.pipeline_table import KANDINSKY_22, KINDS, PIPELINES, kind_of
+from limner.options import InpaintOptions
+from limner.prompts import Text
+from limner.protocols import ModelRef, OnStep
+from limner.registry.weights import Runtime, Weights
+from limner.rle import BoolMask
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def load(weights: Weights, runtime: Runtime) -> DiffusionFill:
+    """Open a folder in diffusers' format; raises as ``read_pipeline`` does."""
+    parts = dict.fromkeys(part for kind in KINDS for part in kind.parts)
+    pipe = read_pipeline(weights, runtime, PIPELINES, parts, {})
+    return DiffusionFill(weights.ref, pipe, weights.defaults)
+
+
+class DiffusionFill:
+    """Repaints from words. The pipeline is read, never changed: calls leave nothing behind."""
+
+    takes_text = True
+
+    def __init__(self, ref: ModelRef, pipe: Any, defaults: Mapping[str, Any]) -> None:
+        """
+        Args:
+            pipe: of one of the classes in ``KINDS``.
+            defaults: the checkpoint's own settings; what they don't name is as in diffusers.
+        """
+        self.ref = ref
+        self.kind = kind_of(pipe)
+        self.grid = self.kind.grid
+        self.native_size: int | None = self.kind.native_size
+        self.honoured = frozenset(
+            {"num_inference_steps", "num_images_per_prompt", "seed"}
+            | ({"guidance_scale"} if self.kind.guidance else set())
+            | ({"strength"} if self.kind.strength else set())
+        )
+        self._pipe = pipe
+        self._defaults = self._own_defaults(defaults)
+        self._answers: LruCache[Any] = LruCache(ANSWERS_KEPT)
+
+    def _own_defaults(self, checkpoint: Mapping[str, Any]) -> InpaintOptions:
+        call = inspect.signature(type(self._pipe).__call__).parameters
+        own = {name: call[name].default for name in self.honoured - {"seed", "guidance_scale"}}
+        if self.kind.guidance:
+            own["guidance_scale"] = call[self.kind.guidance].default
+        own |= {name: value for name, value in checkpoint.items() if name in self.honoured}
+        return settings.from_dict(InpaintOptions, own)
+
+    def resolve(self, options: InpaintOptions) -> InpaintOptions:
+        """Fill in what was left to the model, and the seed; refuse what has no effect.
+
+        What comes back holds all that decides the picture, and resolves to itself.
+
+        Raises:
+            OptionError: a setting with no effect.
+        """
+        settings.check_honoured(
+            options, self.honoured, self.ref.name, f"{self.kind.title} doesn't know it"
+        )
+        given = settings.changed(options)
+        return replace(self._defaults, **({"seed": secrets.randbelow(settings.SEEDS)} | given))
+
+    def check(self, paint: Text | None, options: InpaintOptions) -> None:
+        """Whether it can paint these words with these settings; no picture is needed to know.
+
+        Raises:
+            ModelError, PromptError, OptionError: as ``inpaint`` does.
+        """
+        self._words(paint, self.resolve(options))
+
+    def _words(self, paint: Text | None, settled: InpaintOptions) -> Text:
+        paint = words_given(self.ref.name, paint)
+        if paint.negative:
+            self._check_negative(settled)
+        for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):
+            tokens = self.kind.count(self._pipe, words)
+            if tokens > self.kind.tokens:
+                raise PromptError(
+                    f"The {what} takes {tokens} tokens and {self.ref.name} reads "
+                    f"{self.kind.tokens}: the rest would be cut off. Say it in fewer words."
+                )
+        return paint
+
+    def _check_negative(self, settled: InpaintOptions) -> None:
+        """A negative phrase enters through classifier-free guidance, or not at all."""
+        if not self.kind.negative:
+            raise OptionError(
+                f"negative_prompt has no effect on {self.ref.name}: it was distilled to paint "
+                "without classifier-free guidance. Say what is to be there instead."
+            )
+        off = self.kind.guided_above or 0.0
+        if (settled.guidance_scale or 0.0) <= off:
+            raise OptionError(
+                f"negative_prompt has no effect with guidance_scale {settled.guidance_scale:g}: "
+                f"{off:g} or less turns classifier-free guidance off. Raise guidance_scale."
+            )
+
+    def inpaint(
+        self,
+        image: Image,
+        mask: BoolMask,
+        paint: Text | None,
+        options: InpaintOptions,
+        on_step: OnStep | None = None,
+    ) -> list[Image]:
+        """``num_images_per_prompt`` pictures; picture ``k`` is the one of seed ``seed + k`` alone.
+
+        Raises:
+            ModelError: no words were given.
+            PromptError: more words than the text encoder holds, or a mask too thin to paint.
+            OptionError: a setting with no effect, or a size that it can't paint.
+            ResultError: the numbers overflowed.
+        """
+        settled = self.resolve(options)
+        words = self._words(paint, settled)
+        seen = 8 if self.kind.shrinks_mask else 1  # all of these have latents of 8 pixels
+        check_picture(self.ref.name, image, mask, self.grid, seen)
+        self._check_longest(max(image.size))
+        count, seed = settled.num_images_per_prompt or 1, settled.seed or 0
+        white = pil.fromarray(mask).convert("L")  # white is repainted
+        return [
+            self._paint(image, white, words, settled, seed + k, nth(on_step, k, count))
+            for k in range(count)
+        ]
+
+    def _check_longest(self, side: int) -> None:
+        """Stable Diffusion 3 has learned a table of positions, which ends somewhere."""
+        transformer = getattr(self._pipe, "transformer", None)
+        table = getattr(transformer and transformer.config, "pos_embed_max_size", None)
+        if table and side > table * self.grid:
+            raise OptionError(
+                f"{self.ref.name} paints sides up to {table * self.grid} pixels, got {side}: "
+                "resize the image first."
+            )
+
+    def _paint(
+        self,
+        image: Image,
+        mask: Image,
+        paint: Text,
+        settled: InpaintOptions,
+        seed: int,
+        report: OnStep,
+    ) -> Image:
+        call: dict[str, Any] = {}
+        if self.kind.guidance:
+            call[self.kind.guidance] = settled.guidance_scale
+        if self.kind.strength:
+            call["strength"] = settled.strength
+        if self.kind.negative:
+            call["negative_prompt"] = paint.negative or self.kind.no_negative
+        if self.kind.tokens > 77:
+            call["max_sequence_length"] = self.kind.tokens
+        pipe = self._copy()
+        cache_encoders(pipe, self._answers)
+        # diffusers says that CLIP, which only sums a text up here, reads no more than 77 tokens.
+        with guard_memory(ADVICE), own_deprecations_unheard(), errors_only(diffusers):
+            painted = pipe(
+                prompt=paint.phrase,
+                image=image,
+                mask_image=mask,
+                width=image.width,
+                height=image.height,
+                num_inference_steps=settled.num_inference_steps,
+                generator=torch.Generator("cpu").manual_seed(seed),  # the same on every device
+                output_type="np",
+                callback_on_step_end=watching(self.ref.name, report),
+                **call,
+            ).images
+        check_finite(self.ref.name, torch.from_numpy(np.asarray(painted)), "in the autoencoder")
+        picture: Image = pipe.numpy_to_pil(painted)[0]
+        return picture
+
+    def _copy(self) -> Any:
+        """A call keeps its guidance and its scheduler's state in the pipeline: in this one."""
+        pipe = copy.copy(self._pipe)
+        if self.kind is KANDINSKY_22:  # two pipelines, which share the scheduler of none other
+            for half in ("prior_pipe", "decoder_pipe"):
+                setattr(pipe, half, _with_own_scheduler(copy.copy(getattr(pipe, half))))
+            return pipe
+        return _with_own_scheduler(pipe)
+
+
+def _with_own_scheduler(pipe: Any) -> Any:
+    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
+    return pipe

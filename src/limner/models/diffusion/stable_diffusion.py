@@ -1,0 +1,378 @@
+"""Stable Diffusion 1.5, 2 and XL repaint what a mask covers, from words, through diffusers.
+
+For the same numbers a picture is that of diffusers' own pipeline, bit for bit, with these choices:
+
+- Pictures are painted one at a time, each with its own generator. In a batch diffusers encodes the
+  picture once, with the first generator, so all later ones differ from what their seed alone gives.
+- No NSFW filter, even where the folder has one: it blacks out harmless photographs (CompVis
+  #239, #331), costs 1.2 GB, and guards a public service, not one's own machine. No watermark
+  either: whether diffusers adds one depends on which packages happen to be installed.
+- A U-Net whose input is the latents alone (4 channels), made for text to image, works too: at each
+  step diffusers puts the noised original back around the mask. Such a model doesn't see the
+  surroundings while it paints; one made for inpainting (9: latents, mask, and the latents of what
+  is around it) does, and joins better.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import diffusers
+import torch
+from PIL import Image as pil
+
+from limner import options as settings
+from limner.errors import ModelError, OptionError, PromptError
+from limner.models.blocks.lru import LruCache
+from limner.models.blocks.oom import guard_memory
+from limner.models.diffusion.checks import (
+    ADVICE,
+    check_finite,
+    check_picture,
+    nth,
+    watching,
+    words_given,
+)
+from limner.models.diffusion.encoder_cache import ANSWERS_KEPT, cache_encoders
+from limner.models.diffusion.loading import open_pipeline, own_deprecations_unheard
+from limner.models.diffusion.lora import add_adapters
+from limner.models.diffusion.refiner import check_fast, check_shares, open_refiner, shares
+from limner.options import InpaintOptions
+from limner.prompts import Text
+from limner.protocols import ModelRef, OnStep
+from limner.registry.store import DEFAULTS
+from limner.registry.weights import Runtime, Weights
+from limner.rle import BoolMask
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+HONOURED = frozenset(
+    {
+        "num_inference_steps",
+        "guidance_scale",
+        "strength",
+        "scheduler",
+        "num_images_per_prompt",
+        "seed",
+    }
+)
+
+UNFIT: Mapping[str, str] = {
+    "DPMSolverSDEScheduler": "it draws its noise from torchsde, not from the seed",
+    "EDMEulerScheduler": "it is made for EDM models, and tells this one the wrong timesteps",
+}
+"""Schedulers that diffusers calls compatible, and why they aren't."""
+
+
+def load(weights: Weights, runtime: Runtime) -> StableDiffusion:
+    """Open a folder in diffusers' format; raises as ``open_pipeline`` and ``add_adapters`` do."""
+    pipe = open_pipeline(weights, runtime)
+    add_adapters(pipe, weights)
+    fast = any(adapter.accelerates for adapter in weights.adapters)
+    refiner = open_refiner(weights, pipe, runtime) if weights.refiner else None
+    return StableDiffusion(weights.ref, pipe, weights.defaults, fast=fast, refiner=refiner)
+
+
+class StableDiffusion:
+    """Repaints from words. The pipeline is read, never changed: calls leave nothing behind."""
+
+    takes_text = True
+
+    def __init__(
+        self,
+        ref: ModelRef,
+        pipe: Any,
+        defaults: Mapping[str, Any],
+        *,
+        fast: bool = False,
+        refiner: Any = None,
+    ) -> None:
+        """
+        Args:
+            pipe: an inpaint pipeline from ``open_pipeline``.
+            defaults: the checkpoint's own settings; what they don't name is as in diffusers.
+            fast: an adapter lets it paint in a few steps, by one scheduler.
+            refiner: a pipeline from ``open_refiner`` that does the last steps.
+        """
+        self.ref = ref
+        self.grid: int = pipe.vae_scale_factor
+        """Latent pixels. The U-Net halves them with padding and doubles them with a crop, so
+        that any number of them is aligned, not only multiples of its own factor of 8."""
+        self.native_size: int | None = pipe.unet.config.sample_size * pipe.vae_scale_factor
+        self._pipe, self._refiner, self._fast = pipe, refiner, fast
+        self._schedulers = _schedulers(pipe.scheduler)
+        if fast:  # it steps along any model's noise levels, where an adapter taught it to
+            self._schedulers["LCMScheduler"] = diffusers.LCMScheduler
+        self._defaults = _defaults(
+            pipe, ({"denoising_end": 0.8} if refiner else {}) | dict(defaults)
+        )
+        self._answers: LruCache[Any] = LruCache(ANSWERS_KEPT)
+        self._refiners_answers: LruCache[Any] = LruCache(ANSWERS_KEPT)
+        self._possible: set[tuple[Any, ...]] = set()
+        """Steps, strength and scheduler that go together."""
+
+    def resolve(self, options: InpaintOptions) -> InpaintOptions:
+        """Fill in what was left to the model, and the seed; refuse what can't be done.
+
+        What comes back holds all that decides the picture, and resolves to itself.
+
+        Raises:
+            OptionError: a setting with no effect, no such scheduler, or no step to do.
+        """
+        idle = "it paints by diffusion, not by a classical fill"
+        if options.denoising_end is not None and not self._refiner:
+            idle = "no refiner takes over (--refiner)"
+        honoured = HONOURED | ({"denoising_end"} if self._refiner else set())
+        settings.check_honoured(options, honoured, self.ref.name, idle)
+        given = settings.changed(options)
+        settled = replace(self._defaults, **({"seed": secrets.randbelow(settings.SEEDS)} | given))
+        if self._fast:
+            check_fast(self.ref.name, settled, str(self._defaults.scheduler))
+        self._check_steps(settled)
+        return settled
+
+    def check(self, paint: Text | None, options: InpaintOptions) -> None:
+        """Whether it can paint these words with these settings; no picture is needed to know.
+
+        Raises:
+            ModelError, PromptError, OptionError: as ``inpaint`` does.
+        """
+        self._words(paint, self.resolve(options))
+
+    def _words(self, paint: Text | None, settled: InpaintOptions) -> Text:
+        paint = words_given(self.ref.name, paint)
+        self._check_words(paint)
+        self._check_guided(paint, settled)
+        return paint
+
+    def inpaint(
+        self,
+        image: Image,
+        mask: BoolMask,
+        paint: Text | None,
+        options: InpaintOptions,
+        on_step: OnStep | None = None,
+    ) -> list[Image]:
+        """``num_images_per_prompt`` pictures; picture ``k`` is the one of seed ``seed + k`` alone.
+
+        Raises:
+            ModelError: no words were given.
+            PromptError: more words than the text encoder holds, or a mask too thin to paint.
+            OptionError: a setting with no effect, or a size off the grid.
+            ResultError: the numbers overflowed.
+        """
+        settled = self.resolve(options)
+        words = self._words(paint, settled)
+        # diffusers looks at one pixel in ``grid``, to shrink the mask.
+        check_picture(self.ref.name, image, mask, self.grid, self.grid)
+        count, seed = settled.num_images_per_prompt or 1, settled.seed or 0
+        white = pil.fromarray(mask).convert("L")  # white is repainted
+        pictures = []
+        for k in range(count):
+            report = nth(on_step, k, count)
+            pictures.append(self._paint(image, white, words, settled, seed + k, report))
+        return pictures
+
+    def _paint(
+        self,
+        image: Image,
+        mask: Image,
+        paint: Text,
+        settled: InpaintOptions,
+        seed: int,
+        report: OnStep,
+    ) -> Image:
+        if self._refiner is None:
+            pixels = self._run(self._own(settled), image, mask, paint, settled, seed, report)
+        else:
+            first, last = shares(self._scheduler(settled), settled)
+            end = settled.denoising_end
+            latents = self._run(
+                self._own(settled),
+                image,
+                mask,
+                paint,
+                settled,
+                seed,
+                lambda done, total: report(done, first + last),
+                output_type="latent",
+                denoising_end=end,
+            )
+            pixels = self._run(
+                self._refining(settled),
+                latents,
+                mask,
+                paint,
+                settled,
+                seed,
+                lambda done, total: report(first + done, first + last),
+                denoising_start=end,
+            )
+        check_finite(self.ref.name, pixels, "in the autoencoder")
+        array = self._pipe.image_processor.pt_to_numpy(pixels)
+        picture: Image = self._pipe.image_processor.numpy_to_pil(array)[0]
+        return picture
+
+    def _own(self, settled: InpaintOptions) -> Any:
+        """The pipeline for one call.
+
+        A shallow copy, for a call keeps its guidance and its scheduler's state in the pipeline.
+        Not ``from_pipe``: that casts the shared weights to float32.
+        """
+        pipe = copy.copy(self._pipe)
+        pipe.scheduler = self._scheduler(settled)
+        cache_encoders(pipe, self._answers)
+        return pipe
+
+    def _refining(self, settled: InpaintOptions) -> Any:
+        """The refiner's pipeline for one call, with the same scheduler on its own noise levels."""
+        pipe = copy.copy(self._refiner)
+        pipe.scheduler = self._scheduler(settled, pipe.scheduler.config)
+        cache_encoders(pipe, self._refiners_answers)
+        return pipe
+
+    def _run(
+        self,
+        pipe: Any,
+        image: Image | torch.Tensor,
+        mask: Image,
+        paint: Text,
+        settled: InpaintOptions,
+        seed: int,
+        report: OnStep,
+        **more: Any,
+    ) -> torch.Tensor:
+        """``image`` may be latents, for a pipeline that goes on from them."""
+        call = {"output_type": "pt", **more}
+        with guard_memory(ADVICE), _intact(pipe), own_deprecations_unheard():
+            made: torch.Tensor = pipe(
+                prompt=paint.phrase,
+                # SDXL tells "no negative" from an empty one.
+                negative_prompt=paint.negative or None,
+                image=image,
+                mask_image=mask,
+                width=mask.width,
+                height=mask.height,
+                strength=settled.strength,
+                num_inference_steps=settled.num_inference_steps,
+                guidance_scale=settled.guidance_scale,
+                generator=torch.Generator("cpu").manual_seed(seed),  # the same on every device
+                callback_on_step_end=watching(self.ref.name, report),
+                **call,
+            ).images
+        return made
+
+    def _scheduler(self, settled: InpaintOptions, config: Any = None) -> Any:
+        """A new scheduler with the checkpoint's own noise schedule, or another's ``config``."""
+        known, name = self._schedulers, str(settled.scheduler)
+        if name in known:
+            with own_deprecations_unheard():
+                return known[name].from_config(config or self._pipe.scheduler.config)
+        if name in UNFIT:
+            raise OptionError(f"{name} can't paint with {self.ref.name}: {UNFIT[name]}.")
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
+        raise OptionError(f"{self.ref.name} has no scheduler {name!r}; nearest: {', '.join(near)}.")
+
+    def _check_steps(self, settled: InpaintOptions) -> None:
+        """Making a scheduler takes a few milliseconds, and the same is asked many times."""
+        asked = (
+            settled.num_inference_steps,
+            settled.strength,
+            settled.scheduler,
+            settled.denoising_end,
+        )
+        if asked not in self._possible:
+            self._check_schedule(settled)
+            self._possible.add(asked)
+
+    def _check_schedule(self, settled: InpaintOptions) -> None:
+        steps, strength = settled.num_inference_steps or 0, settled.strength or 0.0
+        if int(steps * strength) < 1:  # as in the pipeline's get_timesteps
+            raise OptionError(
+                f"num_inference_steps {steps} x strength {strength:g} is less than one step, so "
+                f"nothing would be painted: give at least {_least_steps(strength)} steps."
+            )
+        scheduler = self._scheduler(settled)
+        try:
+            with own_deprecations_unheard():
+                scheduler.set_timesteps(steps)
+        except ValueError as error:
+            raise OptionError(f"{settled.scheduler} can't do {steps} steps: {error}") from error
+        trained = scheduler.config.num_train_timesteps
+        if scheduler.timesteps.max() >= trained:  # its steps start at 1, and one too many are asked
+            raise OptionError(
+                f"{settled.scheduler} can't do {steps} steps: the model knows {trained} levels of "
+                "noise, counted from 0. Ask for fewer."
+            )
+        if self._refiner:
+            check_shares(*shares(scheduler, settled), settled)
+
+    def _check_words(self, paint: Text) -> None:
+        for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):
+            for tokenizer in filter(None, map(self._part, ("tokenizer", "tokenizer_2"))):
+                room: int = tokenizer.model_max_length
+                edges: int = tokenizer.num_special_tokens_to_add()
+                tokens = len(tokenizer.tokenize(words, verbose=False))
+                if tokens + edges > room:
+                    raise PromptError(
+                        f"The {what} has {tokens} tokens and {self.ref.name} reads {room - edges}: "
+                        "the rest would be cut off. Say it in fewer words."
+                    )
+
+    def _check_guided(self, paint: Text, settled: InpaintOptions) -> None:
+        """A negative phrase enters through classifier-free guidance, or not at all."""
+        if not paint.negative:
+            return
+        if self._pipe.unet.config.time_cond_proj_dim is not None:
+            raise OptionError(
+                f"negative_prompt has no effect on {self.ref.name}: it was distilled to paint "
+                "without classifier-free guidance."
+            )
+        if (settled.guidance_scale or 0.0) <= 1.0:
+            raise OptionError(
+                f"negative_prompt has no effect with guidance_scale {settled.guidance_scale:g}: "
+                "1 or less turns classifier-free guidance off. Raise guidance_scale above 1."
+            )
+
+    def _part(self, name: str) -> Any:
+        return getattr(self._pipe, name, None)
+
+
+@contextmanager
+def _intact(pipe: Any) -> Iterator[None]:
+    """SDXL in float16 upcasts its autoencoder for a while; stopped then, it would stay so."""
+    vae, dtype = pipe.vae, pipe.vae.dtype
+    try:
+        yield
+    finally:
+        if vae.dtype != dtype:
+            vae.to(dtype)
+
+
+def _schedulers(own: Any) -> dict[str, Any]:
+    """The scheduler classes that can stand in for a checkpoint's own, and its own, by name."""
+    compatible = {one.__name__: one for one in own.compatibles if one.__name__ not in UNFIT}
+    return compatible | {type(own).__name__: type(own)}
+
+
+def _defaults(pipe: Any, checkpoint: Mapping[str, Any]) -> InpaintOptions:
+    call = inspect.signature(type(pipe).__call__).parameters
+    names = ("num_inference_steps", "guidance_scale", "strength", "num_images_per_prompt")
+    own = {name: call[name].default for name in names}
+    own["scheduler"] = type(pipe.scheduler).__name__
+    try:
+        return settings.from_dict(InpaintOptions, own | dict(checkpoint))
+    except OptionError as error:  # of a folder's DEFAULTS: the catalog's are tested
+        raise ModelError(f"The model's own settings ({DEFAULTS}) are damaged: {error}") from error
+
+
+def _least_steps(strength: float) -> int:
+    return next(steps for steps in range(1, 1001) if int(steps * strength) >= 1)

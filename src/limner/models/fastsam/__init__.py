@@ -1,0 +1,1 @@
+"""FastSAM, as an ONNX file."""

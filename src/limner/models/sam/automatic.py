@@ -1,0 +1,166 @@
+"""SAM's everything mode: a grid of points, each asked, the stable answers kept.
+
+The rules and their order are segment-anything's ``SamAutomaticMaskGenerator`` for one crop, the
+whole image (transformers' ``SamImageProcessor.filter_masks`` is the same up to the suppression).
+What differs: boxes include their last pixel, so a mask one pixel wide has an area and can suppress
+its twin; an empty mask is dropped. Masks are looked at one at a time and kept as run lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import supervision as sv
+import torch
+
+from limner.models.blocks.nms import suppress
+from limner.ops import detections, masks
+from limner.options import EverythingOptions
+from limner.protocols import OnStep
+
+Floats = npt.NDArray[np.float64]
+
+Ask = Callable[[Floats], tuple[torch.Tensor, npt.NDArray[np.float32]]]
+"""(N, 2) XY points of the original image -> (N, M, h, w) logits and (N, M) predicted IoU."""
+Upscale = Callable[[torch.Tensor], torch.Tensor]
+"""(h, w) logits as the decoder gives them -> (H, W) float32 at the original size."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One mask that passed the filters."""
+
+    mask: sv.CompactMask
+    """Of length 1."""
+    xyxy: tuple[int, int, int, int]
+    score: float
+    """The IoU that the model predicts for it."""
+    stability: float
+    point_xy: tuple[float, float]
+
+
+def everything(
+    ask: Ask,
+    upscale: Upscale,
+    size_wh: tuple[int, int],
+    options: EverythingOptions,
+    mask_threshold: float,
+    on_step: OnStep | None = None,
+) -> sv.Detections:
+    """All stable masks of an image, best first; ``on_step`` counts points."""
+    points = point_grid(options.points_per_side) * size_wh
+    found: list[Found] = []
+    for start in range(0, len(points), options.points_per_batch):
+        batch = points[start : start + options.points_per_batch]
+        logits, scores = ask(batch)
+        found += _filtered(logits, scores, batch, upscale, options, mask_threshold)
+        if on_step:
+            on_step(start + len(batch), len(points))
+    found = _best(found, _scores(found), options.box_nms_thresh)
+    if options.min_mask_region_area:
+        found = _mended(found, options)
+    return _detections(found)
+
+
+def point_grid(per_side: int) -> Floats:
+    """(per_side ** 2, 2) XY centres of the cells of a grid over [0, 1] x [0, 1], row by row."""
+    centres = (np.arange(per_side) + 0.5) / per_side
+    return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)
+
+
+def stability_score(logits: torch.Tensor, threshold: float, offset: float) -> float:
+    """IoU of the mask cut ``offset`` above the threshold and ``offset`` below it.
+
+    The one lies inside the other, so areas are enough. Not a number where both are empty.
+    """
+    inner = torch.count_nonzero(logits > threshold + offset).item()
+    outer = torch.count_nonzero(logits > threshold - offset).item()
+    return inner / outer if outer else float("nan")
+
+
+def _filtered(
+    logits: torch.Tensor,
+    scores: npt.NDArray[np.float32],
+    points: Floats,
+    upscale: Upscale,
+    options: EverythingOptions,
+    threshold: float,
+) -> Iterator[Found]:
+    """A threshold of 0 switches its filter off, as it does in the original: predicted IoUs may be
+    negative."""
+    least_iou, least_stability = options.pred_iou_thresh, options.stability_score_thresh
+    for n, m in zip(*np.nonzero((scores > least_iou) | (least_iou == 0)), strict=True):
+        full = upscale(logits[n, m])
+        stability = stability_score(full, threshold, options.stability_score_offset)
+        if least_stability and not stability >= least_stability:
+            continue
+        mask = (full > threshold).cpu().numpy()
+        if (xyxy := masks.box_of(mask)) is not None:
+            point_xy = (float(points[n, 0]), float(points[n, 1]))
+            yield Found(
+                detections.compact(masks.MaskCrop.of(mask)),
+                xyxy,
+                float(scores[n, m]),
+                stability,
+                point_xy,
+            )
+
+
+def _best(found: Sequence[Found], merit: Floats, threshold: float) -> list[Found]:
+    """Those that no box of more merit, (N,), suppresses; best first."""
+    if not found:
+        return []
+    xyxy = np.array([one.xyxy for one in found], dtype=np.float64)
+    one_class = np.zeros(len(found), dtype=np.int64)
+    kept = suppress(xyxy, merit, one_class, threshold=threshold, class_agnostic=True)
+    return [found[row] for row in kept]
+
+
+def _scores(found: Sequence[Found]) -> Floats:
+    return np.array([one.score for one in found], dtype=np.float64)
+
+
+def _mended(found: Sequence[Found], options: EverythingOptions) -> list[Found]:
+    """Small holes filled, specks dropped; then a second suppression, for boxes have shrunk, in
+    which masks that needed no mending go first. Best first."""
+    mended, changed = [], []
+    for one in found:
+        before = one.mask[0]
+        filled = masks.fill_holes(before, options.min_mask_region_area)
+        after = masks.drop_specks(filled, options.min_mask_region_area)
+        xyxy = masks.box_of(after) or one.xyxy
+        mended.append(
+            Found(
+                detections.compact(masks.MaskCrop.of(after)),
+                xyxy,
+                one.score,
+                one.stability,
+                one.point_xy,
+            )
+        )
+        changed.append(not np.array_equal(before, after))
+    order = np.lexsort((-_scores(mended), np.array(changed, dtype=bool)))
+    merit = np.empty(len(mended))
+    merit[order] = -np.arange(len(mended))
+    kept = _best(mended, merit, options.box_nms_thresh)
+    return sorted(kept, key=lambda one: -one.score)
+
+
+def _detections(found: Sequence[Found]) -> sv.Detections:
+    count = len(found)
+    made = detections.make(
+        np.array([one.xyxy for one in found], dtype=np.float32).reshape(-1, 4),
+        [one.score for one in found],
+        np.arange(count),
+        ["object"] * count,
+    )
+    if found:
+        made.mask = sv.CompactMask.merge([one.mask for one in found])
+    made.data["mask_score"] = detections.shares([one.score for one in found])
+    made.data["stability_score"] = np.array([one.stability for one in found], dtype=np.float32)
+    points = np.array([one.point_xy for one in found], dtype=np.float32)
+    made.data["point_xy"] = points.reshape(-1, 2)
+    return made

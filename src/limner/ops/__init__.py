@@ -1,0 +1,1 @@
+"""Functions of arrays: masks, boxes, transforms, what is drawn."""

@@ -1,0 +1,42 @@
+"""Settings: flat frozen dataclasses whose ranges are checked when they are made."""
+
+from limner.options.base import changed, check_honoured, field_type, from_dict, setting, to_dict
+from limner.options.endpoint import EndpointOptions
+from limner.options.inference import (
+    BACKGROUND,
+    CUTOUT,
+    EVERY_DETECTOR,
+    FEATHER,
+    MOST_PICTURES,
+    SEEDS,
+    DetectOptions,
+    EditOptions,
+    EverythingOptions,
+    InpaintOptions,
+    RedactOptions,
+    SegmentOptions,
+)
+from limner.options.training import TeachOptions
+
+__all__ = [
+    "BACKGROUND",
+    "CUTOUT",
+    "EVERY_DETECTOR",
+    "FEATHER",
+    "MOST_PICTURES",
+    "SEEDS",
+    "DetectOptions",
+    "EditOptions",
+    "EndpointOptions",
+    "EverythingOptions",
+    "InpaintOptions",
+    "RedactOptions",
+    "SegmentOptions",
+    "TeachOptions",
+    "changed",
+    "check_honoured",
+    "field_type",
+    "from_dict",
+    "setting",
+    "to_dict",
+]

@@ -1,0 +1,1 @@
+"""Which models exist, where their files lie, how one is loaded."""

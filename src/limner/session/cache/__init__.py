@@ -1,0 +1,1 @@
+"""Answers of models, kept for a later call."""

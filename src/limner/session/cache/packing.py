@@ -1,0 +1,114 @@
+"""Answers of stages as bytes, and back without a loss: arrays as safetensors, masks as run lengths,
+a SHA-256 before it all, because a flipped bit would be a wrong answer.
+
+Never a pickle: a cache may lie where strangers write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import supervision as sv
+
+from limner.errors import FileError
+from limner.ops import detections as dets
+from limner.ops.masks import MaskCrop
+from limner.pipeline.ensemble import AGREED, MemberBox
+from limner.pipeline.tiles import SEEN
+from limner.untrusted.json_toml import parse_json
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+SUM = hashlib.sha256().digest_size
+COLUMNS = ("prompt_index", "mask_score", SEEN)
+"""Numbers a row; names, candidates and who agreed go to the JSON."""
+
+
+class Unreadable(Exception):
+    """Bytes that this limner didn't make."""
+
+
+def pack(arrays: Arrays, facts: Mapping[str, Any]) -> bytes:
+    """Arrays by name, and JSON values."""
+    from safetensors.numpy import save
+
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    content = save(whole, metadata={"facts": json.dumps(facts)})
+    return hashlib.sha256(content).digest() + content
+
+
+def unpack(content: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Inverse of ``pack``.
+
+    Raises:
+        Unreadable: cut off, damaged, or something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    told, content = content[:SUM], content[SUM:]
+    if hashlib.sha256(content).digest() != told:
+        raise Unreadable("not what was written")
+    try:
+        length = int.from_bytes(content[:8], "little")
+        header = parse_json(content[8 : 8 + length], "header", ours=True)
+        facts = parse_json(header["__metadata__"]["facts"], "facts", ours=True)
+        return load(content), cast(dict[str, Any], facts)
+    except (SafetensorError, FileError, ValueError, KeyError, TypeError) as error:
+        raise Unreadable(str(error)) from error
+
+
+def pack_detections(found: sv.Detections, facts: Mapping[str, Any]) -> bytes:
+    """Rows with all our keys, and what else is to be known."""
+    arrays: dict[str, Any] = {
+        "xyxy": found.xyxy,
+        "confidence": found.confidence,
+        "class_id": found.class_id,
+    }
+    arrays |= {name: found.data[name] for name in COLUMNS if name in found.data}
+    said: dict[str, Any] = {"names": [str(name) for name in found.data["class_name"]], **facts}
+    if found.mask is not None:
+        said["masks"] = [dets.crop_of(found, row).to_rle() for row in range(len(found))]
+    if "candidates" in found.data:
+        said["candidates"] = [
+            [(crop.to_rle(), score) for crop, score in map(row.crop, range(len(row)))]
+            for row in found.data["candidates"]
+        ]
+    if AGREED in found.data:
+        said[AGREED] = [[one.to_dict() for one in row] for row in found.data[AGREED]]
+    return pack({name: array for name, array in arrays.items() if array is not None}, said)
+
+
+def unpack_detections(content: bytes) -> tuple[sv.Detections, dict[str, Any]]:
+    """Inverse of ``pack_detections``.
+
+    Raises:
+        Unreadable: as ``unpack``.
+    """
+    arrays, facts = unpack(content)
+    try:
+        found = dets.make(
+            arrays["xyxy"], arrays["confidence"], arrays["class_id"], facts.pop("names")
+        )
+        masks = [MaskCrop.from_rle(rle) for rle in facts.pop("masks", ())]
+        columns = {}
+        if "candidates" in facts:
+            columns["candidates"] = [
+                dets.Candidates.of([(MaskCrop.from_rle(rle), score) for rle, score in row])
+                for row in facts.pop("candidates")
+            ]
+        if "mask_score" in arrays:
+            found = dets.with_masks(found, masks, arrays["mask_score"], **columns)
+        if SEEN in arrays:
+            found.data[SEEN] = arrays[SEEN]
+        if AGREED in facts:
+            rows = [tuple(map(MemberBox.from_dict, row)) for row in facts.pop(AGREED)]
+            found = dets.with_column(found, AGREED, rows)
+    except (KeyError, ValueError, TypeError) as error:
+        raise Unreadable(str(error)) from error
+    return found, facts

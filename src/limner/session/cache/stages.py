@@ -1,0 +1,268 @@
+"""What stages answered is remembered: another guidance needs no other outline.
+
+=========== ====================================== ================================================
+stage       decided by, besides the picture        remembered
+=========== ====================================== ================================================
+detect      a detector, phrases, its options       in memory and on disk
+embed       segmenter                              in memory; on disk where the model can pack it
+mask        both models, prompts, all options      in memory and on disk
+text        painter, words                         in the painter (``models.remembering``)
+latent      painter, crop, mask                    in the painter (``models.remembering``)
+=========== ====================================== ================================================
+
+A key holds everything that decides an answer: the picture's pixels, the models with their files'
+hashes, prompts, options, and which code, packages and machine computed it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import platform
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.io import images
+from limner.pipeline import EmptyOutline, Grounding
+from limner.protocols import ImageEmbedding, PackableSegmenter, Segmenter
+from limner.runs.record import describe, versions
+from limner.session.cache import packing
+from limner.session.cache.disk import StageCache
+
+if TYPE_CHECKING:
+    import supervision as sv
+    from PIL.Image import Image
+
+    from limner.options import DetectOptions
+    from limner.prompts import PromptKind, VisualPrompt
+    from limner.protocols import Detector, ModelRef
+
+FORMAT = 2
+"""Goes up when an answer is packed in another way."""
+EMBEDDINGS_KEPT = 4
+"""In memory; SAM's is 4 MB, GrabCut's the picture itself."""
+ANSWERS_KEPT = 64
+"""In memory, packed: masks take kilobytes."""
+
+DETECT, EMBED, MASK = "detect", "embed", "mask"
+
+
+class Stages:
+    """The stages of one session.
+
+    Args:
+        identities: by task, text that changes when another model or other files would answer.
+        cache: where answers outlive the session; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        identities: Callable[[Iterable[str]], Mapping[str, str]],
+        cache: StageCache | None = None,
+    ) -> None:
+        self.computed: Counter[str] = Counter()
+        """How often each stage was computed."""
+        self.recalled: Counter[str] = Counter()
+        """How often its answer was at hand."""
+        self._identities = identities
+        self._cache = cache
+        self._on_disk = True
+        self._answers: OrderedDict[str, bytes] = OrderedDict()
+        self._embeddings: OrderedDict[str, ImageEmbedding] = OrderedDict()
+
+    @contextmanager
+    def memory_only(self) -> Iterator[None]:
+        """Nothing is read from disk or written there meanwhile."""
+        before, self._on_disk = self._on_disk, False
+        try:
+            yield
+        finally:
+            self._on_disk = before
+
+    def forget(self) -> None:
+        """Nothing is at hand any more, but on disk."""
+        self._answers.clear()
+        self._embeddings.clear()
+
+    # --- the stages -------------------------------------------------------------------------------
+
+    def mask(
+        self,
+        image: Image,
+        prompts: Sequence[VisualPrompt],
+        asked: Any,
+        tasks: Iterable[str],
+        make: Callable[[], tuple[Grounding, tuple[str, ...]]],
+    ) -> tuple[Grounding, tuple[str, ...]]:
+        """Where things are, and the tasks whose models took part in saying so.
+
+        Args:
+            asked: settings as JSON values.
+            tasks: those that may take part.
+        """
+        said = [describe(prompt) for prompt in prompts]
+        key = _key(MASK, image, self._identities(tasks), [said, asked])
+        start = time.perf_counter()
+        made: list[tuple[Grounding, tuple[str, ...]]] = []
+
+        def compute() -> bytes:
+            made.append(make())
+            grounding, took_part = made[0]
+            facts = {"tasks": took_part, "empty": [one.to_dict() for one in grounding.empty]}
+            return packing.pack_detections(grounding.detections, facts)
+
+        found, facts = self._answer(MASK, key, compute, packing.unpack_detections)
+        if made:
+            return made[0]
+        seconds = {"cache": time.perf_counter() - start}
+        empty = tuple(map(EmptyOutline.from_dict, facts["empty"]))
+        grounding = Grounding(image.size, tuple(prompts), found, seconds, empty)
+        return grounding, tuple(facts["tasks"])
+
+    def detections(
+        self,
+        image: Image,
+        prompts: Sequence[VisualPrompt],
+        options: DetectOptions,
+        identity: str,
+        make: Callable[[], sv.Detections],
+    ) -> sv.Detections:
+        """What a detector answers.
+
+        Args:
+            identity: the detector's own, as ``identities`` gives it where it answers alone.
+        """
+        said = [describe(prompt) for prompt in prompts]
+        key = _key(DETECT, image, {"detect": identity}, [said, asdict(options)])
+
+        def compute() -> bytes:
+            return packing.pack_detections(make(), {})
+
+        found: sv.Detections
+        found, _ = self._answer(DETECT, key, compute, packing.unpack_detections)
+        return found
+
+    def embed(self, segmenter: Segmenter, image: Image) -> ImageEmbedding:
+        """A picture's embedding."""
+        key = _key(EMBED, image, self._identities(("segment",)), segmenter.ref.name)
+        if key in self._embeddings:
+            self.recalled[EMBED] += 1
+        elif self._disk and isinstance(segmenter, PackableSegmenter):
+            self._embeddings[key] = self._embedding_by_disk(segmenter, image, key)
+        else:
+            self._embeddings[key] = segmenter.embed(image)
+            self.computed[EMBED] += 1
+        self._embeddings.move_to_end(key)
+        while len(self._embeddings) > EMBEDDINGS_KEPT:
+            self._embeddings.popitem(last=False)
+        return self._embeddings[key]
+
+    def _embedding_by_disk(
+        self, segmenter: PackableSegmenter, image: Image, key: str
+    ) -> ImageEmbedding:
+        def compute() -> bytes:
+            return packing.pack(segmenter.pack(segmenter.embed(image)), {})
+
+        def read(content: bytes) -> ImageEmbedding:
+            return segmenter.unpack(packing.unpack(content)[0], image)
+
+        answer: ImageEmbedding = self._answer(EMBED, key, compute, read, in_memory=False)
+        return answer
+
+    # --- keys and answers -------------------------------------------------------------------------
+
+    def _answer(
+        self,
+        stage: str,
+        key: str,
+        compute: Callable[[], bytes],
+        read: Callable[[bytes], Any],
+        *,
+        in_memory: bool = True,
+    ) -> Any:
+        """What was remembered, or else is computed and remembered, read from its bytes."""
+        if key in self._answers:
+            self._answers.move_to_end(key)
+            self.recalled[stage] += 1
+            return read(self._answers[key])
+        disk = self._disk
+        with disk.computing(stage, key) if disk else nullcontext():
+            content = disk.get(key) if disk else None
+            answer = None
+            if content is not None:
+                try:
+                    answer = read(content)
+                    self.recalled[stage] += 1
+                except packing.Unreadable:  # it is computed and written anew
+                    content = None
+            if content is None:
+                content = compute()
+                self.computed[stage] += 1
+                if disk:
+                    disk.put(key, content)
+                answer = read(content)
+        if in_memory:
+            self._answers[key] = content
+            while len(self._answers) > ANSWERS_KEPT:
+                self._answers.popitem(last=False)
+        return answer
+
+    @property
+    def _disk(self) -> StageCache | None:
+        return self._cache if self._on_disk else None
+
+
+class CachedDetector:
+    """Satisfies ``Detector``; the model is loaded for the first question that was never asked."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        load: Callable[[], Detector],
+        ref: ModelRef,
+        accepts: frozenset[PromptKind],
+        identity: str,
+    ) -> None:
+        self.ref, self.accepts = ref, accepts
+        self._identity = identity
+        self.loading = 0.0
+        """Seconds that loading took, which no stage's time should hold."""
+        self._stages, self._load = stages, load
+
+    def detect(
+        self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
+    ) -> sv.Detections:
+        return self._stages.detections(
+            image,
+            prompts,
+            options,
+            self._identity,
+            lambda: self._loaded().detect(image, prompts, options),
+        )
+
+    def _loaded(self) -> Detector:
+        start = time.perf_counter()
+        model = self._load()
+        self.loading += time.perf_counter() - start
+        return model
+
+
+def _key(stage: str, image: Image, models: Mapping[str, str], asked: Any) -> str:
+    decides = [FORMAT, stage, images.digest(image), dict(models), asked, _computed_by()]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def _computed_by() -> list[Any]:
+    """Which code, packages and machine: another one's last digits may differ."""
+    package = Path(__file__).parents[2]
+    files = sorted((path, path.stat()) for path in package.rglob("*.py"))
+    code = [(str(p.relative_to(package)), s.st_size, s.st_mtime_ns) for p, s in files]
+    fingerprint = hashlib.sha256(repr(code).encode()).hexdigest()
+    return [fingerprint, versions(), platform.node(), platform.machine()]

@@ -1,0 +1,294 @@
+"""From prompts to what they mean, with a session's models: the part that every verb begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from limner import pipeline
+from limner.errors import OptionError, UnsupportedPrompt
+from limner.options import (
+    EverythingOptions,
+    RedactOptions,
+    check_honoured,
+)
+from limner.prompts import PromptKind, VisualPrompt
+from limner.protocols import Detector, OnStep, Segmenter
+from limner.registry import catalog, face_choice
+from limner.registry.resolve import resolve
+from limner.session.cache.stages import CachedDetector, Stages
+from limner.session.footprint import check_fits
+from limner.session.model_slots import READ, Models
+from limner.session.results import FindOptions, Source, tasks_of
+
+Found = tuple[pipeline.Grounding, tuple[str, ...]]
+"""Where things are, and the tasks whose models took part in saying so."""
+
+
+class Finder:
+    """Grounds prompts with the models of a session, or remembers what they said.
+
+    A model that isn't needed is not loaded; who is refused (a licence, missing weights) is refused
+    all the same.
+    """
+
+    def __init__(self, models: Models, stages: Stages) -> None:
+        self._models = models
+        self._stages = stages
+
+    @property
+    def detector(self) -> Detector:
+        """The detector, or the consensus of several; each is loaded for the first question that it
+        wasn't asked before."""
+        return self._detector(thorough=False)
+
+    @property
+    def thorough_detector(self) -> Detector:
+        """The same; a face model looks turned as well, where nobody says how it is to look."""
+        return self._detector(thorough=True)
+
+    def other_detectors(self, prompts: Sequence[VisualPrompt]) -> list[Detector]:
+        """Those on this machine that know all of these phrases and aren't asked for them anyway.
+
+        Faces alone have more than one detector that costs little.
+        """
+        faces = [p for p in prompts if p.text and face_choice.is_face(p.text.phrase)]
+        if not faces or len(faces) < len(prompts):
+            return []
+        asked = self._models.asked(prompts)
+        here = (face_choice.best_here(), face_choice.LAST)
+        return [self._remembering(name) for name in here if name and name not in asked]
+
+    def _detector(self, *, thorough: bool) -> Detector:
+        names = self._models.chosen("detect")
+        if self._models.by_phrase():
+            return self._by_phrase(*names, thorough=thorough)
+        if len(names) > 1:
+            return pipeline.DetectorEnsemble([self._remembering(name) for name in names])
+        one = self._remembering(None)
+        return pipeline.InferenceMode(one) if thorough and one.ref.family == "faces" else one
+
+    def _by_phrase(self, faces: str, other: str, *, thorough: bool) -> pipeline.ByPhrase:
+        def special() -> Detector:
+            found = self._remembering(faces)
+            return pipeline.InferenceMode(found) if thorough else found
+
+        return pipeline.ByPhrase(
+            face_choice.is_face,
+            special,
+            lambda: self._remembering(other),
+            catalog.takes(resolve(faces)[0], "detect"),
+            self._models.names["detect"],
+        )
+
+    def _remembering(self, name: str | None) -> CachedDetector:
+        """One detector; ``name`` in a consensus."""
+
+        def load() -> Detector:
+            return self._models.member(name) if name else self._models.detector
+
+        ref = self._models.answering("detect", name) if name else self._models.answering("detect")
+        family = catalog.families().get(ref.family)
+        accepts = family.accepts if family else load().accepts
+        identity = self._models.identity(name or self._models.names["detect"])
+        return CachedDetector(self._stages, load, ref, accepts, identity)
+
+    def _say_who(self, task: str, prompts: Sequence[VisualPrompt]) -> None:
+        """A model that isn't asked, because its answer is at hand, is said and recorded all the
+        same."""
+        if task == READ:
+            self._models.reading()
+            return
+        names = self._models.chosen(task)
+        if len(names) == 1:
+            self._models.answering(task)
+        else:
+            for name in self._models.asked(prompts):
+                self._models.answering(task, name)
+
+    @property
+    def _detector_outlines(self) -> bool:
+        """Whether the detector's boxes come with masks."""
+        if self._models.names.get("detect") is None:
+            return False
+        if len(self._models.chosen("detect")) > 1:  # a fused box is nobody's outline
+            return False
+        family = catalog.families().get(self._models.weights("detect").ref.family)
+        return family is not None and family.outlines
+
+    def detect(
+        self, source: Source, prompts: Sequence[VisualPrompt], finding: FindOptions
+    ) -> Found:
+        """Boxes, without outlines."""
+        if not prompts:
+            raise OptionError("Nothing was asked for: give a phrase or an example image.")
+        self._models.say_who_sees_faces(prompts)
+        watch = pipeline.Stopwatch()
+        detector = self.detector
+        with watch.stage("detect"), self._naming_others(prompts, "detect"):
+            found = pipeline.detect(source.image, prompts, detector, finding.detect, finding.select)
+        grounding = pipeline.Grounding(source.image.size, tuple(prompts), found, watch.seconds)
+        return _without_loading(grounding, detector), ("detect",)
+
+    def ground(
+        self,
+        source: Source,
+        prompts: Sequence[VisualPrompt],
+        finding: FindOptions,
+        on_step: OnStep | None = None,
+        *,
+        as_drawn: bool = True,
+        thorough: bool = False,
+    ) -> Found:
+        """Outlines.
+
+        Args:
+            thorough: a face model looks turned as well.
+            as_drawn: a mask that is given alone is the answer itself, not a hint to be refined.
+        """
+        _check_asked(prompts)
+        check_fits(source.image.size, prompts)
+        self._models.say_who_sees_faces(prompts)
+        if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
+            return self._ground(source, prompts, finding, pipeline.BoxRegions())  # it isn't asked
+        if prompts and all(prompt.says_what for prompt in prompts) and self._detector_outlines:
+            # No segmenter is asked either, so that nobody obeys its settings.
+            name = self._models.weights("detect").ref.name
+            check_honoured(finding.segment, frozenset(), name, "it outlines by itself")
+            return self._ground(source, prompts, finding, pipeline.BoxRegions())
+        self._models.answering("segment")
+
+        def make() -> Found:
+            return self._ground(
+                source, prompts, finding, None, on_step, as_drawn, thorough=thorough
+            )
+
+        tasks = tasks_of("segment", prompts, {})
+        grounding, took_part = self._stages.mask(
+            source.image, prompts, [finding.to_dict(), as_drawn, thorough], tasks, make
+        )
+        for task in took_part:
+            self._say_who(task, prompts)
+        return grounding, took_part
+
+    def regions(
+        self,
+        source: Source,
+        prompts: Sequence[VisualPrompt],
+        finding: FindOptions,
+        redact: RedactOptions,
+    ) -> Found:
+        """What a redaction covers: the boxes, where every prompt has or finds one, or is a mask;
+        outlines otherwise, and the boxes of those outlines that are empty.
+
+        Raises:
+            NothingFound: the outline of points is empty.
+        """
+        has_boxes = all(
+            prompt.says_what or prompt.kinds in ({PromptKind.BOX}, {PromptKind.MASK})
+            for prompt in prompts
+        ) and not all(prompt.kinds == {PromptKind.MASK} for prompt in prompts)
+        region = redact.region or ("box" if has_boxes else "outline")
+        if region == "outline":
+            grounding, tasks = self.ground(source, prompts, finding, thorough=True)
+            return pipeline.cover_empty(grounding), tasks
+        if not has_boxes:
+            raise OptionError(
+                "region box needs a box alone, a phrase or an example image for each object; "
+                "what is shown by points or a mask is covered by its outline."
+            )
+        _check_asked(prompts)
+        check_fits(source.image.size, prompts)
+        self._models.say_who_sees_faces(prompts)
+        return self._ground(
+            source, prompts, finding, pipeline.BoxRegions(), outlined=False, thorough=True
+        )
+
+    def everything(
+        self, source: Source, options: EverythingOptions, on_step: OnStep | None
+    ) -> Found:
+        """Outlines of all that the segmenter is sure of."""
+        grounding = pipeline.segment_everything(
+            source.image,
+            self._models.segmenter,
+            options,
+            embed=self._stages.embed,
+            on_step=on_step,
+        )
+        return grounding, ("segment",)
+
+    def _ground(
+        self,
+        source: Source,
+        prompts: Sequence[VisualPrompt],
+        finding: FindOptions,
+        geometry: Segmenter | None,
+        on_step: OnStep | None = None,
+        as_drawn: bool = True,
+        outlined: bool = True,
+        thorough: bool = False,
+    ) -> Found:
+        """Ask the models.
+
+        Args:
+            geometry: what answers in the segmenter's place; it has nothing worth remembering.
+        """
+        segmenter = geometry or self._models.segmenter
+        by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
+        detector = self._detector(thorough=thorough) if by_words else None
+        with self._naming_others(prompts, "detect" if by_words else "segment"):
+            grounding = pipeline.ground(
+                source.image,
+                prompts,
+                segmenter=segmenter,
+                detector=detector,
+                detect_options=finding.detect,
+                segment_options=finding.segment,
+                selections=finding.select,
+                embed=None if geometry else self._stages.embed,
+                on_step=on_step,
+                as_drawn=as_drawn,
+                outlined=outlined,
+            )
+        tasks = () if geometry else ("segment", *self._reading(prompts, segmenter))
+        grounding = _without_loading(grounding, detector)
+        return grounding, ("detect", *tasks) if by_words else tasks
+
+    def _reading(self, prompts: Sequence[VisualPrompt], segmenter: Segmenter) -> tuple[str, ...]:
+        """``READ``, if another model read phrases for the segmenter."""
+        read = any(p.text and not pipeline.needs_detector(p, segmenter) for p in prompts)
+        return (READ,) if read and self._models.reading() else ()
+
+    @contextmanager
+    def _naming_others(self, prompts: Sequence[VisualPrompt], task: str) -> Iterator[None]:
+        """Add to a refusal which models take such prompts."""
+        try:
+            yield
+        except UnsupportedPrompt as error:
+            what = pipeline.SAYS_WHAT
+            kinds = {kind for prompt in prompts for kind in prompt.kinds}
+            asked = kinds & what if task == "detect" else kinds - what
+            others = self._models.able(asked, task) if asked else ""
+            raise UnsupportedPrompt(f"{error} {others}".rstrip()) from error
+
+
+def _without_loading(
+    grounding: pipeline.Grounding, detector: Detector | None
+) -> pipeline.Grounding:
+    """The same, its seconds those of computing alone."""
+    seconds = dict(grounding.seconds)
+    asked: Sequence[Detector | None] = (detector,)
+    if isinstance(detector, pipeline.DetectorEnsemble | pipeline.ByPhrase):
+        asked = detector.members
+    asked = [one.detector if isinstance(one, pipeline.InferenceMode) else one for one in asked]
+    if "detect" in seconds:
+        seconds["detect"] -= sum(one.loading for one in asked if isinstance(one, CachedDetector))
+    return replace(grounding, seconds=seconds)
+
+
+def _check_asked(prompts: Sequence[VisualPrompt]) -> None:
+    if not prompts:
+        raise OptionError(
+            "Nothing was asked for: give a point, box, mask, phrase or example image."
+        )

@@ -1,0 +1,479 @@
+"""Names become models, loaded on first use and kept under a memory budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+from limner.errors import (
+    LicenceRefused,
+    LimnerError,
+    ModelError,
+    OptionError,
+    UnknownModel,
+    WeightsMissing,
+)
+from limner.prompts import PromptKind, Text, VisualPrompt
+from limner.protocols import (
+    Captioner,
+    Detector,
+    Encoder,
+    Inpainter,
+    Model,
+    ModelRef,
+    Notifies,
+    Segmenter,
+)
+from limner.registry import catalog, endpoints, face_choice, pool, store
+from limner.registry.device import DTYPES, check_names, choose, let_threads_sleep, tune_allocator
+from limner.registry.resolve import resolve
+from limner.registry.subjects import TEACHABLE, adapter_of, told_apart
+from limner.registry.weights import Adapter, Runtime, Weights, between, is_path, members_of
+
+Say = Callable[[str], None]
+ModelT = TypeVar("ModelT", bound=Model)
+Files = tuple[tuple[str, str], ...]
+
+TASKS = ("detect", "segment", "inpaint", "remove", "refine", "encode", "caption")
+"""Slots of a session. ``remove`` is a second one for the task to inpaint: what removes where no
+words say what is to be painted. ``refine`` does the last steps of what inpaints."""
+
+READ = "read"
+"""No slot: what reads phrases for a segmenter that can't itself, among the models that answered."""
+
+MINI_ANSWERS = (
+    "{name} is a mini: the models that ship with limner are tiny and were trained on composed "
+    "scenes of drawn things, so on a photograph expect little of them."
+)
+"""Said once a session, when the first mini is loaded."""
+
+
+class Models:
+    """The models of one session: a name for each task, loaded when first needed; to detect there
+    can be several, a consensus.
+
+    Args: see ``Session``. Where a method takes a ``name``, it means one model of a consensus.
+    """
+
+    def __init__(
+        self,
+        profile: str,
+        overrides: Mapping[str, str],
+        *,
+        commercial_safe: bool,
+        device: str | None,
+        dtype: str | None,
+        memory_budget: int | None,
+        say: Say,
+        subjects: Mapping[str, float] | None = None,
+        fast: bool = False,
+    ) -> None:
+        unknown = sorted(set(overrides) - set(TASKS))
+        if unknown:
+            raise OptionError(f"models has the keys {', '.join(TASKS)}; got {', '.join(unknown)}.")
+        check_names(device, dtype)
+        if device not in (None, "cpu"):  # also where no model will compute there
+            choose(device)
+        self.profile = profile
+        chosen = dict(catalog.profile(profile))
+        if "inpaint" in overrides:  # who names a painter means it for all that is painted
+            chosen.pop("remove", None)
+        if chosen.get("detect") == face_choice.LAST and "detect" not in overrides:
+            better = face_choice.best_here()  # also for replays: it is in the session's names then
+            if better:
+                chosen["detect"] = f"{better}|{face_choice.LAST}"
+        self.names: dict[str, str] = {**chosen, **overrides}
+        self.answered: dict[str, ModelRef] = {}
+        """Models used so far, by task; those of a consensus by task and name."""
+        self._commercial_safe = commercial_safe
+        self._device, self._dtype = device, dtype
+        self._say = say
+        self.subjects = dict(subjects or {})
+        """Taught subjects that the painter is to know, and how much."""
+        self.fast = fast
+        """Whether the painter paints in a few steps, by an adapter made for it."""
+        self._adapters = told_apart(
+            [adapter_of(name, much) for name, much in self.subjects.items()]
+        )
+        self._pool = pool.ModelPool(memory_budget)
+        self._runtime: Runtime | None = None
+        self._weights: dict[str, Weights] = {}
+        self._minis: set[str] = set()
+        """Names of the chosen models that ship with limner."""
+        self._mini_said = False
+
+    def chosen(self, task: str) -> tuple[str, ...]:
+        """Names of the models that would answer: one, or those of a consensus.
+
+        Raises:
+            UnknownModel: the profile has no model for the task.
+            OptionError: a consensus of fewer than two, or of one model twice; a choice by phrase
+                of other than a face model and one more.
+        """
+        if task not in self.names:
+            others = self.profiles_able((), task)
+            raise UnknownModel(
+                f"The profile {self.profile} has no model to {task}; "
+                + (f"take {others}, or " if others else "")
+                + f"name one of {', '.join(catalog.names(task))}."
+            )
+        names = members_of(task, self.names[task])
+        if not all(names) or len(set(names)) < len(names):
+            raise OptionError(
+                "Detectors that are to agree are named once each, with + between them; "
+                f"got {self.names[task]!r}."
+            )
+        if between(task, self.names[task]) == "|":
+            first = None if is_path(names[0]) else resolve(names[0])[0]
+            if len(names) != 2 or first is None or first.family != "faces":
+                raise OptionError(
+                    "What stands before a | is a face model, and after it who answers all other "
+                    f"phrases, as in centerface|haar; got {self.names[task]!r}."
+                )
+        return names
+
+    def by_phrase(self) -> bool:
+        """Whether one detector answers phrases for faces, and another all others."""
+        return between("detect", self.names.get("detect", "")) == "|"
+
+    def asked(self, prompts: Iterable[VisualPrompt]) -> tuple[str, ...]:
+        """Names of the detectors that answer these prompts."""
+        return self.asked_for(prompt.text for prompt in prompts)
+
+    def asked_for(self, texts: Iterable[Text | None]) -> tuple[str, ...]:
+        """Names of the detectors that answer these texts; None is another kind of prompt."""
+        names = self.chosen("detect")
+        if not self.by_phrase():
+            return names
+        said = [phrase for text in texts if text for phrase in (text.phrase, text.negative)]
+        faces = {face_choice.is_face(phrase) for phrase in said if phrase}
+        return tuple(
+            name for name, wanted in zip(names, (True, False), strict=True) if wanted in faces
+        )
+
+    def say_who_sees_faces(self, prompts: Iterable[VisualPrompt]) -> None:
+        """Tell which detector looks for faces, where any are asked for, and what it misses."""
+        faces = [p for p in prompts if p.text and face_choice.is_face(p.text.phrase)]
+        if faces and "detect" in self.names:
+            for name in self.asked(faces):
+                self._say(face_choice.sentence(name))
+
+    def refs(self, tasks: Iterable[str]) -> list[ModelRef]:
+        """The models that answered, for those of these tasks that any did."""
+        keys = []
+        for task in tasks:
+            members = members_of(task, self.names.get(task, ""))
+            keys += [task, *(f"{task} {name}" for name in members)]
+        return [self.answered[key] for key in keys if key in self.answered]
+
+    def entry(self, task: str, name: str | None = None) -> catalog.ModelEntry | None:
+        """The catalog's entry for the model that would answer; None for a local folder, and for a
+        consensus, whose models are all looked up.
+
+        Raises:
+            UnknownModel: no such name, or the profile has no model for the task.
+            ModelError: a model of another task.
+            LicenceRefused: the session is commercial-safe and the licence isn't, or is a local
+                folder's, which nobody knows.
+        """
+        names = self.chosen(task)
+        if name is None and len(names) > 1:
+            for member in names:
+                self.entry(task, member)
+            return None
+        name = name or names[0]
+        task = "inpaint" if task == "remove" else task
+        if is_path(name):
+            if self._commercial_safe:
+                raise LicenceRefused(
+                    f"--commercial-safe refuses {name}: the licence of a local folder is unknown. "
+                    f"To {task} without such limits: {', '.join(catalog.commercial(task))}."
+                )
+            return None
+        entry, note = resolve(name)
+        if note:
+            self._say(note)
+        if self._commercial_safe:
+            catalog.require_commercial(entry)
+        if task not in entry.tasks:
+            raise ModelError(
+                f"{entry.name} is a model to {entry.purpose}, and one to {task} is needed: "
+                f"{', '.join(catalog.names(task))}."
+            )
+        return entry
+
+    def weights(self, task: str, name: str | None = None) -> Weights:
+        """Which files answer ``task``; nothing is loaded.
+
+        Raises:
+            WeightsMissing, UnsafeWeights, and what ``entry`` raises.
+        """
+        name = name or self.chosen(task)[0]
+        if name not in self._weights:
+            entry = self.entry(task, name)
+            self._weights[name] = store.find(entry.name) if entry else store.from_folder(name)
+            if entry and entry.shipped:
+                self._minis.add(name)
+        found = self._weights[name]
+        if task != "inpaint":
+            return found
+        found = self._with_subjects(found) if self._adapters else found
+        found = self._with_refiner(found) if "refine" in self.names else found
+        return self._accelerated(found) if self.fast else found
+
+    def _with_subjects(self, painter: Weights) -> Weights:
+        """The painter's files and those of the subjects it is to know.
+
+        Raises:
+            ModelError: a painter that can't be taught.
+        """
+        if painter.ref.family != TEACHABLE:
+            raise ModelError(
+                f"{painter.ref.name} can't know a subject: {', '.join(self.subjects)} was taught "
+                f"to a diffusion model, so take {self._adapters[0].base or self.painters()}."
+            )
+        for one in self._adapters:
+            if one.base and one.base != painter.ref.name:
+                self._say(f"{one.name} was taught to {one.base}, and {painter.ref.name} paints it.")
+        files = tuple((one.name, one.sha256) for one in self._adapters)
+        ref = _and_files(painter.ref, (("subjects", files),))
+        known = tuple((one.name, one.sha256, one.weight) for one in self._adapters)
+        return replace(painter, ref=replace(ref, adapters=known), adapters=self._adapters)
+
+    def _with_refiner(self, painter: Weights) -> Weights:
+        """The painter's files and those of the refiner that does its last steps.
+
+        Raises:
+            ModelError: a painter that hands nothing over.
+        """
+        refiner = self.weights("refine")
+        if painter.ref.family != refiner.ref.family:
+            raise ModelError(
+                f"{refiner.ref.name} refines what Stable Diffusion XL paints, and "
+                f"{painter.ref.name} is another kind of model: leave the refiner out."
+            )
+        ref = _and_files(painter.ref, (("refiner", refiner.ref.files),))
+        return replace(painter, ref=ref, refiner=refiner)
+
+    def accelerator(self) -> catalog.ModelEntry:
+        """The adapter that lets the painter paint in a few steps.
+
+        Raises:
+            OptionError: there is none for this painter.
+            LicenceRefused: the session is commercial-safe, and the licence isn't.
+        """
+        painter = self.entry("inpaint")
+        found = [
+            entry
+            for entry in catalog.catalog().values()
+            if painter and painter.name in entry.accelerates
+        ]
+        if not found:
+            able = [name for entry in catalog.catalog().values() for name in entry.accelerates]
+            raise OptionError(
+                f"--fast has no effect on {self.names['inpaint']}: limner knows no adapter that "
+                f"lets it paint in a few steps. There are adapters for {', '.join(able)}."
+            )
+        if self._commercial_safe:
+            catalog.require_commercial(found[0])
+        return found[0]
+
+    def _accelerated(self, painter: Weights) -> Weights:
+        """The painter with its adapter for few steps, and the settings that go with it."""
+        entry = self.accelerator()
+        files = store.find(entry)
+        assert files.path is not None
+        (name, sha256), *_ = files.ref.files
+        adapter = Adapter(entry.name, files.path / name, 1.0, sha256, accelerates=True)
+        return replace(
+            painter,
+            ref=_and_files(painter.ref, ((entry.name, files.ref.files),)),
+            defaults={**painter.defaults, **entry.defaults},
+            adapters=(*painter.adapters, adapter),
+        )
+
+    def identities(self, tasks: Iterable[str] | None = None) -> dict[str, str]:
+        """By task, text that changes when another model, other files or numbers would answer.
+
+        The model's name and a digest of its files; for a local folder its path and a digest of its
+        files' names, sizes and times. Then the device and the number format, where the session's
+        caller chose them and the model obeys. Nothing is loaded, hashed or refused.
+
+        Args:
+            tasks: None: all. A task without a model is left out.
+        """
+        wanted = self.names if tasks is None else tasks
+        found = {
+            task: f" {between(task, self.names[task]) or '+'} ".join(
+                map(self.identity, members_of(task, self.names[task]))
+            )
+            for task in wanted
+            if task in self.names
+        }
+        if "inpaint" in found:
+            known = [one.identity for one in self._adapters]
+            if "refine" in self.names:
+                known.append(f"refined by {self.identity(self.names['refine'])}")
+            if self.fast:
+                known.append(f"fast by {self._fast_identity()}")
+            found["inpaint"] = " ".join([found["inpaint"], *known])
+        return found
+
+    def _fast_identity(self) -> str:
+        try:
+            return store.identity(self.accelerator())
+        except (LimnerError, OSError):  # said by what uses the model
+            return ""
+
+    def identity(self, name: str) -> str:
+        """Text that changes when another model than this, other files or numbers would answer."""
+        try:
+            entry = None if is_path(name) else resolve(name)[0]
+            if entry and entry.family == endpoints.FAMILY:
+                return endpoints.identity(entry.name)
+            if entry and entry.weightless:  # without torch there is no device to choose
+                return entry.name
+            known = store.identity(entry) if entry else store.identity_of_folder(name)
+            known += _reader(entry, name)
+        except (LimnerError, OSError, RuntimeError, ValueError):  # said by what uses the model
+            known = name
+        chosen = (self._device, DTYPES.get(self._dtype or "", self._dtype))
+        return " ".join([known, *(choice for choice in chosen if choice)])
+
+    def able(self, kinds: Iterable[PromptKind], task: str) -> str:
+        """A sentence naming the models that do a task and take all these kinds of prompt.
+
+        A commercial-safe session names those that it would not refuse. Empty when there is none.
+        """
+        kinds = tuple(kinds)
+        can = self._able(kinds, task)
+        profiles = self.profiles_able(kinds, task)
+        if not can:
+            return ""
+        return f"Models that can: {', '.join(can)}" + (f"; or {profiles}." if profiles else ".")
+
+    def profiles_able(self, kinds: Collection[PromptKind], task: str) -> str:
+        """Other profiles than the session's whose model can, as flags; empty when there is none."""
+        can, here = self._able(kinds, task), catalog.offline(task)
+        flags = [
+            f"--profile {name}" + (" (nothing to fetch)" if chosen[task] in here else "")
+            for name, chosen in catalog.profiles().items()
+            if name != self.profile and chosen.get(task) in can
+        ]
+        return " or ".join(filter(None, [", ".join(flags[:-1]), *flags[-1:]]))
+
+    def painters(self) -> str:
+        """What to take to paint from words."""
+        can = [PromptKind.TEXT], "inpaint"
+        return self.profiles_able(*can) or f"one of {', '.join(self._able(*can))}"
+
+    def _able(self, kinds: Collection[PromptKind], task: str) -> list[str]:
+        return [
+            name
+            for name in catalog.names(task)
+            if all(name in catalog.able(kind, task=task) for kind in kinds)
+            and (not self._commercial_safe or name in catalog.commercial(task))
+        ]
+
+    # mypy wants a concrete class where a protocol is named (type-abstract); isinstance takes one.
+
+    @property
+    def detector(self) -> Detector:
+        return self._load("detect", Detector)  # type: ignore[type-abstract]
+
+    def member(self, name: str) -> Detector:
+        """One detector of a consensus."""
+        return self._load("detect", Detector, name)  # type: ignore[type-abstract]
+
+    def load_detectors(self, prompts: Iterable[VisualPrompt] | None = None) -> None:
+        """The detector, or all of a consensus; of a choice by phrase those that ``prompts`` ask."""
+        names = self.chosen("detect")
+        if prompts is not None and len(names) > 1:
+            _ = [self.member(name) for name in self.asked(prompts)]
+            return
+        _ = self.detector if len(names) == 1 else [self.member(name) for name in names]
+
+    @property
+    def segmenter(self) -> Segmenter:
+        return self._load("segment", Segmenter)  # type: ignore[type-abstract]
+
+    @property
+    def inpainter(self) -> Inpainter:
+        return self._load("inpaint", Inpainter)  # type: ignore[type-abstract]
+
+    def painting_slot(self, *, words: bool) -> str:
+        """Which slot's model fills a mask, with words or without."""
+        return "remove" if not words and "remove" in self.names else "inpaint"
+
+    def painter(self, slot: str) -> Inpainter:
+        """The model of a painting slot."""
+        return self._load(slot, Inpainter)  # type: ignore[type-abstract]
+
+    @property
+    def encoder(self) -> Encoder:
+        return self._load("encode", Encoder)  # type: ignore[type-abstract]
+
+    @property
+    def captioner(self) -> Captioner:
+        return self._load("caption", Captioner)  # type: ignore[type-abstract]
+
+    def _load(self, task: str, kind: type[ModelT], name: str | None = None) -> ModelT:
+        weights = self.weights(task, name)
+        model = self._pool.get(weights, self._runtime_for(weights))
+        if not isinstance(model, kind):
+            raise ModelError(f"{weights.ref.name} ({weights.ref.family}) can't {task}.")
+        if isinstance(model, Notifies):
+            model.on_notice(self._say)
+        self.answering(task, name)
+        return model
+
+    def answering(self, task: str, name: str | None = None) -> ModelRef:
+        """Which model answers; nothing is loaded, for what it says may be at hand already.
+
+        Raises:
+            what ``weights`` raises.
+        """
+        ref = self.weights(task, name).ref
+        self.answered[f"{task} {name}" if name else task] = ref
+        if (name or self.names[task]) in self._minis and not self._mini_said:
+            self._say(MINI_ANSWERS.format(name=ref.name))
+            self._mini_said = True
+        return ref
+
+    def reading(self) -> ModelRef | None:
+        """Which model reads phrases for the segmenter; None where it reads them itself."""
+        family = catalog.families().get(self.weights("segment").ref.family)
+        if family is None or not family.text_encoder:
+            return None
+        try:
+            self.answered[READ] = store.find(family.text_encoder).ref
+        except WeightsMissing:  # no mask was found that a phrase could be held against
+            return None
+        return self.answered[READ]
+
+    def _runtime_for(self, weights: Weights) -> Runtime:
+        family = catalog.families().get(weights.ref.family)
+        if weights.path is None or (family and family.torchless):
+            return Runtime()
+        if self._runtime is None:
+            tune_allocator()
+            let_threads_sleep()
+            self._runtime = choose(self._device, self._dtype)
+        return self._runtime
+
+
+def _reader(entry: catalog.ModelEntry | None, name: str) -> str:
+    """The identity of what reads phrases for a model that can't itself; "" for the others."""
+    with suppress(LimnerError):  # of a folder that holds no model: said by what uses it
+        family = entry.family if entry else store.family_of(store.absolute(name))
+        if reader := catalog.families()[family].text_encoder:
+            return f" {store.identity(catalog.catalog()[reader])}"
+    return ""
+
+
+def _and_files(ref: ModelRef, others: Iterable[tuple[str, Files]]) -> ModelRef:
+    """A reference that also holds the files of others, each under a name."""
+    more = tuple((f"{name}/{path}", digest) for name, files in others for path, digest in files)
+    return replace(ref, files=(*ref.files, *more))

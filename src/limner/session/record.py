@@ -1,0 +1,253 @@
+"""Every verb's run is recorded, where the session has a store; what the store can't do is said once
+and fails nothing."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, Union
+
+from limner.errors import LimnerError
+from limner.prompts import VisualPrompt
+from limner.runs import peak_memory
+from limner.runs.entries import INPUT, KeptFile, Labels, RunEnd, RunStart
+from limner.session.artifacts import Output, input_of, outputs_of
+from limner.session.call_json import Call, arguments_of, words_of
+from limner.session.results import Run, Source
+
+if TYPE_CHECKING:
+    from limner.runs.record import Job
+    from limner.runs.store import Store
+    from limner.session.model_slots import Models
+
+P = ParamSpec("P")
+
+AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
+"""What a session takes as its store: an open one, a name that ``Store.open`` takes, or what opens
+it."""
+
+FAILURES = 3
+"""After so many runs in a row that the store wouldn't take, no more are offered to it: each may
+have waited for a lock."""
+
+PROMPTS = ("prompts", "find", "keep")
+"""What a verb calls its prompts; one that looks for nothing has none."""
+
+UNCOPIED = ("redact",)
+"""Verbs whose input isn't copied: what is to be hidden must not lie in a second place. Replay reads
+it from where it lay."""
+
+
+@dataclass(frozen=True)
+class ActiveRun:
+    """A run that has begun."""
+
+    id: str
+    started: float
+
+
+class Recorded(Protocol):
+    """What of a session its runs say."""
+
+    recording: RunRecorder
+    models: Models
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    def job(self, verb: str, prompts: Sequence[VisualPrompt], **settings: Any) -> Job: ...
+
+
+class RunRecorder:
+    """Where a session writes its runs. No method raises what a store can raise.
+
+    Args:
+        store: an open one, or its name or what opens it, which happens when the first run starts;
+            None: runs aren't recorded.
+        labels: what the runs belong to.
+        say: told once that, and why, runs are lost.
+    """
+
+    def __init__(self, store: AnyStore | None, labels: Labels, say: Callable[[str], None]) -> None:
+        self._named = store
+        self._open: Store | None = None
+        self.labels = labels
+        self._say = say
+        self._said = False
+        self._failures = 0
+
+    @property
+    def is_on(self) -> bool:
+        return self._named is not None and self._failures < FAILURES
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done meanwhile isn't recorded: it serves another run and is none itself."""
+        named, self._named = self._named, None
+        try:
+            yield
+        finally:
+            self._named = named
+
+    @contextmanager
+    def answering(self, cell: str) -> Iterator[None]:
+        """What is done meanwhile answers a cell, and takes the place of what answered it before:
+        a killed sweep may have recorded the run, and not yet written down that the cell is done."""
+        labels, self.labels = self.labels, replace(self.labels, cell=cell)
+        try:
+            yield
+        finally:
+            self.labels = labels
+
+    def begin(self, session: Recorded, verb: str, source: Source, call: Call) -> ActiveRun | None:
+        """A verb's run starts; None where it can't be recorded."""
+        return self.start(lambda store: _beginning(store, session, verb, source, call, self.labels))
+
+    def start(self, beginning: Callable[[Store], RunStart]) -> ActiveRun | None:
+        """A run starts; None where it can't be recorded."""
+        run_id = self._tried(lambda store: store.begin(beginning(store)))
+        peak_memory.forget_peak()  # the store isn't the run's
+        return ActiveRun(run_id, time.perf_counter()) if run_id else None
+
+    def finish(self, going: ActiveRun, run: Run) -> None:
+        """A verb's run is done: its files are kept, then its row says so."""
+        seed = run.edits[0].seed if run.edits else None
+        self.end(going, run.record.to_dict(), lambda: outputs_of(run), seed, run.peak_bytes)
+
+    def end(
+        self,
+        going: ActiveRun,
+        record: Mapping[str, Any],
+        outputs: Callable[[], Iterable[Output]],
+        seed: int | None,
+        most: int | None,
+    ) -> None:
+        """A run is done.
+
+        Args:
+            most: resident bytes while it went on; None: those of the whole process.
+        """
+        seconds = time.perf_counter() - going.started
+        device = peak_memory.device_peak_bytes()
+        if most is None:
+            most = peak_memory.lifetime_peak_bytes()
+
+        def write(store: Store) -> bool:
+            files = [
+                store.keep(each.role, each.data, each.suffix, each.position) for each in outputs()
+            ]
+            ending = RunEnd(record, seconds, most, device, seed, tuple(files))
+            return store.finish(going.id, ending)
+
+        self._tried(write)
+
+    def fail(self, going: ActiveRun, error: BaseException) -> None:
+        seconds = time.perf_counter() - going.started
+        said = str(error) or type(error).__name__
+        self._tried(lambda store: store.fail(going.id, said, seconds))
+
+    def place(self, run_id: str, paths: Sequence[Path]) -> None:
+        """Where a run's results were written."""
+        self._tried(lambda store: store.place(run_id, paths))
+
+    def track(self, run_id: str, names: Sequence[str], folder: Path) -> None:
+        """Which trackers were told of a run."""
+        self._tried(lambda store: store.track(run_id, names, folder))
+
+    def _tried(self, write: Callable[[Store], Any]) -> Any:
+        try:
+            done = write(self._store())
+        except Exception as error:  # a bug here would be a loss too, but never that of the result
+            self._failures += 1
+            if not self._said:
+                known = isinstance(error, LimnerError)
+                reason = str(error) if known else f"{type(error).__name__}: {error}."
+                self._say(f"This run isn't recorded, the rest of it is unharmed: {reason}")
+                self._said = True
+            return None
+        self._failures = 0
+        return done
+
+    def _store(self) -> Store:
+        from limner.runs.store import Store  # loads sqlalchemy
+
+        if self._open is None:
+            named = self._named
+            if isinstance(named, Store):
+                self._open = named
+            else:
+                self._open = named() if callable(named) else Store.open(named)
+        return self._open
+
+
+def recorded(verb: Callable[P, Run]) -> Callable[P, Run]:
+    """A session's verb that records its runs.
+
+    The image is opened before the run begins: what can't be opened makes no run.
+    """
+    signature = inspect.signature(verb)
+    _, image_name, *others = signature.parameters
+    prompts_name = next((each for each in others if each in PROMPTS), None)
+    name = verb.__name__
+
+    @wraps(verb)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Run:
+        bound = signature.bind(*args, **kwargs)
+        given = dict(bound.arguments)
+        session: Recorded = given.pop("self")
+        if not session.recording.is_on:
+            return verb(*args, **kwargs)
+        source = bound.arguments[image_name] = Source.open(given.pop(image_name))
+        # A tuple for both: prompts that can be walked through only once must not be gone then.
+        prompts = tuple(given.pop(prompts_name)) if prompts_name else ()
+        if prompts_name:
+            bound.arguments[prompts_name] = prompts
+        asked = arguments_of(given, prompts)
+        going = session.recording.begin(session, name, source, asked)
+        try:
+            run = verb(*bound.args, **bound.kwargs)
+        except BaseException as error:
+            if going:
+                session.recording.fail(going, error)
+            raise
+        run = replace(run, peak_bytes=peak_memory.peak_bytes())  # before its files are made
+        if going is None:
+            return run
+        session.recording.finish(going, run)
+        return replace(run, id=going.id)
+
+    return call
+
+
+def _beginning(
+    store: Store, session: Recorded, verb: str, source: Source, call: Call, labels: Labels
+) -> RunStart:
+    files: dict[str, KeptFile] = {}
+
+    def keep(role: str, data: bytes) -> str:
+        file = store.keep(role, data, ".png", len(files))
+        files.setdefault(file.name, file)
+        return file.name
+
+    asked = {**call.to_dict(keep), "session": session.to_dict(), "notes": list(source.notes)}
+    if verb not in UNCOPIED and store.largest_input:
+        data, suffix = input_of(source)
+        if len(data) <= store.largest_input:
+            files[""] = store.keep(INPUT, data, suffix)
+    job = session.job(verb, call.prompts, finding=call.finding, **call.settings)
+    names: Mapping[str, str] = session.models.names
+    return RunStart(
+        verb=verb,
+        job=job.digest(source.digest),
+        words=words_of(call),
+        asked=asked,
+        models={task: names[task] for task in job.models},
+        input_digest=source.digest,
+        input_path=str(Path(source.path).absolute()) if source.path else None,
+        files=tuple(files.values()),
+        labels=labels,
+    )

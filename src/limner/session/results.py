@@ -1,0 +1,220 @@
+"""What goes into a verb and what comes out: sources, settings, jobs, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from limner import pipeline
+from limner.errors import ImageError
+from limner.io import images
+from limner.io.raster import Raster
+from limner.io.read import raster_of
+from limner.ops.selection import Selection
+from limner.options import DetectOptions, SegmentOptions
+from limner.prompts import Text, VisualPrompt
+from limner.protocols import ModelRef
+from limner.runs.record import Job, RunRecord, describe
+from limner.session.original_format import cut_out, edited
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+AnyImage: TypeAlias = Union["Source", "Image", str, Path]
+"""What a verb takes as its image: a path, a picture in memory, or one that was opened before."""
+
+
+NOTHING: Collection[Any] = (None, False, (), [])
+"""Arguments of a verb that ask for nothing: a job with them is the job without them."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened input: the picture, and where it came from."""
+
+    image: Image
+    digest: str
+    path: str | None = None
+    notes: tuple[str, ...] = ()
+    raster: Raster | None = None
+    """All that the file holds, of which ``image`` is a view; None: the view is all."""
+
+    @property
+    def original(self) -> Raster:
+        """The values that an edit must leave alone."""
+        return self.raster or Raster(self.image)
+
+    @classmethod
+    def open(cls, image: AnyImage, *, max_pixels: int = images.MAX_PIXELS) -> Source:
+        """From a path (digest of the file), or a picture in memory (digest of its pixels).
+
+        A picture in memory may have any mode and becomes RGB as a file of it would; it is taken as
+        it stands, so turn it upright first if its EXIF says so.
+
+        Raises:
+            ImageError: no usable image.
+        """
+        if isinstance(image, Source):
+            return image
+        if isinstance(image, str | Path):
+            opened = images.open_image(image, max_pixels=max_pixels)
+            return cls(opened.image, opened.digest, str(image), opened.notes, opened.raster)
+        if not all(image.size):
+            raise ImageError(
+                f"The image is {image.width}x{image.height} pixels: there is nothing to see in it."
+            )
+        notes: list[str] = []
+        raster = raster_of(image, notes)
+        rgb = raster.view()
+        return cls(rgb, images.digest(rgb), notes=tuple(notes), raster=raster)
+
+
+@dataclass(frozen=True)
+class FindOptions:
+    """How things are found: the settings that every verb shares."""
+
+    detect: DetectOptions = field(default_factory=DetectOptions)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    select: tuple[Selection, ...] = ()
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether all that a phrase finds is meant, and not some of it."""
+        most = DetectOptions.max_detections
+        return not self.select and self.detect.max_detections >= most
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "detect": asdict(self.detect),
+            "segment": asdict(self.segment),
+            "select": [selection.to_dict() for selection in self.select],
+        }
+
+
+Finding = FindOptions
+"""Its name before; it stays."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
+
+    ``source`` is the input as opened (of an extension its canvas), ``grounding`` what was found in
+    it; ``id`` names the run in
+    the session's store, and is None where it wasn't recorded. ``peak_bytes`` is the most memory
+    that was resident meanwhile; None where it wasn't recorded or the system doesn't tell.
+    """
+
+    record: RunRecord
+    source: Source
+    grounding: pipeline.Grounding
+    edits: tuple[pipeline.Edit, ...] = ()
+    cutout: Image | None = None
+    redaction: pipeline.Redaction | None = None
+    rasters: tuple[Raster, ...] = ()
+    """The edits, or the cut-out, as files hold them (``saving.save_image``): in the input's own
+    depth and colour space, with its transparency."""
+    id: str | None = None
+    peak_bytes: int | None = None
+
+
+def tasks_of(
+    verb: str, prompts: Sequence[VisualPrompt], settings: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """The tasks whose models decide the answer: another painter doesn't change an outline."""
+    here = bool(settings.get("what_is_here"))
+    words = here or any(p.says_what for p in (*prompts, *(settings.get("verify") or ())))
+    paints = verb in ("edit", "remove", "extend") or isinstance(settings.get("behind"), Text)
+    return (
+        *(("caption",) if here else ()),
+        *(("detect",) if words or verb == "detect" else ()),
+        *(("segment",) if verb not in ("detect", "extend") else ()),
+        *(("inpaint",) if paints else ()),
+    )
+
+
+def make_job(
+    verb: str,
+    prompts: Sequence[VisualPrompt],
+    finding: FindOptions,
+    settings: Mapping[str, Any],
+    models: Mapping[str, str],
+) -> Job:
+    """A job from a verb's own keyword arguments; those that ask for nothing don't count."""
+    options = {"finding": finding.to_dict()}
+    options |= {name: _plain(value) for name, value in settings.items() if value not in NOTHING}
+    return Job(verb, tuple(describe(p) for p in prompts), options, dict(models))
+
+
+def make_run(
+    job: Job,
+    source: Source,
+    grounding: pipeline.Grounding,
+    models: Sequence[ModelRef],
+    result: Mapping[str, Any],
+    *,
+    edits: tuple[pipeline.Edit, ...] = (),
+    cutout: Image | None = None,
+    redaction: pipeline.Redaction | None = None,
+    original: Raster | None = None,
+    continued: bool = False,
+    keep_metadata: bool = False,
+) -> Run:
+    """A run with its record.
+
+    Args:
+        original: what was edited, where that isn't the source as it was opened.
+        continued: what was painted continues its surroundings, transparent ones too.
+        keep_metadata: the pictures get the source's EXIF.
+    """
+    original = original or source.original
+    if not keep_metadata:
+        original = replace(original, exif=None)
+    rasters: tuple[Raster, ...] = ()
+    if edits:
+        edits, rasters = edited(original, edits, continued=continued)
+    elif cutout is not None:
+        cutout, raster = cut_out(original, cutout)
+        rasters = (raster,)
+    if redaction and edits:
+        redaction = replace(redaction, edit=edits[0])
+    numbers: dict[str, Any] = {"objects": len(grounding), **result, **_shortfall(grounding)}
+    if edits:
+        numbers["edits"] = [edit.to_dict() for edit in edits]
+    if redaction:
+        numbers |= redaction.check_dict()
+    record = RunRecord(
+        job=job,
+        input={"path": source.path, "digest": source.digest, "size_wh": list(source.image.size)},
+        models=[model.to_dict() for model in models],
+        result=numbers,
+        seconds={**grounding.seconds, **(edits[0].seconds if edits else {})},
+        notes=source.notes,
+    )
+    return Run(record, source, grounding, edits, cutout, redaction, rasters)
+
+
+def _shortfall(grounding: pipeline.Grounding) -> dict[str, list[str]]:
+    """What was asked for and not found, and what is covered by its box; absent where all was."""
+    prompts, empty = grounding.prompts, grounding.empty
+    covered = [pipeline.sentence_of(one, prompts) for one in empty if one.covered]
+    missing = pipeline.not_found(prompts, grounding.detections, empty)
+    return {
+        **({"not_found": missing} if missing else {}),
+        **({"covered_by_box": covered} if covered else {}),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON: options by their fields, prompts by their description."""
+    if isinstance(value, VisualPrompt):
+        return describe(value)
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""What may come from strangers, read with bounds, and shown as text."""
