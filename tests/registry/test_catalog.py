@@ -97,7 +97,7 @@ def test_every_family_has_code_and_facts() -> None:
     endpoints = {"vlm"}  # whose models are the user's own
     assert {entry.family for entry in ENTRIES} | endpoints == set(catalog.FAMILIES)
     for place in catalog.FAMILIES.values():
-        assert re.fullmatch(r"limner\.models\.\w+:load\w*", place)
+        assert re.fullmatch(r"limner\.models(\.\w+)+:load\w*", place)
     types = [kind for family in catalog.families().values() for kind in family.types]
     assert len(types) == len(set(types)), "a folder's type names one family"
 

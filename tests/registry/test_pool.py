@@ -135,8 +135,8 @@ def test_tuning_keeps_freed_memory() -> None:
     code = """
 import ctypes, resource, sys
 import numpy as np
-from limner.models import runtime
-tuned = runtime.tune_allocator() if sys.argv[1] == "tune" else False
+from limner.registry import device
+tuned = device.tune_allocator() if sys.argv[1] == "tune" else False
 np.ones(2**22)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):

@@ -567,8 +567,8 @@ def test_threads_lose_no_entry(home: Path) -> None:
 
 def test_processes_lose_no_entry(home: Path) -> None:
     code = (
-        "import sys; from limner.models import lock;"
-        "entry = lock.Locked('a/b', None, lock.now(), {});"
+        "import sys; from limner.registry import lock;"
+        "entry = lock.LockEntry('a/b', None, lock.now(), {});"
         "[lock.write(f'model-{sys.argv[1]}-{i}', entry) for i in range(10)]"
     )
     workers = [subprocess.Popen([sys.executable, "-c", code, str(n)]) for n in range(3)]
