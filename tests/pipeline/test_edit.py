@@ -17,7 +17,7 @@ from limner.models.classical.adapters import OpenCvInpaint
 from limner.ops import masks
 from limner.ops.composite import composite
 from limner.options import EditOptions, InpaintOptions
-from limner.pipeline import composite_background, cut_out, repaint
+from limner.pipeline import composite_background, cut_out, repaint, repaint_weighted
 from limner.pipeline.crops import Crop
 from limner.pipeline.edit import changed_pixels, grow, make_edit, seam
 from limner.prompts import Text
@@ -186,6 +186,20 @@ def test_each_picture_asked_for_is_an_edit_with_its_seed() -> None:
     (second,) = repaint(image, mask, painter, Text("a cat"), InpaintOptions(seed=8))
     assert second.image.tobytes() == edits[1].image.tobytes()
     assert [text.phrase for text in painter.texts if text] == ["a cat", "a cat"]
+
+
+def test_a_weight_is_taken_as_it_is() -> None:
+    """Neither grown nor feathered: half the paint where it says half, none where it says 0."""
+    image = noise(40, 30)
+    weight = np.zeros((30, 40), dtype=np.float32)
+    weight[5:25, 5:20], weight[5:25, 20:35] = 1, 0.5
+    (edit,) = repaint_weighted(image, weight, FloodInpainter(COLOUR))
+    before, after = np.asarray(image, dtype=float), np.asarray(edit.image, dtype=float)
+    expected = before + weight[..., None] * (np.array(COLOUR) - before)
+    assert np.abs(after - expected).max() <= 1
+    assert np.array_equal(edit.mask, weight > 0)
+    with pytest.raises(PromptError, match="empty"):
+        repaint_weighted(image, np.zeros((30, 40), dtype=np.float32), FloodInpainter(COLOUR))
 
 
 @pytest.mark.parametrize(

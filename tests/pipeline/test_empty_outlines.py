@@ -14,6 +14,8 @@ from limner.io import coco as export
 from limner.ops import detections as dets
 from limner.options import EverythingOptions, SegmentOptions
 from limner.pipeline import (
+    GroundModels,
+    GroundOptions,
     cover_empty,
     each_alone,
     ground,
@@ -64,7 +66,7 @@ def shown(*boxes: Box) -> list[VisualPrompt]:
 
 def test_an_empty_outline_is_no_find_and_is_named() -> None:
     """mini-sam gave one for 23 of 600 small boxes: it was counted, exported and then crashed on."""
-    found = ground(PICTURE, shown(LARGE, SMALL), segmenter=Blind())
+    found = ground(PICTURE, shown(LARGE, SMALL), GroundModels(Blind()))
     assert len(found) == 1
     assert found.detections.class_id is not None
     assert found.detections.class_id.tolist() == [0]
@@ -75,7 +77,7 @@ def test_an_empty_outline_is_no_find_and_is_named() -> None:
 
 def test_of_several_finds_of_a_phrase_the_empty_one_is_named_by_its_place() -> None:
     detector = TableDetector({"cup": [(LARGE.xyxy, 0.9), (SMALL.xyxy, 0.8)]})
-    found = ground(PICTURE, [VisualPrompt(text=Text("cup"))], segmenter=Blind(), detector=detector)
+    found = ground(PICTURE, [VisualPrompt(text=Text("cup"))], GroundModels(Blind(), detector))
     assert len(found) == 1
     assert [sentence_of(one, found.prompts) for one in found.empty] == ["“cup” at 30,10,34,14"]
 
@@ -83,7 +85,7 @@ def test_of_several_finds_of_a_phrase_the_empty_one_is_named_by_its_place() -> N
 def test_a_detector_that_outlines_nothing_has_found_nothing() -> None:
     """The half of a box one pixel wide is empty."""
     detector = OutliningDetector({"line": [((10, 10, 11, 20), 0.9)]})
-    found = ground(PICTURE, [VisualPrompt(text=Text("line"))], segmenter=Blind(), detector=detector)
+    found = ground(PICTURE, [VisualPrompt(text=Text("line"))], GroundModels(Blind(), detector))
     assert len(found) == 0
     assert [one.xyxy for one in found.empty] == [(10, 10, 11, 20)]
 
@@ -91,9 +93,9 @@ def test_a_detector_that_outlines_nothing_has_found_nothing() -> None:
 def test_an_object_without_any_find_is_named_beside_one_that_has() -> None:
     detector = TableDetector({"cup": [(LARGE.xyxy, 0.9)]})
     prompts = [VisualPrompt(text=Text(phrase)) for phrase in ("cup", "plate")]
-    found = ground(PICTURE, prompts, segmenter=Blind(), detector=detector)
+    found = ground(PICTURE, prompts, GroundModels(Blind(), detector))
     assert not_found(prompts, found.detections, found.empty) == ["object 2, “plate”"]
-    alone = ground(PICTURE, prompts[1:], segmenter=Blind(), detector=detector)
+    alone = ground(PICTURE, prompts[1:], GroundModels(Blind(), detector))
     assert not_found(prompts[1:], alone.detections, alone.empty) == []
 
 
@@ -106,15 +108,15 @@ def test_a_selection_never_takes_an_empty_outline() -> None:
     found = ground(
         PICTURE,
         shown(SMALL, LARGE),
-        segmenter=Blind(),
-        selections=[lambda rows: dets.smallest(rows)],
+        GroundModels(Blind()),
+        GroundOptions(selections=[lambda rows: dets.smallest(rows)]),
     )
     assert found.mask.any()
 
 
 def test_a_redaction_covers_the_box_of_an_empty_outline() -> None:
     """ "2 objects", exit 0 and 0 of 160 pixels hidden: what somebody named must not stay open."""
-    found = cover_empty(ground(PICTURE, shown(LARGE, SMALL), segmenter=Blind()))
+    found = cover_empty(ground(PICTURE, shown(LARGE, SMALL), GroundModels(Blind())))
     assert len(found) == 2
     assert found.mask[10:14, 30:34].all()
     assert all(one.covered for one in found.empty)
@@ -124,7 +126,7 @@ def test_a_redaction_covers_the_box_of_an_empty_outline() -> None:
 def test_a_redaction_of_a_point_without_an_outline_is_refused() -> None:
     prompts = [*shown(LARGE), VisualPrompt(points=(Point(50, 20),))]
     with pytest.raises(NothingFound, match="object 2, point 50,20 is empty"):
-        cover_empty(ground(PICTURE, prompts, segmenter=Blind()))
+        cover_empty(ground(PICTURE, prompts, GroundModels(Blind())))
 
 
 def test_a_redaction_hides_a_phrases_finds_and_the_box_beside_it() -> None:
@@ -142,7 +144,7 @@ def test_a_redaction_hides_a_phrases_finds_and_the_box_beside_it() -> None:
 
 def test_no_score_leaves_0_to_1() -> None:
     """A predicted IoU of 1.02 was a COCO score of 1.02."""
-    found = ground(PICTURE, shown(LARGE), segmenter=Blind())
+    found = ground(PICTURE, shown(LARGE), GroundModels(Blind()))
     assert found.detections.data["mask_score"].tolist() == [1.0]
     coco = export.coco([("a.png", SIZE, found.detections)])
     assert [row["score"] for row in coco["annotations"]] == [1.0]

@@ -1,4 +1,4 @@
-"""From what was said to where it is: who is asked what, how often, and whose row comes back."""
+"""Prompts to detections: which model is asked what, how often, and whose row comes back."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ from limner.errors import PromptError, UnsupportedPrompt
 from limner.io import coco as export
 from limner.ops.selection import parse_selection
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
-from limner.pipeline import BoxRegions, Grounding, detect, ground, segment_everything
+from limner.pipeline import (
+    BoxRegions,
+    Grounding,
+    GroundModels,
+    GroundOptions,
+    detect,
+    ground,
+    segment_everything,
+)
 from limner.pipeline.ensemble import DetectorEnsemble
+from limner.pipeline.ground import Embed
 from limner.prompts import Box, Exemplar, Mask, Point, PromptKind, Text, VisualPrompt
 from limner.protocols import Detector, Inpainter, Segmenter
 from tests.pipeline.doubles import (
@@ -48,10 +57,12 @@ def a_mask() -> Mask:
     return Mask(array)
 
 
-def grounded(*prompts: VisualPrompt, **more: Any) -> tuple[Grounding, TableDetector, FillSegmenter]:
-    detector, segmenter = TableDetector(TABLE), FillSegmenter()
-    found = ground(PICTURE, prompts, segmenter=segmenter, detector=detector, **more)
-    return found, detector, segmenter
+def grounded(
+    *prompts: VisualPrompt, embed: Embed | None = None, **options: Any
+) -> tuple[Grounding, TableDetector, FillSegmenter]:
+    models = GroundModels(FillSegmenter(), TableDetector(TABLE), embed)
+    grounding = ground(PICTURE, prompts, models, GroundOptions(**options))
+    return grounding, models.detector, models.segmenter
 
 
 def boxes_of(found: Any) -> list[tuple[int, ...]]:
@@ -125,10 +136,8 @@ def test_how_a_phrase_was_found_is_kept_beside_a_click(double: type[TableDetecto
         rows = ground(
             PICTURE,
             prompts,
-            segmenter=FillSegmenter(),
-            detector=detector,
-            detect_options=options,
-            as_drawn=True,
+            GroundModels(FillSegmenter(), detector),
+            GroundOptions(detect=options, as_drawn=True),
         ).detections
         assert list(rows.class_id) == [0, 1, 2]
         written = export.coco([("a.png", PICTURE.size, rows)])["annotations"]
@@ -162,14 +171,14 @@ def test_what_is_pointed_at_needs_no_detector(prompt: VisualPrompt) -> None:
 def test_a_phrase_without_a_detector_is_refused_before_anything_is_embedded() -> None:
     segmenter = FillSegmenter()
     with pytest.raises(UnsupportedPrompt, match="no detector"):
-        ground(PICTURE, [said("dog")], segmenter=segmenter)
+        ground(PICTURE, [said("dog")], GroundModels(segmenter))
     assert segmenter.embedded == []
 
 
 def test_a_phrase_that_the_segmenter_takes_skips_the_detector() -> None:
     detector = TableDetector(TABLE)
     segmenter = FillSegmenter(SPATIAL | {PromptKind.TEXT})
-    found = ground(PICTURE, [said("left half")], segmenter=segmenter, detector=detector)
+    found = ground(PICTURE, [said("left half")], GroundModels(segmenter, detector))
     assert detector.calls == 0
     assert found.mask.sum() == WIDTH * HEIGHT // 2
     assert list(found.detections.data["class_name"]) == ["left half"]
@@ -179,7 +188,7 @@ def test_but_not_what_it_should_leave_out() -> None:
     """No segmenter takes "not": that is the detector's, on boxes."""
     detector = TableDetector(TABLE)
     segmenter = FillSegmenter(SPATIAL | {PromptKind.TEXT})
-    found = ground(PICTURE, [said("dog", "poodle")], segmenter=segmenter, detector=detector)
+    found = ground(PICTURE, [said("dog", "poodle")], GroundModels(segmenter, detector))
     assert detector.phrases == ["dog", "poodle"]
     assert boxes_of(found.detections) == [LEFT_DOG]
 
@@ -267,7 +276,7 @@ def test_not_concerns_only_the_prompt_that_said_it() -> None:
 )
 def test_not_is_subtracted_before_boxes_crowd_each_other_out(options: DetectOptions) -> None:
     """The dog's box must neither suppress the poodle's nor take its place."""
-    found, _, _ = grounded(said("dog", "poodle"), detect_options=options)
+    found, _, _ = grounded(said("dog", "poodle"), detect=options)
     assert boxes_of(found.detections) == [LEFT_DOG]
 
 
@@ -298,16 +307,16 @@ def test_a_phrase_with_a_place_keeps_only_boxes_that_agree(
     where: dict[str, Any], expected: list[tuple[int, ...]]
 ) -> None:
     for options in (DetectOptions(), DetectOptions(class_agnostic_nms=True)):
-        found, _, _ = grounded(said("dog", **where), detect_options=options)
+        found, _, _ = grounded(said("dog", **where), detect=options)
         assert sorted(boxes_of(found.detections)) == sorted(expected)
 
 
 def test_the_place_is_looked_at_before_the_limit() -> None:
     """At most one dog, and the one in the box, though another scores higher."""
     limit = DetectOptions(max_detections=1)
-    found, _, _ = grounded(said("dog", box=Box(0, 0, 40, 40)), detect_options=limit)
+    found, _, _ = grounded(said("dog", box=Box(0, 0, 40, 40)), detect=limit)
     assert boxes_of(found.detections) == [LEFT_DOG]
-    both, _, _ = grounded(said("dog", box=Box(0, 0, WIDTH, HEIGHT)), detect_options=limit)
+    both, _, _ = grounded(said("dog", box=Box(0, 0, WIDTH, HEIGHT)), detect=limit)
     assert boxes_of(both.detections) == [RIGHT_DOG]
 
 
@@ -322,8 +331,7 @@ def test_a_segmenter_of_boxes_still_gets_the_box_that_the_points_chose() -> None
     found = ground(
         PICTURE,
         [said("dog", points=(Point(80, 30),))],
-        segmenter=BoxRegions(),
-        detector=TableDetector(TABLE),
+        GroundModels(BoxRegions(), TableDetector(TABLE)),
     )
     assert boxes_of(found.detections) == [RIGHT_DOG]
 
@@ -331,7 +339,7 @@ def test_a_segmenter_of_boxes_still_gets_the_box_that_the_points_chose() -> None
 def test_boxes_that_leave_the_image_are_cut_at_its_edge() -> None:
     table: dict[str, Any] = {"dog": [((-30, -3, 20, 200), 0.9), ((99.8, 79.9, 140, 90), 0.8)]}
     segmenter = FillSegmenter()
-    ground(PICTURE, [said("dog")], segmenter=segmenter, detector=TableDetector(table))
+    ground(PICTURE, [said("dog")], GroundModels(segmenter, TableDetector(table)))
     assert [prompt.box for prompt in segmenter.asked[0]] == [
         Box(0, 0, 20, HEIGHT),
         Box(99, 79, WIDTH, HEIGHT),
@@ -389,7 +397,7 @@ def test_a_prompt_outside_the_image_is_refused_before_any_model_is_called(
     detector, segmenter = TableDetector(TABLE), FillSegmenter()
     for prompt in (VisualPrompt(**outside), said("dog", **outside)):
         with pytest.raises(PromptError):
-            ground(PICTURE, [said("cat"), prompt], segmenter=segmenter, detector=detector)
+            ground(PICTURE, [said("cat"), prompt], GroundModels(segmenter, detector))
     with pytest.raises(PromptError):
         detect(PICTURE, [said("dog", **outside)], detector)
     assert (detector.calls, segmenter.embedded, segmenter.asked) == (0, [], [])
@@ -425,10 +433,7 @@ def test_a_detectors_own_masks_are_the_answer() -> None:
     """No segmenter is asked about them; it still answers what says where."""
     segmenter, box = FillSegmenter(), VisualPrompt(box=Box(70, 60, 80, 70))
     found = ground(
-        PICTURE,
-        [box, said("dog"), said("cat")],
-        segmenter=segmenter,
-        detector=OutliningDetector(TABLE),
+        PICTURE, [box, said("dog"), said("cat")], GroundModels(segmenter, OutliningDetector(TABLE))
     )
     rows = found.detections
     assert segmenter.asked == [[box]]
@@ -445,9 +450,8 @@ def test_its_masks_are_left_where_only_boxes_are_wanted() -> None:
     found = ground(
         PICTURE,
         [said("cat")],
-        segmenter=BoxRegions(),
-        detector=OutliningDetector(TABLE),
-        outlined=False,
+        GroundModels(BoxRegions(), OutliningDetector(TABLE)),
+        GroundOptions(outlined=False),
     )
     x0, y0, x1, y1 = CAT
     assert found.mask[y0:y1, x0:x1].all()
@@ -455,9 +459,7 @@ def test_its_masks_are_left_where_only_boxes_are_wanted() -> None:
 
 def test_nothing_found_with_masks_is_an_answer() -> None:
     segmenter = FillSegmenter()
-    found = ground(
-        PICTURE, [said("unicorn")], segmenter=segmenter, detector=OutliningDetector(TABLE)
-    )
+    found = ground(PICTURE, [said("unicorn")], GroundModels(segmenter, OutliningDetector(TABLE)))
     assert len(found) == 0
     assert not segmenter.asked
     assert not found.mask.any()

@@ -12,7 +12,7 @@ from PIL import Image
 from limner.errors import OptionError, PromptError, UnsupportedPrompt
 from limner.ops import masks
 from limner.options import DetectOptions, RedactOptions, SegmentOptions
-from limner.pipeline import BoxRegions, Questions, redact
+from limner.pipeline import BoxRegions, Questions, SecondLook, redact
 from limner.pipeline.verify_redaction import STILL_THERE
 from limner.prompts import Box, Mask, Point, Text, VisualPrompt
 from tests.pipeline.doubles import ColourDetector, Found, TableDetector
@@ -85,8 +85,7 @@ def test_a_mask_that_cannot_be_meant_is_refused(picture: Image.Image, mask: np.n
 def test_without_a_detector_nothing_is_claimed(picture: Image.Image) -> None:
     for made in (
         redact(picture, covering(*FACE)),
-        redact(picture, covering(*FACE), verify_with=ColourDetector()),
-        redact(picture, covering(*FACE), questions=Questions((RED,))),
+        redact(picture, covering(*FACE), second_look=SecondLook(ColourDetector(), Questions())),
     ):
         assert made.still_found is None
         assert made.verified is None
@@ -98,7 +97,7 @@ def test_what_is_hidden_is_looked_for_on_the_result(picture: Image.Image) -> Non
     detector = ColourDetector()
     solid = RedactOptions(style="solid")
     made = redact(
-        picture, covering(*FACE), solid, verify_with=detector, questions=Questions((RED,))
+        picture, covering(*FACE), solid, second_look=SecondLook(detector, Questions((RED,)))
     )
     assert detector.calls > 1
     assert made.verified is True
@@ -112,8 +111,7 @@ def test_what_still_shows_through_is_told(picture: Image.Image) -> None:
         picture,
         covering(*FACE),
         RedactOptions(colour="red", dilate=0),
-        verify_with=ColourDetector(),
-        questions=Questions((RED,)),
+        second_look=SecondLook(ColourDetector(), Questions((RED,))),
     )
     assert made.verified is False
     assert made.still_found is not None
@@ -149,8 +147,7 @@ def test_a_box_counts_when_enough_of_it_was_hidden(
         picture,
         covering(*FACE),
         RedactOptions(style="solid", dilate=0),
-        verify_with=seen((box, 0.9)),
-        questions=Questions((RED,)),
+        second_look=SecondLook(seen((box, 0.9)), Questions((RED,))),
     )
     assert made.verified is verified
 
@@ -170,9 +167,7 @@ def test_no_setting_of_the_detector_hides_what_is_still_there(
     made = redact(
         picture,
         covering(*FACE),
-        verify_with=detector,
-        questions=Questions((RED, blue)),
-        detect_options=options,
+        second_look=SecondLook(detector, Questions((RED, blue)), options=options),
     )
     assert made.still_found is not None
     assert set(made.still_found.data["class_name"]) == {"red", "blue"}
@@ -184,9 +179,9 @@ def test_the_threshold_that_found_it_is_the_one_that_looks_again(picture: Image.
         made = redact(
             picture,
             covering(*FACE),
-            verify_with=detector,
-            questions=Questions((RED,)),
-            detect_options=DetectOptions(threshold=threshold),
+            second_look=SecondLook(
+                detector, Questions((RED,)), options=DetectOptions(threshold=threshold)
+            ),
         )
         assert made.verified is verified
 
@@ -218,12 +213,11 @@ def test_what_only_another_view_shows_is_still_found(eyes: str) -> None:
     plain.paste("red", (20, 30, 60, 50))
     detector = Demanding(EYES[eyes])
     assert not detector.look(plain, "red"), "not as it lies there"
-    questions = Questions((RED,))
+    second_look = SecondLook(detector, Questions((RED,)))
     bad, good = (
-        redact(plain, covering(20, 30, 60, 50), RedactOptions(colour=colour, dilate=0),
-               verify_with=detector, questions=questions)
-        for colour in ("red", "white")
-    )  # fmt: skip
+        redact(plain, covering(20, 30, 60, 50), options, second_look)
+        for options in (RedactOptions(colour=colour, dilate=0) for colour in ("red", "white"))
+    )
     assert bad.verified is False
     assert bad.still_found is not None
     (box,) = bad.still_found.xyxy.tolist()
@@ -241,8 +235,7 @@ def test_what_only_another_view_shows_elsewhere_is_told(everywhere: bool) -> Non
         plain,
         covering(10, 10, 30, 50),
         RedactOptions(dilate=0),
-        verify_with=Demanding(EYES["turned"]),
-        questions=Questions((RED,), everywhere=everywhere),
+        second_look=SecondLook(Demanding(EYES["turned"]), Questions((RED,), everywhere=everywhere)),
     )
     assert made.verdict is not None
     assert made.still_found is not None
@@ -258,9 +251,9 @@ def test_another_detector_looks_where_something_was_hidden(picture: Image.Image)
             picture,
             covering(*FACE),
             RedactOptions(dilate=0),
-            verify_with=seen(),
-            questions=Questions((RED,), everywhere=True),
-            others=[seen((box, 0.9))],
+            second_look=SecondLook(
+                seen(), Questions((RED,), everywhere=True), others=[seen((box, 0.9))]
+            ),
         )
         assert made.verified is verified
         assert made.looked_by == ("table", "table")
@@ -283,8 +276,10 @@ def test_only_what_was_seen_can_be_not_found_again(
         picture,
         covering(*region),
         RedactOptions(dilate=0),
-        verify_with=ColourDetector(),
-        questions=Questions((VisualPrompt(text=Text(phrase)),), pointed=(("box", region),)),
+        second_look=SecondLook(
+            ColourDetector(),
+            Questions((VisualPrompt(text=Text(phrase)),), pointed=(("box", region),)),
+        ),
     )
     assert made.verdict is not None
     assert made.verdict.unseen == unseen
@@ -297,8 +292,7 @@ def test_a_phrase_that_is_nowhere_in_the_original_verifies_nothing(picture: Imag
     made = redact(
         picture,
         covering(*FACE),
-        verify_with=ColourDetector(),
-        questions=Questions(nowhere=(blue,)),
+        second_look=SecondLook(ColourDetector(), Questions(nowhere=(blue,))),
     )
     assert made.verified is None
     assert made.verdict is not None

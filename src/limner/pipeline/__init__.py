@@ -2,16 +2,30 @@
 
 from limner.pipeline.by_phrase import ByPhrase
 from limner.pipeline.detect import SAYS_WHAT, detect
-from limner.pipeline.edit import Edit, composite_background, cut_out, repaint, weight_behind
+from limner.pipeline.edit import (
+    Edit,
+    composite_background,
+    cut_out,
+    repaint,
+    repaint_weighted,
+    weight_behind,
+)
 from limner.pipeline.empty_outlines import EmptyOutline, not_found, sentence_of
 from limner.pipeline.ensemble import DetectorEnsemble
 from limner.pipeline.extend import Extension, extended
-from limner.pipeline.ground import Grounding, ground, needs_detector, segment_everything
+from limner.pipeline.ground import (
+    Grounding,
+    GroundModels,
+    GroundOptions,
+    ground,
+    needs_detector,
+    segment_everything,
+)
 from limner.pipeline.look import InferenceMode
 from limner.pipeline.redact import BoxRegions, Redaction, cover_empty, each_alone, redact
 from limner.pipeline.rotate import detect_turned
 from limner.pipeline.stopwatch import Stopwatch
-from limner.pipeline.verify_redaction import Questions, Verdict, questions_about
+from limner.pipeline.verify_redaction import Questions, SecondLook, Verdict, questions_about
 
 __all__ = [
     "SAYS_WHAT",
@@ -21,10 +35,13 @@ __all__ = [
     "Edit",
     "EmptyOutline",
     "Extension",
+    "GroundModels",
+    "GroundOptions",
     "Grounding",
     "InferenceMode",
     "Questions",
     "Redaction",
+    "SecondLook",
     "Stopwatch",
     "Verdict",
     "composite_background",
@@ -40,6 +57,7 @@ __all__ = [
     "questions_about",
     "redact",
     "repaint",
+    "repaint_weighted",
     "segment_everything",
     "sentence_of",
     "weight_behind",

@@ -8,7 +8,7 @@ nothing else is ever written there, and every ``Edit`` carries the count that pr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,14 +74,12 @@ def repaint(
     options: InpaintOptions | None = None,
     edit: EditOptions | None = None,
     on_step: OnStep | None = None,
-    weight: Alpha | None = None,
 ) -> list[Edit]:
     """Fill ``mask`` with what ``paint`` says, or with what surrounds it (``paint=None``).
 
     Args:
-        mask: (H, W) bool at the image's size, True = repaint.
-        weight: (H, W) how much of what is painted comes; the mask is where it is above 0. None: the
-            mask grown and feathered inside, by ``edit``.
+        mask: (H, W) bool at the image's size, True = repaint; grown and feathered inside, by
+            ``edit``.
 
     Returns:
         One edit a picture asked for (``num_images_per_prompt``).
@@ -89,39 +87,89 @@ def repaint(
     Raises:
         PromptError: the mask has another size, or nothing in it.
     """
-    options, edit = options or InpaintOptions(), edit or EditOptions()
+    edit = edit or EditOptions()
     check_mask(mask, image.size)
     feather = FEATHER if edit.feather is None else edit.feather
+    area = PaintArea(grow(mask, edit), feather)
+    return _repaint(image, area, inpainter, paint, options, edit.context, on_step)
+
+
+def repaint_weighted(
+    image: Image,
+    weight: Alpha,
+    inpainter: Inpainter,
+    paint: Text | None = None,
+    options: InpaintOptions | None = None,
+    edit: EditOptions | None = None,
+    on_step: OnStep | None = None,
+) -> list[Edit]:
+    """``repaint`` of what a weight says, which is taken as it is.
+
+    Args:
+        weight: (H, W) 0..1 at the image's size: how much of what is painted comes; the mask is
+            where it is above 0.
+    """
+    edit = edit or EditOptions()
+    feather = FEATHER if edit.feather is None else edit.feather
+    area = PaintArea(weight > 0, feather, weight)
+    check_mask(area.mask, image.size)
+    return _repaint(image, area, inpainter, paint, options, edit.context, on_step)
+
+
+@dataclass(frozen=True)
+class PaintArea:
+    """What is painted: a mask (H, W), and how soft its border is.
+
+    ``weight`` (H, W) is how much of the paint comes; None: the mask, ``feather`` pixels soft
+    inside.
+    """
+
+    mask: BoolMask
+    feather: int
+    weight: Alpha | None = None
+
+    def alpha(self, crop: IntBox) -> Alpha:
+        """(h, w) of the crop: how much of the paint comes."""
+        if self.weight is None:
+            return _feathered(self.mask, crop, self.feather)
+        x0, y0, x1, y1 = crop
+        return self.weight[y0:y1, x0:x1]
+
+
+def _repaint(
+    image: Image,
+    area: PaintArea,
+    inpainter: Inpainter,
+    paint: Text | None,
+    options: InpaintOptions | None,
+    context: float,
+    on_step: OnStep | None,
+) -> list[Edit]:
+    options = options or InpaintOptions()
     watch = Stopwatch()
-    grown = grow(mask, edit) if weight is None else weight > 0
-    crops = crops_for(grown, inpainter, edit.context)
+    crops = crops_for(area.mask, inpainter, context)
     after: list[Image] = []
     layers: list[list[Layer]] = []
     for n, crop in enumerate(crops):
-        x0, y0, x1, y1 = crop.xyxy
-        alpha = _alpha(grown, crop.xyxy, feather) if weight is None else weight[y0:y1, x0:x1]
-        seen = image.crop(crop.xyxy).resize(crop.working_wh, pil.Resampling.LANCZOS)
-        hole = _hole(grown, crop.xyxy, crop.working_wh)
+        alpha = area.alpha(crop.xyxy)
+        view = image.crop(crop.xyxy).resize(crop.working_wh, pil.Resampling.LANCZOS)
+        hole = _hole(area.mask, crop.xyxy, crop.working_wh)
         with watch.stage("inpaint"):
-            painted = inpainter.inpaint(seen, hole, paint, options, _nth(on_step, n, len(crops)))
-        layers.append([Layer(crop.xyxy, _sized(each, crop.xyxy), alpha) for each in painted])
+            painted = inpainter.inpaint(view, hole, paint, options, _nth(on_step, n, len(crops)))
+        layers.append([Layer(crop.xyxy, _sized(sample, crop.xyxy), alpha) for sample in painted])
         after = [
             _pasted(before, layer)
             for before, layer in zip(after or [image] * len(painted), layers[-1], strict=True)
         ]
-    return [
-        make_edit(
-            image,
-            picture,
-            grown,
-            crops=tuple(crops),
-            feather=feather,
-            seed=None if options.seed is None else options.seed + k,
-            seconds=watch.seconds,
-            layers=tuple(here[k] for here in layers),
+    edits = []
+    for k, picture in enumerate(after):
+        pasted = tuple(samples[k] for samples in layers)
+        edit = make_edit(
+            image, picture, area.mask, crops=tuple(crops), feather=area.feather, layers=pasted
         )
-        for k, picture in enumerate(after)
-    ]
+        seed = None if options.seed is None else options.seed + k
+        edits.append(replace(edit, seed=seed, seconds=dict(watch.seconds)))
+    return edits
 
 
 def _nth(on_step: OnStep | None, n: int, count: int) -> OnStep | None:
@@ -131,7 +179,7 @@ def _nth(on_step: OnStep | None, n: int, count: int) -> OnStep | None:
     return lambda done, total: on_step(n * total + done, count * total)
 
 
-def _alpha(mask: BoolMask, crop: IntBox, feather: int) -> Alpha:
+def _feathered(mask: BoolMask, crop: IntBox, feather: int) -> Alpha:
     """(h, w) of the crop: ``masks.feather`` of the whole mask, cut out."""
     height, width = mask.shape
     x0, y0, x1, y1 = crop
@@ -222,8 +270,6 @@ def make_edit(
     *,
     crops: tuple[Crop, ...],
     feather: int,
-    seed: int | None = None,
-    seconds: Mapping[str, float] | None = None,
     layers: tuple[Layer, ...] = (),
 ) -> Edit:
     """An ``Edit`` with its proof measured on the pictures themselves."""
@@ -234,8 +280,6 @@ def make_edit(
         outside_changed_pixels=changed_pixels(before, after, ~mask),
         seam=seam(after, mask, feather + 1),
         mask_coverage=float(np.count_nonzero(mask) / mask.size),
-        seed=seed,
-        seconds=dict(seconds or {}),
         layers=layers,
     )
 

@@ -1,4 +1,4 @@
-"""From what was said to where it is: phrases and examples become boxes, boxes become masks."""
+"""Prompts to detections: phrases and examples become boxes, boxes become masks."""
 
 from __future__ import annotations
 
@@ -68,96 +68,143 @@ class Grounding:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One row asked of the segmenter: whose prompt it answers and what it will be called."""
+class GroundModels:
+    """What answers the prompts.
+
+    ``embed`` is how the segmenter's embedding is had; None: by the segmenter itself.
+    """
+
+    segmenter: Segmenter
+    detector: Detector | None = None
+    embed: Embed | None = None
+
+    def embedding_of(self, image: Image) -> ImageEmbedding:
+        return self.embed(self.segmenter, image) if self.embed else self.segmenter.embed(image)
+
+
+@dataclass(frozen=True)
+class GroundOptions:
+    """How the models are asked, and which of their answers count.
+
+    ``as_drawn``: a prompt that is a mask and nothing else is its own answer; otherwise a mask is a
+    hint that the segmenter refines. ``outlined``: a detector's own masks are taken; otherwise only
+    its boxes.
+    """
+
+    detect: DetectOptions = field(default_factory=DetectOptions)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    selections: Sequence[Select] = ()
+    as_drawn: bool = False
+    outlined: bool = True
+
+
+@dataclass(frozen=True)
+class SegmenterPrompt:
+    """One row of the segmenter's answer to be: whose prompt it is and what it will be called."""
 
     index: int
     prompt: VisualPrompt
     name: str
     confidence: float | None = None
     """The detector's score; None where the segmenter's own will do."""
-    found: Mapping[str, Any] = field(default_factory=dict)
-    """How the detector found it: what it said in the columns ``HOW_FOUND``."""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """How the detector found it: what it answered in the columns ``HOW_FOUND``."""
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Indices of the prompts by what answers them."""
+
+    drawn: Sequence[int]
+    """Masks that are their own answer."""
+    direct: Sequence[int]
+    """The segmenter, without a detector."""
+    detected: Sequence[int]
+
+    @classmethod
+    def of(cls, prompts: Sequence[VisualPrompt], segmenter: Segmenter, *, as_drawn: bool) -> _Roles:
+        drawn, direct, detected = [], [], []
+        for k, prompt in enumerate(prompts):
+            if as_drawn and prompt.kinds == {PromptKind.MASK}:
+                drawn.append(k)
+            elif needs_detector(prompt, segmenter):
+                detected.append(k)
+            else:
+                direct.append(k)
+        return cls(drawn, direct, detected)
 
 
 def ground(
     image: Image,
     prompts: Sequence[VisualPrompt],
-    *,
-    segmenter: Segmenter,
-    detector: Detector | None = None,
-    detect_options: DetectOptions | None = None,
-    segment_options: SegmentOptions | None = None,
-    selections: Sequence[Select] = (),
-    embed: Embed | None = None,
+    models: GroundModels,
+    options: GroundOptions | None = None,
     on_step: OnStep | None = None,
-    as_drawn: bool = False,
-    outlined: bool = True,
 ) -> Grounding:
     """Outline what the prompts mean.
 
-    Text and example prompts go through ``detector`` and become box prompts; points, boxes and masks
+    Text and example prompts go through the detector and become box prompts; points, boxes and masks
     skip it, and so does a phrase that the segmenter itself takes. What a detector answers with
     masks of its own is outlined already. The image is embedded once, if a segmenter is asked at
     all. An outline without a pixel is no find: it is named in ``Grounding.empty``.
-
-    Args:
-        outlined: take a detector's own masks; otherwise only its boxes.
-        as_drawn: a prompt that is a mask and nothing else is its own answer; otherwise a mask is a
-            hint that the segmenter refines.
 
     Raises:
         PromptError: a prompt lies outside the image.
         UnsupportedPrompt: a model can't take a prompt, or there is no detector for a phrase.
     """
     watch = Stopwatch()
-    prompts = tuple(prompts)
+    prompts, options = tuple(prompts), options or GroundOptions()
     for prompt in prompts:
         prompt.check_within(image.size)
-    drawn = [k for k, prompt in enumerate(prompts) if as_drawn and _is_mask(prompt)]
-    others = [k for k in range(len(prompts)) if k not in drawn]
-    direct = [k for k in others if not needs_detector(prompts[k], segmenter)]
-    asked = [k for k in others if k not in direct]
-    for k in direct:
-        check_accepts(segmenter, [prompts[k]])
-    sources = [Asked(k, prompts[k], prompts[k].class_name) for k in direct]
-    answered: list[sv.Detections] = []
+    roles = _Roles.of(prompts, models.segmenter, as_drawn=options.as_drawn)
+    for k in roles.direct:
+        check_accepts(models.segmenter, [prompts[k]])
+    sources = [SegmenterPrompt(k, prompts[k], prompts[k].class_name) for k in roles.direct]
+    outlines: list[sv.Detections] = []
     empty: tuple[EmptyOutline, ...] = ()
-    if asked:
-        if detector is None:
-            raise UnsupportedPrompt(
-                f"{segmenter.ref.name} can't take a phrase or an example image, and no detector "
-                "was given to turn it into a box."
-            )
+    if roles.detected:
         with watch.stage("detect"):
-            # Selected before they are outlined: what is dropped here costs nothing more.
-            wanted = [prompts[k] for k in asked]
-            found = detect(image, wanted, detector, detect_options, selections)
-        if outlined and found.mask is not None:
-            kept, empty = without_empty(_under(found, asked))
-            answered.append(kept)
+            boxes = _detected(image, prompts, roles.detected, models, options)
+        if options.outlined and boxes.mask is not None:
+            outlined, empty = without_empty(_under(boxes, roles.detected))
+            outlines.append(outlined)
         else:
-            sources += _box_prompts(found, prompts, asked, segmenter, image.size)
+            sources += _box_prompts(boxes, prompts, roles.detected, models.segmenter, image.size)
     sources.sort(key=lambda source: source.index)
     if sources:
         with watch.stage("embed"):
-            embedding = embed(segmenter, image) if embed else segmenter.embed(image)
+            embedding = models.embedding_of(image)
         with watch.stage("segment"):
-            answer = segmenter.segment(
-                embedding,
-                [source.prompt for source in sources],
-                segment_options or SegmentOptions(),
-                on_step,
+            answer = models.segmenter.segment(
+                embedding, [source.prompt for source in sources], options.segment, on_step
             )
         shown = [box_to_outline(source.prompt) for source in sources]
-        kept, dropped = without_empty(_relabel(answer, sources), shown)
-        answered.append(kept)
+        outlined, dropped = without_empty(_relabel(answer, sources), shown)
+        outlines.append(outlined)
         empty += dropped
-    answered += [_drawn(prompts[k], k) for k in drawn]
-    rows = _in_order(merge_found(answered or [dets.empty(with_mask_keys=True)]))
-    for select in selections:
-        rows = _selected(rows, select, [*direct, *drawn])
+    outlines += [_drawn(prompts[k], k) for k in roles.drawn]
+    rows = _in_order(merge_outlines(outlines or [dets.empty(with_mask_keys=True)]))
+    for select in options.selections:
+        rows = _selected(rows, select, [*roles.direct, *roles.drawn])
     return Grounding(image.size, prompts, rows, watch.seconds, empty)
+
+
+def _detected(
+    image: Image,
+    prompts: Sequence[VisualPrompt],
+    detected: Sequence[int],
+    models: GroundModels,
+    options: GroundOptions,
+) -> sv.Detections:
+    """Boxes of these prompts, selected before they are outlined: what is dropped here costs nothing
+    more."""
+    if models.detector is None:
+        raise UnsupportedPrompt(
+            f"{models.segmenter.ref.name} can't take a phrase or an example image, and no detector "
+            "was given to turn it into a box."
+        )
+    phrases = [prompts[k] for k in detected]
+    return detect(image, phrases, models.detector, options.detect, options.selections)
 
 
 def _selected(rows: sv.Detections, select: Select, direct: Sequence[int]) -> sv.Detections:
@@ -175,15 +222,11 @@ def _in_order(rows: sv.Detections) -> sv.Detections:
     return dets.take(rows, np.argsort(rows.class_id, kind="stable"))
 
 
-def _is_mask(prompt: VisualPrompt) -> bool:
-    return prompt.kinds == {PromptKind.MASK}
-
-
 def _drawn(prompt: VisualPrompt, index: int) -> sv.Detections:
     """A mask prompt as its own answer."""
     crop = masks.MaskCrop.of(prompt.mask.array if prompt.mask else np.zeros((1, 1), dtype=bool))
-    found = dets.make(np.array([crop.box_xyxy]), [1.0], [index], [prompt.manner])
-    return dets.with_masks(found, [crop], [1.0], candidates=[dets.Candidates.of([(crop, 1.0)])])
+    box = dets.make(np.array([crop.box_xyxy]), [1.0], [index], [prompt.manner])
+    return dets.with_masks(box, [crop], [1.0], candidates=[dets.Candidates.of([(crop, 1.0)])])
 
 
 def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:
@@ -193,69 +236,68 @@ def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:
     return bool(what) and (negated or not what <= segmenter.accepts)
 
 
-def _under(found: sv.Detections, asked: Sequence[int]) -> sv.Detections:
+def _under(boxes: sv.Detections, detected: Sequence[int]) -> sv.Detections:
     """A detector's rows under the person's own prompts, of which it was asked those."""
-    made = dets.copy(found)
-    made.class_id = np.array([asked[k] for k in found.data["prompt_index"]], dtype=np.int64)
-    made.data["prompt_index"] = made.class_id.copy()
-    return made
+    rows = dets.copy(boxes)
+    rows.class_id = np.array([detected[k] for k in boxes.data["prompt_index"]], dtype=np.int64)
+    rows.data["prompt_index"] = rows.class_id.copy()
+    return rows
 
 
 def _box_prompts(
-    found: sv.Detections,
+    boxes: sv.Detections,
     prompts: Sequence[VisualPrompt],
-    asked: Sequence[int],
+    detected: Sequence[int],
     segmenter: Segmenter,
     size_wh: tuple[int, int],
-) -> list[Asked]:
-    """Each found box as a prompt for the segmenter, with the points that came with its phrase."""
+) -> list[SegmenterPrompt]:
+    """Each box as a prompt for the segmenter, with the points that came with its phrase."""
     sources = []
-    boxes = dets.to_prompts(found, size_wh)
-    for row, box_prompt in enumerate(boxes):
-        index = asked[int(found.data["prompt_index"][row])]
+    for row, box_prompt in enumerate(dets.to_prompts(boxes, size_wh)):
+        index = detected[int(boxes.data["prompt_index"][row])]
         combined = replace(box_prompt, points=prompts[index].points)
         if not combined.kinds <= segmenter.accepts:
             combined = box_prompt
-        confidence = None if found.confidence is None else float(found.confidence[row])
-        name = str(found.data["class_name"][row])
-        how = {key: found.data[key][row] for key in HOW_FOUND if key in found.data}
-        sources.append(Asked(index, combined, name, confidence, how))
+        confidence = None if boxes.confidence is None else float(boxes.confidence[row])
+        name = str(boxes.data["class_name"][row])
+        columns = {key: boxes.data[key][row] for key in HOW_FOUND if key in boxes.data}
+        sources.append(SegmenterPrompt(index, combined, name, confidence, columns))
     check_accepts(segmenter, [source.prompt for source in sources])
     return sources
 
 
-def _relabel(answer: sv.Detections, sources: Sequence[Asked]) -> sv.Detections:
+def _relabel(answer: sv.Detections, sources: Sequence[SegmenterPrompt]) -> sv.Detections:
     """The segmenter's rows under the person's own prompts: their index, score and name."""
-    made = dets.copy(answer)
+    rows = dets.copy(answer)
     index = np.array([source.index for source in sources], dtype=np.int64)
     scores = [
         source.confidence if source.confidence is not None else float(score)
         for source, score in zip(sources, answer.data["mask_score"], strict=True)
     ]
-    made.class_id = index
-    made.confidence = np.array(scores, dtype=np.float32)
-    made.data["prompt_index"] = index.copy()
-    made.data["class_name"] = np.array([source.name for source in sources], dtype=str)
-    if any(SEEN in source.found for source in sources):
-        seen = [source.found.get(SEEN, NOWHERE) for source in sources]
-        made.data[SEEN] = np.array(seen, dtype=np.int64)
-    if any(AGREED in source.found for source in sources):
-        agreed = [source.found.get(AGREED, ()) for source in sources]
-        made = dets.with_column(made, AGREED, agreed)
-    return made
+    rows.class_id = index
+    rows.confidence = np.array(scores, dtype=np.float32)
+    rows.data["prompt_index"] = index.copy()
+    rows.data["class_name"] = np.array([source.name for source in sources], dtype=str)
+    if any(SEEN in source.columns for source in sources):
+        seen = [source.columns.get(SEEN, NOWHERE) for source in sources]
+        rows.data[SEEN] = np.array(seen, dtype=np.int64)
+    if any(AGREED in source.columns for source in sources):
+        agreed = [source.columns.get(AGREED, ()) for source in sources]
+        rows = dets.with_column(rows, AGREED, agreed)
+    return rows
 
 
-def merge_found(parts: Sequence[sv.Detections]) -> sv.Detections:
+def merge_outlines(parts: Sequence[sv.Detections]) -> sv.Detections:
     """All rows in one; the columns ``HOW_FOUND`` of some parts are empty for the others."""
     keys = {key for part in parts if len(part) for key in HOW_FOUND if key in part.data}
     filled = []
     for part in parts:
-        made = dets.copy(part)
+        rows = dets.copy(part)
         if SEEN in keys - part.data.keys():
-            made.data[SEEN] = np.tile(np.array(NOWHERE, dtype=np.int64), (len(part), 1))
+            rows.data[SEEN] = np.tile(np.array(NOWHERE, dtype=np.int64), (len(part), 1))
         if AGREED in keys - part.data.keys():
-            made = dets.with_column(made, AGREED, [()] * len(part))
-        filled.append(made)
+            rows = dets.with_column(rows, AGREED, [()] * len(part))
+        filled.append(rows)
     return dets.merge(filled)
 
 
@@ -281,5 +323,5 @@ def segment_everything(
     with watch.stage("embed"):
         embedding = embed(segmenter, image) if embed else segmenter.embed(image)
     with watch.stage("segment"):
-        found = segmenter.segment_everything(embedding, options or EverythingOptions(), on_step)
-    return Grounding(image.size, (), without_empty(found)[0], watch.seconds)
+        outlines = segmenter.segment_everything(embedding, options or EverythingOptions(), on_step)
+    return Grounding(image.size, (), without_empty(outlines)[0], watch.seconds)

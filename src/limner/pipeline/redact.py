@@ -15,14 +15,14 @@ from limner.errors import NothingFound
 from limner.io.raster import Layer
 from limner.ops import detections as dets
 from limner.ops import masks, obscure
-from limner.options import DetectOptions, RedactOptions, SegmentOptions, check_honoured
+from limner.options import RedactOptions, SegmentOptions, check_honoured
 from limner.pipeline.crops import Crop
 from limner.pipeline.edit import Edit, check_mask, make_edit
 from limner.pipeline.empty_outlines import sentence_of
-from limner.pipeline.ground import Grounding, merge_found
-from limner.pipeline.verify_redaction import Questions, Verdict, look_again
+from limner.pipeline.ground import Grounding, merge_outlines
+from limner.pipeline.verify_redaction import SecondLook, Verdict, look_again
 from limner.prompts import BoolMask, Box, PromptKind, VisualPrompt
-from limner.protocols import Detector, ImageEmbedding, ModelRef, OnStep, check_accepts
+from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,11 +58,11 @@ class BoxRegions:
             window = np.ones((bottom - top, right - left), dtype=bool)
             covered.append(masks.MaskCrop(window, left, top, (width, height)))
         ones = np.ones(len(boxes), dtype=np.float32)
-        found = dets.make(
+        rows = dets.make(
             np.array([box.xyxy for box in boxes]), ones, np.arange(len(boxes)), ["box"] * len(boxes)
         )
         return dets.with_masks(
-            found, covered, ones, candidates=[dets.Candidates.of([])] * len(boxes)
+            rows, covered, ones, candidates=[dets.Candidates.of([])] * len(boxes)
         )
 
 
@@ -89,24 +89,27 @@ def cover_empty(grounding: Grounding) -> Grounding:
         NothingFound: an empty outline of points, which have no box.
     """
     boxes = []
-    for one in grounding.empty:
-        if one.xyxy is None:
+    for outline in grounding.empty:
+        if outline.xyxy is None:
+            what = sentence_of(outline, grounding.prompts)
             raise NothingFound(
-                f"The outline of {sentence_of(one, grounding.prompts)} is empty, and a point has "
+                f"The outline of {what} is empty, and a point has "
                 "no box that could be hidden instead, so nothing was written: give a box or a mask."
             )
-        boxes.append(VisualPrompt(box=Box(*one.xyxy)))
+        boxes.append(VisualPrompt(box=Box(*outline.xyxy)))
     if not boxes:
         return grounding
     here = ImageEmbedding("", grounding.size_wh, BoxRegions.ref.name, None)
     rows = BoxRegions().segment(here, boxes, SegmentOptions())
-    rows.class_id = np.array([one.prompt_index for one in grounding.empty], dtype=np.int64)
+    rows.class_id = np.array([outline.prompt_index for outline in grounding.empty], dtype=np.int64)
     rows.data["prompt_index"] = rows.class_id.copy()
-    rows.data["class_name"] = np.array([one.class_name for one in grounding.empty], dtype=str)
+    rows.data["class_name"] = np.array(
+        [outline.class_name for outline in grounding.empty], dtype=str
+    )
     return replace(
         grounding,
-        detections=merge_found([grounding.detections, rows]),
-        empty=tuple(replace(one, covered=True) for one in grounding.empty),
+        detections=merge_outlines([grounding.detections, rows]),
+        empty=tuple(replace(outline, covered=True) for outline in grounding.empty),
     )
 
 
@@ -152,22 +155,13 @@ def redact(
     image: Image,
     mask: BoolMask,
     options: RedactOptions | None = None,
-    *,
-    verify_with: Detector | None = None,
-    questions: Questions | None = None,
-    detect_options: DetectOptions | None = None,
-    others: Sequence[Detector] = (),
-    looked_by: Sequence[str] = (),
+    second_look: SecondLook | None = None,
 ) -> Redaction:
-    """Hide ``mask``, then ask the detector for what was hidden again on the result.
+    """Hide ``mask``, then look for what was hidden again on the result.
 
     Args:
         mask: (H, W) bool; grown by ``options.dilate`` so that no rim is left.
-        verify_with: the detector that looks again; None leaves the result unverified.
-        questions: what it looks for, and where.
-        detect_options: those that found what is hidden.
-        others: detectors that look besides where something was hidden.
-        looked_by: names of all of these, for people; None given: their own.
+        second_look: None leaves the result unverified.
     """
     options = options or RedactOptions()
     check_mask(mask, image.size)
@@ -186,11 +180,9 @@ def redact(
         feather=0,
         layers=(Layer(whole, after, grown),),
     )
-    if verify_with is None or questions is None or not questions.prompts:
+    if second_look is None or not second_look.questions.prompts:
         return Redaction(edit)
-    verdict = look_again(image, after, grown, questions, verify_with, detect_options, others)
-    names = looked_by or [one.ref.name for one in (verify_with, *others)]
-    return Redaction(edit, verdict, tuple(names))
+    return Redaction(edit, look_again(image, after, grown, second_look), second_look.names)
 
 
 def _grow(mask: BoolMask, options: RedactOptions) -> BoolMask:

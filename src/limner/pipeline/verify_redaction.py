@@ -8,7 +8,7 @@ something was hidden. And it is a witness only of what it saw in the original.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -27,7 +27,7 @@ from limner.protocols import Detector
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Find: TypeAlias = tuple[sv.Detections, bool]
+Look: TypeAlias = tuple[sv.Detections, bool]
 """What a look found, and whether it was the look that had found what was hidden."""
 
 STILL_THERE = 0.3
@@ -68,13 +68,34 @@ def questions_about(
     everywhere: bool,
 ) -> Questions:
     """What to look for after hiding what was found: ``words`` found it, the rest was pointed at."""
-    prompts, found = grounding.prompts, grounding.detections
+    prompts, rows = grounding.prompts, grounding.detections
     pointed = [
-        (name_of(prompts, k), _four(found.xyxy[row]))
-        for row, k in enumerate(np.asarray(found.data["prompt_index"], dtype=int).tolist())
+        (name_of(prompts, k), _four(rows.xyxy[row]))
+        for row, k in enumerate(np.asarray(rows.data["prompt_index"], dtype=int).tolist())
         if not prompts[k].says_what
     ]
     return Questions(tuple(words), tuple(nowhere), tuple(pointed), everywhere)
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """How a redacted picture is looked at: by which detectors, and for what.
+
+    ``options`` are those that found what is hidden; limits of how many are left out. ``others``
+    look at the hidden parts besides; they take ``questions.words``. ``looked_by`` names all of
+    these detectors, for people; empty: their own names.
+    """
+
+    detector: Detector
+    questions: Questions
+    options: DetectOptions = field(default_factory=DetectOptions)
+    others: Sequence[Detector] = ()
+    looked_by: Sequence[str] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        own = [detector.ref.name for detector in (self.detector, *self.others)]
+        return tuple(self.looked_by or own)
 
 
 @dataclass(frozen=True)
@@ -98,46 +119,37 @@ class Verdict:
         return None if self.unseen or len(self.left_open) else True
 
 
-def look_again(
-    before: Image,
-    after: Image,
-    hidden: BoolMask,
-    questions: Questions,
-    detector: Detector,
-    options: DetectOptions | None = None,
-    others: Sequence[Detector] = (),
-) -> Verdict:
+def look_again(before: Image, after: Image, hidden: BoolMask, look: SecondLook) -> Verdict:
     """Look at the result until something is still found, or all looks are done.
 
     Args:
         hidden: (H, W) bool, what was written over.
-        options: those that found what is hidden; limits of how many are left out.
-        others: detectors that look at the hidden parts besides; they take ``words``.
 
     Raises:
         UnsupportedPrompt: a detector can't take a prompt.
     """
-    again = _Looks(after, questions.prompts, options or DetectOptions())
+    questions, detector = look.questions, look.detector
+    again = _Looks(after, questions.prompts, look.options)
     usual = dets.empty()
     open_parts: list[sv.Detections] = []
-    for found, is_usual in again.by(detector):
-        still = _still(found, hidden, len(questions.words))
+    for boxes, is_usual in again.by(detector):
+        still = _still(boxes, hidden, len(questions.words))
         if still.any():
-            return Verdict(dets.take(found, still), dets.empty())
+            return Verdict(dets.take(boxes, still), dets.empty())
         if is_usual:
-            usual = found
+            usual = boxes
         elif questions.everywhere:
-            open_parts.append(dets.take(found, ~_overlapping(found, usual)))
-    words = _Looks(after, questions.words, options or DetectOptions())
-    for other in others if questions.words else ():
-        for found, _ in words.by(other):
-            still = _still(found, hidden, len(questions.words))
+            open_parts.append(dets.take(boxes, ~_overlapping(boxes, usual)))
+    words = _Looks(after, questions.words, look.options)
+    for other in look.others if questions.words else ():
+        for boxes, _ in words.by(other):
+            still = _still(boxes, hidden, len(questions.words))
             if still.any():
-                return Verdict(dets.take(found, still), dets.empty())
+                return Verdict(dets.take(boxes, still), dets.empty())
             if questions.everywhere and other.ref.family == "faces":
-                open_parts.append(found)
-    original = _Looks(before, questions.prompts, options or DetectOptions())
-    return Verdict(dets.empty(), _once(open_parts), _unseen(original, questions, detector))
+                open_parts.append(boxes)
+    original = _Looks(before, questions.prompts, look.options)
+    return Verdict(dets.empty(), _each_once(open_parts), _unseen(original, questions, detector))
 
 
 @dataclass(frozen=True)
@@ -148,7 +160,7 @@ class _Looks:
     prompts: tuple[VisualPrompt, ...]
     options: DetectOptions
 
-    def by(self, detector: Detector) -> Iterator[Find]:
+    def by(self, detector: Detector) -> Iterator[Look]:
         """The look that was asked for, then turned, in tiles, and turned at another scale.
 
         An example's scores are relative to what else is in view: it is looked for the first way
@@ -164,16 +176,15 @@ class _Looks:
             return
         words = [VisualPrompt(text=self.prompts[k].text) for k in rows]
         plain = replace(usual, look=None, slice_wh=None, overlap_wh=None)
-        for how, scale in (("turned", 1.0), ("tiles", 1.0), ("turned", _other_scale(self.image))):
+        for mode, scale in (("turned", 1.0), ("tiles", 1.0), ("turned", _other_scale(self.image))):
             scaled = _scaled(self.image, scale)
-            found = detect(scaled, words, detector, replace(plain, look=how))
+            boxes = dets.copy(detect(scaled, words, detector, replace(plain, look=mode)))
             grown = np.array(self.image.size * 2) / np.array(scaled.size * 2)
-            found = dets.copy(found)
-            found.xyxy = (found.xyxy * grown).astype(np.float32)
-            places = np.array(rows)[np.asarray(found.data["prompt_index"], dtype=int)]
-            found.data["prompt_index"] = places
-            found.class_id = places.copy()
-            yield found, False
+            boxes.xyxy = (boxes.xyxy * grown).astype(np.float32)
+            places = np.array(rows)[np.asarray(boxes.data["prompt_index"], dtype=int)]
+            boxes.data["prompt_index"] = places
+            boxes.class_id = places.copy()
+            yield boxes, False
 
 
 def _other_scale(image: Image) -> float:
@@ -188,10 +199,10 @@ def _scaled(image: Image, scale: float) -> Image:
     return image.resize(size_wh, way)
 
 
-def _still(found: sv.Detections, hidden: BoolMask, words: int) -> np.ndarray:
+def _still(boxes: sv.Detections, hidden: BoolMask, words: int) -> np.ndarray:
     """(N,) bool: boxes where something was hidden, and all of the prompts from ``words`` on."""
-    anywhere = np.asarray(found.data.get("prompt_index", ()), dtype=int) >= words
-    return np.asarray(anywhere | (_part_in(found, hidden) >= STILL_THERE), dtype=bool)
+    anywhere = np.asarray(boxes.data.get("prompt_index", ()), dtype=int) >= words
+    return np.asarray(anywhere | (_part_in(boxes, hidden) >= STILL_THERE), dtype=bool)
 
 
 def _unseen(original: _Looks, questions: Questions, detector: Detector) -> tuple[str, ...]:
@@ -200,13 +211,13 @@ def _unseen(original: _Looks, questions: Questions, detector: Detector) -> tuple
     phrases = {len(questions.words) + k: prompt for k, prompt in enumerate(questions.nowhere)}
     if not regions and not phrases:
         return ()
-    for found, _ in original.by(detector):
+    for boxes, _ in original.by(detector):
         regions = {
             k: (name, box)
             for k, (name, box) in regions.items()
-            if not (_part_in_box(found, box) >= STILL_THERE).any()
+            if not (_part_in_box(boxes, box) >= STILL_THERE).any()
         }
-        seen = set(np.asarray(found.data.get("prompt_index", ()), dtype=int).tolist())
+        seen = set(np.asarray(boxes.data.get("prompt_index", ()), dtype=int).tolist())
         phrases = {k: prompt for k, prompt in phrases.items() if k not in seen}
         if not regions and not phrases:
             break
@@ -215,11 +226,11 @@ def _unseen(original: _Looks, questions: Questions, detector: Detector) -> tuple
     return tuple(names)
 
 
-def _part_in(found: sv.Detections, mask: BoolMask) -> np.ndarray:
+def _part_in(boxes: sv.Detections, mask: BoolMask) -> np.ndarray:
     """(N,) part of each box's area that lies in the mask."""
     height, width = mask.shape
     parts = []
-    for x0, y0, x1, y1 in found.xyxy:
+    for x0, y0, x1, y1 in boxes.xyxy:
         inner = mask[
             int(np.clip(y0, 0, height)) : int(np.ceil(np.clip(y1, 0, height))),
             int(np.clip(x0, 0, width)) : int(np.ceil(np.clip(x1, 0, width))),
@@ -228,9 +239,9 @@ def _part_in(found: sv.Detections, mask: BoolMask) -> np.ndarray:
     return np.asarray(parts)
 
 
-def _part_in_box(found: sv.Detections, box: Xyxy) -> np.ndarray:
+def _part_in_box(boxes: sv.Detections, box: Xyxy) -> np.ndarray:
     """(N,) part of each box's area that lies in another one."""
-    x0, y0, x1, y1 = found.xyxy.astype(np.float64).T
+    x0, y0, x1, y1 = boxes.xyxy.astype(np.float64).T
     wide = np.minimum(x1, box[2]) - np.maximum(x0, box[0])
     high = np.minimum(y1, box[3]) - np.maximum(y0, box[1])
     shared = np.maximum(wide, 0) * np.maximum(high, 0)
@@ -242,14 +253,14 @@ def _four(xyxy: np.ndarray) -> Xyxy:
     return x0, y0, x1, y1
 
 
-def _overlapping(found: sv.Detections, others: sv.Detections) -> np.ndarray:
+def _overlapping(boxes: sv.Detections, others: sv.Detections) -> np.ndarray:
     """(N,) bool: boxes that are also among the others."""
-    if not len(found) or not len(others):
-        return np.zeros(len(found), dtype=bool)
-    return np.asarray((sv.box_iou_batch(found.xyxy, others.xyxy) >= SAME).any(axis=1))
+    if not len(boxes) or not len(others):
+        return np.zeros(len(boxes), dtype=bool)
+    return np.asarray((sv.box_iou_batch(boxes.xyxy, others.xyxy) >= SAME).any(axis=1))
 
 
-def _once(parts: Sequence[sv.Detections]) -> sv.Detections:
+def _each_once(parts: Sequence[sv.Detections]) -> sv.Detections:
     """Each thing once, best first."""
-    found = dets.merge(parts) if parts else dets.empty()
-    return dets.by_confidence(found.with_nms(SAME, class_agnostic=True)) if len(found) else found
+    boxes = dets.merge(parts) if parts else dets.empty()
+    return dets.by_confidence(boxes.with_nms(SAME, class_agnostic=True)) if len(boxes) else boxes

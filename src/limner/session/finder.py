@@ -241,15 +241,17 @@ class Finder:
             grounding = pipeline.ground(
                 source.image,
                 prompts,
-                segmenter=segmenter,
-                detector=detector,
-                detect_options=finding.detect,
-                segment_options=finding.segment,
-                selections=finding.select,
-                embed=None if geometry else self._stages.embed,
-                on_step=on_step,
-                as_drawn=as_drawn,
-                outlined=outlined,
+                pipeline.GroundModels(
+                    segmenter, detector, None if geometry else self._stages.embed
+                ),
+                pipeline.GroundOptions(
+                    finding.detect,
+                    finding.segment,
+                    finding.select,
+                    as_drawn=as_drawn,
+                    outlined=outlined,
+                ),
+                on_step,
             )
         tasks = () if geometry else ("segment", *self._reading(prompts, segmenter))
         grounding = _without_loading(grounding, detector)

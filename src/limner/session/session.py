@@ -298,7 +298,12 @@ class Session:
         canvas, new = pipeline.extended(source.image, extension)
         original = source.original.padded(*extension.pixels(source.image.size))
         prompts = [VisualPrompt(mask=Mask(new))]
-        grounding = pipeline.ground(canvas, prompts, segmenter=pipeline.BoxRegions(), as_drawn=True)
+        grounding = pipeline.ground(
+            canvas,
+            prompts,
+            pipeline.GroundModels(pipeline.BoxRegions()),
+            pipeline.GroundOptions(as_drawn=True),
+        )
         edits = pipeline.repaint(canvas, new, inpainter, paint, settled, edit, on_step)
         run = self._run(
             job,
@@ -373,8 +378,8 @@ class Session:
         if subject.any() and isinstance(behind, Text) and painter and settled:
             tasks = (*tasks, "inpaint")
             weight = pipeline.weight_behind(subject, edit)
-            edits = pipeline.repaint(
-                source.image, ~subject, painter, behind, settled, edit, on_step, weight
+            edits = pipeline.repaint_weighted(
+                source.image, weight, painter, behind, settled, edit, on_step
             )
         elif subject.any() and not isinstance(behind, Text):
             scene = behind.render(source.image, subject)
@@ -436,21 +441,15 @@ class Session:
             grounding, tasks = self._finder.regions(source, find, finding, redact)
             if grounding.mask.any():
                 others = self._finder.other_detectors(words)
-                hidden = pipeline.redact(
-                    source.image,
-                    grounding.mask,
-                    redact,
-                    verify_with=detector,
-                    questions=pipeline.questions_about(
-                        grounding, words, verify, everywhere=finding.takes_all and not points
-                    ),
-                    detect_options=finding.detect,
-                    others=others,
-                    looked_by=(
-                        *(self.models.asked([*words, *verify]) if looks else ()),
-                        *(other.ref.name for other in others),
-                    ),
+                questions = pipeline.questions_about(
+                    grounding, words, verify, everywhere=finding.takes_all and not points
                 )
+                look = None
+                if detector is not None:
+                    first = self.models.asked([*words, *verify])
+                    names = (*first, *(other.ref.name for other in others))
+                    look = pipeline.SecondLook(detector, questions, finding.detect, others, names)
+                hidden = pipeline.redact(source.image, grounding.mask, redact, look)
         return self._run(
             job,
             source,
