@@ -48,7 +48,6 @@ TO_BE_MENDED = {
     "models/classical/grabcut.py grabcut_candidates": "twins",
     "models/diffusion/stable_diffusion.py _run": "twins",
     "ops/transforms.py": "words1",
-    "pipeline/detect.py detect": "words1",
     "prompts/values.py": "words1",
     "registry/store.py": "words2",
     "tests/io/test_images.py": "words2",
@@ -56,7 +55,7 @@ TO_BE_MENDED = {
     "tests/registry/test_store.py": "words2",
     "tests/session/test_session.py": "words2",
 }
-"""What is too large still -> the part of this work that mends it. An entry goes with its mending."""
+"""What is too large still -> who mends it. An entry goes with its mending."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -184,6 +184,6 @@ def said_otherwise(prompt: VisualPrompt, templates: Sequence[str] = TEMPLATES) -
                 f"A template holds {{thing}} where the phrase goes (and {{a}} for its article); "
                 f"got {template!r}."
             )
-        said = template.replace("{thing}", prompt.text.phrase).replace("{a}", article)
-        if said != prompt.text.phrase:
-            yield Variant(f"“{said}”", replace(prompt, text=Text(said, prompt.text.negative)))
+        phrase = template.replace("{thing}", prompt.text.phrase).replace("{a}", article)
+        if phrase != prompt.text.phrase:
+            yield Variant(f"“{phrase}”", replace(prompt, text=Text(phrase, prompt.text.negative)))

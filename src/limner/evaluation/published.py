@@ -127,22 +127,22 @@ class Comparison:
 def figures() -> Mapping[str, tuple[Figure, ...]]:
     """Those of each model that has any."""
     text = resources.files("limner.evaluation").joinpath("published.toml").read_text("utf-8")
-    found: dict[str, tuple[Figure, ...]] = {}
+    by_model: dict[str, tuple[Figure, ...]] = {}
     for row in parse_toml(text, "published.toml")["figures"]:
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-        found[row["model"]] = (*found.get(row["model"], ()), Figure(**values))
-    return found
+        by_model[row["model"]] = (*by_model.get(row["model"], ()), Figure(**values))
+    return by_model
 
 
-def compare(models: Models, asked: Sequence[Figure], image: Image.Image) -> list[Comparison]:
+def compare(models: Models, figures: Sequence[Figure], image: Image.Image) -> list[Comparison]:
     """Ask the model of each figure, which all are of this picture.
 
     Raises:
         ImageError: a picture of another size.
     """
-    for figure in asked:
+    for figure in figures:
         figure.check_picture(image)
-    return [Comparison(figure, _answer(models, figure, image)) for figure in asked]
+    return [Comparison(figure, _answer(models, figure, image)) for figure in figures]
 
 
 def _answer(models: Models, figure: Figure, image: Image.Image) -> Answer:
@@ -161,8 +161,8 @@ def _answer(models: Models, figure: Figure, image: Image.Image) -> Answer:
     if figure.phrase:
         options_of_boxes = DetectOptions(threshold=figure.threshold)
         prompts = [VisualPrompt(text=Text(figure.phrase))]
-        found = models.detector.detect(image, prompts, options_of_boxes)
-        scores = [] if found.confidence is None else found.confidence.tolist()
+        boxes = models.detector.detect(image, prompts, options_of_boxes)
+        scores = [] if boxes.confidence is None else boxes.confidence.tolist()
         return tuple(sorted(scores, reverse=True))
     (sentence,) = models.captioner.caption([image])
     return sentence

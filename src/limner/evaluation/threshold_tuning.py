@@ -141,24 +141,24 @@ def scores_by_threshold(
 
     They hold down to the threshold before. Precision is None where no box is left.
     """
-    found = sorted({score for image in images for score in image.scores})
-    above = min(1.1 * found[-1] + 0.01, 1.0) if found else 1.0
-    thresholds = [0.0, *found, *([above] if not found or above > found[-1] else [])]
+    scores = sorted({score for image in images for score in image.scores})
+    above = min(1.1 * scores[-1] + 0.01, 1.0) if scores else 1.0
+    thresholds = [0.0, *scores, *([above] if not scores or above > scores[-1] else [])]
     objects = sum(image.objects for image in images)
-    told: dict[str, list[float | None]] = {"F1": [], "precision": [], "recall": []}
+    curves: dict[str, list[float | None]] = {"F1": [], "precision": [], "recall": []}
     for threshold in thresholds:
         pairs = [counts(image, threshold) for image in images]
-        right, kept = (sum(column) for column in zip(*pairs, strict=True))
-        told["F1"].append(2 * right / (kept + objects) if kept + objects else None)
-        told["precision"].append(right / kept if kept else None)
-        told["recall"].append(right / objects if objects else None)
-    return thresholds, told
+        right, boxes = (sum(column) for column in zip(*pairs, strict=True))
+        curves["F1"].append(2 * right / (boxes + objects) if boxes + objects else None)
+        curves["precision"].append(right / boxes if boxes else None)
+        curves["recall"].append(right / objects if objects else None)
+    return thresholds, curves
 
 
 def counts(image: Evidence, threshold: float) -> tuple[int, int]:
     """(right boxes, boxes) that reach the threshold."""
-    kept = [hit for score, hit in zip(image.scores, image.right, strict=True) if score >= threshold]
-    return sum(kept), len(kept)
+    hits = [hit for score, hit in zip(image.scores, image.right, strict=True) if score >= threshold]
+    return sum(hits), len(hits)
 
 
 def _bootstrap(
@@ -166,23 +166,23 @@ def _bootstrap(
 ) -> tuple[float | None, float | None]:
     rng = np.random.default_rng(seed)
     drawn = rng.integers(0, len(images), (resamples, len(images)))
-    found = [best_threshold([images[k] for k in row])[0] for row in drawn.tolist()]
-    told = [threshold for threshold in found if threshold is not None]
-    if not told:
+    best = [best_threshold([images[k] for k in row])[0] for row in drawn.tolist()]
+    thresholds = [threshold for threshold in best if threshold is not None]
+    if not thresholds:
         return None, None
-    low, high = np.percentile(told, MIDDLE)
+    low, high = np.percentile(thresholds, MIDDLE)
     return float(low), float(high)
 
 
 def _left_out(images: Sequence[Evidence]) -> float | None:
     """F1 over all pictures, each with the threshold of the others; None where they give none."""
-    hits = found = 0
+    hits = boxes = 0
     for k, image in enumerate(images):
         threshold, _ = best_threshold([*images[:k], *images[k + 1 :]])
         if threshold is None:
             if image.objects:
                 return None
             continue
-        right, kept = counts(image, threshold)
-        hits, found = hits + right, found + kept
-    return 2 * hits / (found + sum(image.objects for image in images))
+        right, reached = counts(image, threshold)
+        hits, boxes = hits + right, boxes + reached
+    return 2 * hits / (boxes + sum(image.objects for image in images))

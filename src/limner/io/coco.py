@@ -41,7 +41,7 @@ def categories_of(numbers: Mapping[str, int]) -> list[dict[str, Any]]:
 
 def coco(
     items: Sequence[tuple[str, tuple[int, int], sv.Detections]],
-    asked: Sequence[str] = (),
+    classes: Sequence[str] = (),
     first_id: int = 1,
 ) -> dict[str, Any]:
     """COCO's instances JSON, for ``json.dump``; pycocotools reads it.
@@ -50,11 +50,11 @@ def coco(
 
     Args:
         items: (file name, size_wh, detections) of each image.
-        asked: classes as ``category_ids`` takes them.
+        classes: those asked for, as ``category_ids`` takes them.
         first_id: the first image's id; the others follow.
     """
-    found = (name for _, _, detections in items for name in class_names(detections))
-    ids = category_ids(found, asked)
+    names = (name for _, _, detections in items for name in class_names(detections))
+    ids = category_ids(names, classes)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (file_name, (width, height), detections) in enumerate(items, start=first_id):
@@ -73,7 +73,7 @@ def coco(
 
 def _coco_row(detections: sv.Detections, row: int) -> dict[str, Any]:
     x0, y0, x1, y1 = (float(side) for side in detections.xyxy[row])
-    made: dict[str, Any] = {
+    annotation: dict[str, Any] = {
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "area": (x1 - x0) * (y1 - y0),
         "segmentation": [],
@@ -82,14 +82,14 @@ def _coco_row(detections: sv.Detections, row: int) -> dict[str, Any]:
     if detections.mask is not None:
         crop = crop_of(detections, row)
         if crop.area:  # a box whose detector outlined nothing is a box
-            made |= {"area": crop.area, "segmentation": crop.to_rle()}
+            annotation |= {"area": crop.area, "segmentation": crop.to_rle()}
     if detections.confidence is not None:
-        made["score"] = min(max(float(detections.confidence[row]), 0.0), 1.0)
+        annotation["score"] = min(max(float(detections.confidence[row]), 0.0), 1.0)
     if "seen_xyxy" in detections.data and detections.data["seen_xyxy"][row].any():
-        made["seen_xyxy"] = [int(side) for side in detections.data["seen_xyxy"][row]]
+        annotation["seen_xyxy"] = [int(side) for side in detections.data["seen_xyxy"][row]]
     if "agreed" in detections.data and detections.data["agreed"][row]:
-        made["agreed"] = [opinion.to_dict() for opinion in detections.data["agreed"][row]]
-    return made
+        annotation["agreed"] = [opinion.to_dict() for opinion in detections.data["agreed"][row]]
+    return annotation
 
 
 def mask_pngs(
@@ -122,16 +122,16 @@ def file_safe(name: str) -> str:
 
 
 def semantic_map(
-    detections: sv.Detections, size_wh: tuple[int, int], asked: Sequence[str] = ()
+    detections: sv.Detections, size_wh: tuple[int, int], classes: Sequence[str] = ()
 ) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], dict[int, str]]:
     """(H, W) class numbers and what they mean; 0 = nothing. The better score wins an overlap.
 
     uint8 up to 255 classes, uint16 beyond: both can be saved as PNG.
 
     Args:
-        asked: classes as ``category_ids`` takes them.
+        classes: those asked for, as ``category_ids`` takes them.
     """
-    ids = category_ids(class_names(detections), asked)
+    ids = category_ids(class_names(detections), classes)
     numbers = np.array([0] + [ids[name] for name in class_names(detections)])
     painted = numbers[_owners(detections, size_wh)]
     meaning = {row["id"]: row["name"] for row in categories_of(ids)}
@@ -183,10 +183,10 @@ def cutout(image: Image.Image, alpha: npt.NDArray[Any]) -> Image.Image:
             f"Expected an alpha of shape {(image.height, image.width)}, got {alpha.shape}."
         )
     opacity = np.floor(np.clip(alpha.astype(np.float32), 0, 1) * 255 + 0.5).astype(np.uint8)
-    made = image.convert("RGB")
-    made.paste((0, 0, 0), mask=Image.fromarray((opacity == 0).astype(np.uint8) * 255))
-    made.putalpha(Image.fromarray(opacity))
-    return made
+    picture = image.convert("RGB")
+    picture.paste((0, 0, 0), mask=Image.fromarray((opacity == 0).astype(np.uint8) * 255))
+    picture.putalpha(Image.fromarray(opacity))
+    return picture
 
 
 def _need_masks(detections: sv.Detections) -> None:

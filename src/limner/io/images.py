@@ -106,7 +106,7 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
         if not folder.is_dir():
             raise ImageError(f"{folder} is no folder: expected a folder of images.")
         entries = list(folder.iterdir())  # rglob would pass over a folder that it can't read
-        found = sorted(
+        paths = sorted(
             path
             for path in (folder.rglob("*") if recursive else entries)
             if path.suffix.lower() in SUFFIXES
@@ -116,10 +116,10 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
     except OSError as error:
         named = error.filename or folder
         raise ImageError(f"{named} can't be read: {error.strerror or error}.") from None
-    if not found:
+    if not paths:
         below = " or below it" if recursive else ""
         raise ImageError(f"There is no image in {folder}{below} ({', '.join(SUFFIXES)}).")
-    return found
+    return paths
 
 
 def digest(image: Image.Image) -> str:

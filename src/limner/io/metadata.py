@@ -22,10 +22,10 @@ def carried(file: Image.Image) -> bytes | None:
     """An EXIF block for an edit of this picture; None when it has none that can be read."""
     # A foreign binary format inside the file: whatever is wrong in it, the pixels stand.
     with contextlib.suppress(Exception):
-        own, kept = file.getexif(), Image.Exif()
+        own, copy = file.getexif(), Image.Exif()
         for tag in _IMAGE:
             if tag in own:
-                kept[tag] = own[tag]
+                copy[tag] = own[tag]
         taken = {
             tag: value
             for tag, value in own.get_ifd(_EXIF_IFD).items()
@@ -33,8 +33,8 @@ def carried(file: Image.Image) -> bytes | None:
         }
         for ifd, tags in ((_EXIF_IFD, taken), (_GPS_IFD, own.get_ifd(_GPS_IFD))):
             if tags:
-                kept.get_ifd(ifd).update(tags)
-                kept[ifd] = kept.get_ifd(ifd)
-        if len(kept):
-            return kept.tobytes()
+                copy.get_ifd(ifd).update(tags)
+                copy[ifd] = copy.get_ifd(ifd)
+        if len(copy):
+            return copy.tobytes()
     return None

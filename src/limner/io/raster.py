@@ -298,11 +298,11 @@ def _differing_box(
         return box
     if first.mode != second.mode or first.mode not in ("L", "RGB", "CMYK"):
         return box
-    found = ImageChops.difference(first.crop(box), second.crop(box)).getbbox()
-    if found is None:
+    difference = ImageChops.difference(first.crop(box), second.crop(box)).getbbox()
+    if difference is None:
         return None
     x0, y0, _, _ = box
-    return found[0] + x0, found[1] + y0, found[2] + x0, found[3] + y0
+    return difference[0] + x0, difference[1] + y0, difference[2] + x0, difference[3] + y0
 
 
 def _differ(first: Samples, second: Samples, white: float) -> BoolMask:

@@ -166,12 +166,12 @@ def with_masks(
     Args:
         masks: of each row its crop, or (H, W) bool.
     """
-    made = copy(detections)
-    made.mask = _masks([MaskCrop.of(m) if isinstance(m, np.ndarray) else m for m in masks])
-    made.data["mask_score"] = shares(scores)
+    rows = copy(detections)
+    rows.mask = _masks([MaskCrop.of(m) if isinstance(m, np.ndarray) else m for m in masks])
+    rows.data["mask_score"] = shares(scores)
     for key, values in data.items():
-        made = with_column(made, key, values)
-    return made
+        rows = with_column(rows, key, values)
+    return rows
 
 
 def _masks(crops: Sequence[MaskCrop]) -> npt.NDArray[np.bool_] | sv.CompactMask | None:
@@ -197,20 +197,20 @@ def compact(crop: MaskCrop) -> sv.CompactMask:
 
 def with_column(detections: sv.Detections, key: str, values: Sequence[Any]) -> sv.Detections:
     """The same rows with a column of objects in ``.data``, one a row."""
-    made = copy(detections)
+    rows = copy(detections)
     column = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):  # at once, numpy would take tuples apart
         column[row] = value
-    made.data[key] = column
-    return made
+    rows.data[key] = column
+    return rows
 
 
 def answering(detections: sv.Detections, prompt_index: int) -> sv.Detections:
     """The same rows as answers to the prompt of that index."""
-    made = copy(detections)
-    made.class_id = np.full(len(made), prompt_index, dtype=np.int64)
-    made.data["prompt_index"] = made.class_id.copy()
-    return made
+    rows = copy(detections)
+    rows.class_id = np.full(len(rows), prompt_index, dtype=np.int64)
+    rows.data["prompt_index"] = rows.class_id.copy()
+    return rows
 
 
 def merge(parts: Sequence[sv.Detections]) -> sv.Detections:
@@ -226,10 +226,10 @@ def merge(parts: Sequence[sv.Detections]) -> sv.Detections:
         bare.mask = None
         bare.data = {key: value for key, value in part.data.items() if key in keys}
         slim.append(bare)
-    made = sv.Detections.merge(slim)
+    rows = sv.Detections.merge(slim)
     if masked:  # supervision's own merge cuts a dense mask at its box beside a compact one
-        made.mask = _masks([crop_of(part, row) for part in filled for row in range(len(part))])
-    return made
+        rows.mask = _masks([crop_of(part, row) for part in filled for row in range(len(part))])
+    return rows
 
 
 def by_confidence(detections: sv.Detections) -> sv.Detections:
@@ -372,20 +372,20 @@ def class_names(detections: sv.Detections) -> list[str]:
     return [UNNAMED] * len(detections) if names is None else [str(name) for name in names]
 
 
-def category_ids(names: Iterable[str], asked: Iterable[str] = ()) -> dict[str, int]:
+def category_ids(names: Iterable[str], classes: Iterable[str] = ()) -> dict[str, int]:
     """Class names numbered from 1: 0 stays free for "nothing".
 
     Args:
         names: what was found.
-        asked: what was asked for: these come first, in their order, found or not, so that pictures
-            that were asked alike are numbered alike. The others follow, sorted.
+        classes: what was asked for: these come first, in their order, found or not, so that
+            pictures that were asked alike are numbered alike. The others follow, sorted.
 
     Returns:
         The numbers by name; names that differ in capitals alone have one.
     """
     numbers: dict[str, int] = {}
     known: dict[str, int] = {}
-    for name in (*asked, *sorted(set(names))):
+    for name in (*classes, *sorted(set(names))):
         numbers[name] = known.setdefault(folded(name), len(known) + 1)
     return numbers
 

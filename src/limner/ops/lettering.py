@@ -44,14 +44,14 @@ def fitted(
     What is too long is cut in its middle. Where texts that differ would then look alike, what all
     have in common goes before that, and as a last resort they are numbered.
     """
-    made = [_cut(text, size, room, bold) for text in texts]
-    if _differ(texts, made):
-        return made
+    lines = [_cut(text, size, room, bold) for text in texts]
+    if _differ(texts, lines):
+        return lines
     head, tail = _shared(texts)
     short = [f"{'…' if head else ''}{t[head : len(t) - tail]}{'…' if tail else ''}" for t in texts]
-    made = [_cut(text, size, room, bold) for text in short]
-    if _differ(texts, made):
-        return made
+    lines = [_cut(text, size, room, bold) for text in short]
+    if _differ(texts, lines):
+        return lines
     numbers = {text: k for k, text in enumerate(dict.fromkeys(texts), start=1)}
     return [_cut(text, size, room, bold, begin=f"{numbers[text]}: ") for text in texts]
 
@@ -62,11 +62,11 @@ def middle_cut(text: str, font: Font, room: float) -> str:
         return text
     low, high = 0, len(text)  # characters that are kept
     while low < high:
-        kept = (low + high + 1) // 2
-        if font.getlength(_without_middle(text, kept)) <= room:
-            low = kept
+        middle = (low + high + 1) // 2
+        if font.getlength(_without_middle(text, middle)) <= room:
+            low = middle
         else:
-            high = kept - 1
+            high = middle - 1
     return _without_middle(text, low)
 
 
@@ -93,17 +93,17 @@ def readable(text: str, path: str) -> str:
 def _cut(
     text: str, size: int, room: float, bold: bool, begin: str = ""
 ) -> tuple[str, FreeTypeFont]:
-    said, font = lettered(text, size, bold=bold)
-    return begin + middle_cut(said, font, room - font.getlength(begin)), font
+    shown, font = lettered(text, size, bold=bold)
+    return begin + middle_cut(shown, font, room - font.getlength(begin)), font
 
 
-def _without_middle(text: str, kept: int) -> str:
-    end = kept // 2
-    return text[: kept - end].rstrip() + "…" + (text[-end:].lstrip() if end else "")
+def _without_middle(text: str, length: int) -> str:
+    end = length // 2
+    return text[: length - end].rstrip() + "…" + (text[-end:].lstrip() if end else "")
 
 
-def _differ(texts: Sequence[str], made: Sequence[tuple[str, FreeTypeFont]]) -> bool:
-    return len({text for text, _ in made}) == len(set(texts))
+def _differ(texts: Sequence[str], lines: Sequence[tuple[str, FreeTypeFont]]) -> bool:
+    return len({text for text, _ in lines}) == len(set(texts))
 
 
 def _shared(texts: Sequence[str]) -> tuple[int, int]:

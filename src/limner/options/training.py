@@ -106,10 +106,10 @@ class TeachOptions(_Checked):
             (("num_validation_images",), self.validation_steps is None, "without validation_steps"),
             (of_the_prior, not self.with_prior_preservation, "without with_prior_preservation"),
         ):
-            said = [name for name in names if name in given]
-            if idle and said:
-                have = "have" if len(said) > 1 else "has"
-                raise OptionError(f"{' and '.join(said)} {have} no effect {where}.")
+            idle_names = [name for name in names if name in given]
+            if idle and idle_names:
+                have = "have" if len(idle_names) > 1 else "has"
+                raise OptionError(f"{' and '.join(idle_names)} {have} no effect {where}.")
         self._check_rate()
 
     def _check_rate(self) -> None:

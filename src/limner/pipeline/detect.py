@@ -52,56 +52,61 @@ def detect(
     for prompt in prompts:
         prompt.check_within(image.size)
     positives = [_what(prompt) for prompt in prompts]
-    negatives = [
-        VisualPrompt(text=Text(prompt.text.negative))
-        if prompt.text and prompt.text.negative
-        else None
-        for prompt in prompts
-    ]
-    said = [prompt for prompt in (*positives, *negatives) if prompt]
+    negatives = [_negative(prompt) for prompt in prompts]
+    queries = [prompt for prompt in (*positives, *negatives) if prompt]
     if isinstance(detector, DetectorEnsemble):
-        detector.check_accepts(said)
+        detector.check_accepts(queries)
     else:
-        check_accepts(detector, said)
+        check_accepts(detector, queries)
     picky = any(negatives) or any(prompt.is_spatial for prompt in prompts)
-    asked = unlimited(options) if picky else options
-    plain = [k for k, negative in enumerate(negatives) if negative is None]
+    query_options = unlimited(options) if picky else options
 
     def ask(some: Sequence[VisualPrompt], part: Image = image) -> sv.Detections:
         if isinstance(detector, DetectorEnsemble | ByPhrase):  # each of its models looks for itself
-            return detector.detect(part, some, asked)
-        return look(detector, part, some, asked)
+            return detector.detect(part, some, query_options)
+        return look(detector, part, some, query_options)
 
+    answers = _answers(positives, negatives, ask)
+    groups = [dets.answering(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)]
+    boxes = dets.by_confidence(dets.merge(groups))
+    if picky:
+        boxes = _limited(boxes, options)
+    for select in selections:
+        boxes = select(boxes)
+    if options.look == "zoom":  # last: what was dropped needs no exact box
+        boxes = zoomed(image, boxes, lambda crop, k: ask([positives[k]], crop))
+    return boxes
+
+
+def _answers(
+    positives: Sequence[VisualPrompt],
+    negatives: Sequence[VisualPrompt | None],
+    ask: Callable[[Sequence[VisualPrompt]], sv.Detections],
+) -> dict[int, sv.Detections]:
+    """Index of a prompt -> its boxes, without those of what it is not."""
     answers = {}
+    plain = [k for k, negative in enumerate(negatives) if negative is None]
     if plain:
         # A detector gives a box to one of two prompts that say the same: it is asked once for both.
-        once: dict[object, VisualPrompt] = {}
+        queries: dict[object, VisualPrompt] = {}
         for k in plain:
-            once.setdefault(_said(positives[k]), positives[k])
-        place = {said: n for n, said in enumerate(once)}
-        found = ask(list(once.values()))
-        answers = {k: _of_prompt(found, place[_said(positives[k])]) for k in plain}
+            queries.setdefault(_query_key(positives[k]), positives[k])
+        place = {key: n for n, key in enumerate(queries)}
+        boxes = ask(list(queries.values()))
+        answers = {k: _of_prompt(boxes, place[_query_key(positives[k])]) for k in plain}
     for k, negative in enumerate(negatives):
         if negative is not None:
             # Asked apart from the others: what one prompt is not may be what another wants.
-            found = ask([positives[k], negative])
-            answers[k] = dets.subtract(_of_prompt(found, 0), _of_prompt(found, 1))
-    groups = [dets.answering(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)]
-    kept = dets.by_confidence(dets.merge(groups))
-    if picky:
-        kept = _limited(kept, options)
-    for select in selections:
-        kept = select(kept)
-    if options.look == "zoom":  # last: what was dropped needs no exact box
-        kept = zoomed(image, kept, lambda crop, k: ask([positives[k]], crop))
-    return kept
+            boxes = ask([positives[k], negative])
+            answers[k] = dets.subtract(_of_prompt(boxes, 0), _of_prompt(boxes, 1))
+    return answers
 
 
-def _limited(found: sv.Detections, options: DetectOptions) -> sv.Detections:
-    """What ``unlimited`` put off; ``found`` is best first."""
-    if options.class_agnostic_nms and len(found):
-        found = dets.by_confidence(found.with_nms(options.most_overlap(), class_agnostic=True))
-    return dets.take(found, slice(options.max_detections))
+def _limited(boxes: sv.Detections, options: DetectOptions) -> sv.Detections:
+    """What ``unlimited`` put off; ``boxes`` are best first."""
+    if options.class_agnostic_nms and len(boxes):
+        boxes = dets.by_confidence(boxes.with_nms(options.most_overlap(), class_agnostic=True))
+    return dets.take(boxes, slice(options.max_detections))
 
 
 def _what(prompt: VisualPrompt) -> VisualPrompt:
@@ -117,10 +122,17 @@ def _what(prompt: VisualPrompt) -> VisualPrompt:
     return VisualPrompt(text=text, exemplar=prompt.exemplar, likes=prompt.likes)
 
 
-def _of_prompt(found: sv.Detections, index: int) -> sv.Detections:
-    if found.class_id is None:
-        return found
-    return dets.take(found, found.class_id == index)
+def _negative(prompt: VisualPrompt) -> VisualPrompt | None:
+    """What the prompt's phrase is not, as a phrase of its own."""
+    if prompt.text and prompt.text.negative:
+        return VisualPrompt(text=Text(prompt.text.negative))
+    return None
+
+
+def _of_prompt(boxes: sv.Detections, index: int) -> sv.Detections:
+    if boxes.class_id is None:
+        return boxes
+    return dets.take(boxes, boxes.class_id == index)
 
 
 def _agreeing(rows: sv.Detections, prompt: VisualPrompt) -> sv.Detections:
@@ -143,8 +155,8 @@ def _slices(xyxy: np.ndarray, size_wh: tuple[int, int]) -> tuple[slice, slice]:
     return slice(y0, y1), slice(x0, x1)
 
 
-def _said(prompt: VisualPrompt) -> object:
-    """What a detector is told, alike for phrases that differ in capitals and spaces alone."""
+def _query_key(prompt: VisualPrompt) -> object:
+    """What a detector is asked, alike for phrases that differ in capitals and spaces alone."""
     if prompt.text is None or prompt.exemplar or prompt.likes:
         return id(prompt)
     return " ".join(prompt.text.phrase.casefold().split())

@@ -100,13 +100,13 @@ def parse_extension(text: str) -> Extension:
     Raises:
         OptionError: not of that form, or a side twice.
     """
-    found: dict[str, Length] = {}
+    lengths: dict[str, Length] = {}
     for part in text.split(","):
-        side, _, said = (word.strip() for word in part.partition("="))
-        if side not in SIDES or side in found or not _LENGTH.fullmatch(said):
+        side, _, value = (word.strip() for word in part.partition("="))
+        if side not in SIDES or side in lengths or not _LENGTH.fullmatch(value):
             raise OptionError(f"--extend takes {SYNTAX}, each side once; got {text!r:.80}.")
-        found[side] = Length(float(said.rstrip("%")), said.endswith("%"))
-    return Extension(**{side: length for side, length in found.items() if length.value})
+        lengths[side] = Length(float(value.rstrip("%")), value.endswith("%"))
+    return Extension(**{side: length for side, length in lengths.items() if length.value})
 
 
 def extended(image: Image, extension: Extension) -> tuple[Image, BoolMask]:

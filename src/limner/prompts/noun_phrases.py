@@ -99,13 +99,13 @@ def noun_phrases(caption: str) -> tuple[str, ...]:
 
 
 def _phrases(caption: str) -> Iterator[str]:
-    said = _WORD.findall(_HYPHEN.sub("-", caption.lower().replace("’", "'")))
-    words = [word for word in said if word not in _ADVERBS]
+    spoken = _WORD.findall(_HYPHEN.sub("-", caption.lower().replace("’", "'")))
+    words = [word for word in spoken if word not in _ADVERBS]
     tags = "".join(_tag(words, k) for k in range(len(words)))
-    for found in _PHRASE.finditer(tags):
-        if found["not"]:
+    for match in _PHRASE.finditer(tags):
+        if match["not"]:
             continue
-        start, end = found.span("name")
+        start, end = match.span("name")
         *first, last = words[start:end]
         if start == 0 or words[start - 1] not in _ONE:
             last = singular(last)

@@ -52,8 +52,8 @@ def parse_lengths(text: str, expected: int, syntax: str) -> tuple[Length, ...]:
         PromptError: another number of values, or something that is no finite number.
     """
     parts = [part.strip() for part in text.split(",")]
-    found = [_NUMBER.fullmatch(part) for part in parts]
-    if len(parts) != expected or not all(found):
+    matches = [_NUMBER.fullmatch(part) for part in parts]
+    if len(parts) != expected or not all(matches):
         raise PromptError(f"Expected {syntax}; got {text!r}.")
     lengths = tuple(Length(float(part.rstrip("%")), part.endswith("%")) for part in parts)
     if not all(math.isfinite(length.value) for length in lengths):  # 400 digits
@@ -198,19 +198,19 @@ class _Parts:
 
     def draft(self) -> Draft:
         text = Text(self.text, self.negative) if self.text is not None else None
-        made = Draft(
+        draft = Draft(
             text, self.exemplar, tuple(self.points), self.box, self.mask, tuple(self.likes)
         )
-        only_points = made == Draft(points=made.points)
+        only_points = draft == Draft(points=draft.points)
         # Both raise with the prompt's own sentence, before any image is opened.
-        if only_points and not any(point.foreground for point in made.points):
-            VisualPrompt(points=tuple(Point(0, 0, foreground=False) for _ in made.points))
-        if made.likes and not made.text and not any(positive for _, positive in made.likes):
+        if only_points and not any(point.foreground for point in draft.points):
+            VisualPrompt(points=tuple(Point(0, 0, foreground=False) for _ in draft.points))
+        if draft.likes and not draft.text and not any(positive for _, positive in draft.likes):
             VisualPrompt(likes=(Like(Box(0, 0, 1, 1), positive=False),))
-        return made
+        return draft
 
 
-def parse_objects(said: Iterable[tuple[str, str]]) -> tuple[Draft, ...]:
+def parse_objects(options: Iterable[tuple[str, str]]) -> tuple[Draft, ...]:
     """Options in the order they were typed, as ``(name, value)``; name ``object`` separates.
 
     A second ``--text`` or ``--exemplar`` also starts the next object: each names its own thing.
@@ -220,7 +220,7 @@ def parse_objects(said: Iterable[tuple[str, str]]) -> tuple[Draft, ...]:
     """
     objects: list[_Parts] = []
     fresh = True
-    for name, value in said:
+    for name, value in options:
         if name == "object":
             if fresh:
                 raise PromptError("--object stands between two objects; one side of it is empty.")
@@ -244,8 +244,8 @@ def _check_different(drafts: Iterable[Draft]) -> None:
     for draft in drafts:
         if draft.text is None:
             continue
-        said = Text(draft.text.phrase.casefold(), draft.text.negative.casefold())
-        same = replace(draft, text=said)
+        folded = Text(draft.text.phrase.casefold(), draft.text.negative.casefold())
+        same = replace(draft, text=folded)
         if same in known:
             raise PromptError(
                 f"--text {known[same]!r} and --text {draft.text.phrase!r} ask for the same things, "

@@ -44,13 +44,13 @@ class PromptKind(StrEnum):
 def _finite(what: str, *values: float) -> tuple[float, ...]:
     try:
         # Adding zero makes -0.0 into 0.0: equal values must have equal digests.
-        made = tuple(float(v) + 0.0 for v in values if _is_number(v))
+        finite = tuple(float(v) + 0.0 for v in values if _is_number(v))
     except OverflowError:  # JSON's integers have no end
-        made = ()
-    if len(made) != len(values) or not all(map(math.isfinite, made)):
-        said = ", ".join(f"{value!r:.40}" for value in values)
-        raise PromptError(f"{what} must be finite numbers, got {said}.")
-    return made
+        finite = ()
+    if len(finite) != len(values) or not all(map(math.isfinite, finite)):
+        listed = ", ".join(f"{value!r:.40}" for value in values)
+        raise PromptError(f"{what} must be finite numbers, got {listed}.")
+    return finite
 
 
 def _is_number(value: object) -> bool:
@@ -348,15 +348,15 @@ class VisualPrompt:
 
     def to_dict(self) -> dict[str, Any]:
         """Exact JSON: ``VisualPrompt.from_dict(p.to_dict()) == p``."""
-        made: dict[str, Any] = {}
+        parts: dict[str, Any] = {}
         for name in ("text", "exemplar", "box", "mask"):
             if (value := getattr(self, name)) is not None:
-                made[name] = value.to_dict()
+                parts[name] = value.to_dict()
         if self.points:
-            made["points"] = [point.to_dict() for point in self.points]
+            parts["points"] = [point.to_dict() for point in self.points]
         if self.likes:
-            made["likes"] = [like.to_dict() for like in self.likes]
-        return made
+            parts["likes"] = [like.to_dict() for like in self.likes]
+        return parts
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> VisualPrompt:

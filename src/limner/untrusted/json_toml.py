@@ -149,8 +149,8 @@ def check_values(value: Any, name: str) -> None:
     while left:
         here, level = left.pop()
         if isinstance(here, str):
-            if found := NO_CHARACTER.search(here):
-                raise FileError(f"{name}: {no_character(found[0])}")
+            if match := NO_CHARACTER.search(here):
+                raise FileError(f"{name}: {no_character(match[0])}")
         elif isinstance(here, int):
             if here.bit_length() > MOST_BITS:
                 raise FileError(f"{name}: There is a number of more than 300 digits.")
@@ -161,8 +161,8 @@ def check_values(value: Any, name: str) -> None:
             left += [(each, level + 1) for each in inside]
 
 
-def no_character(found: str) -> str:
-    what = "a NUL (\\0)" if found == "\0" else f"half of a character (\\u{ord(found):04x})"
+def no_character(character: str) -> str:
+    what = "a NUL (\\0)" if character == "\0" else f"half of a character (\\u{ord(character):04x})"
     return f"There is {what} in a text: take it out."
 
 

@@ -36,4 +36,4 @@ _OBEYED = re.compile(
 
 def visible_page(page: str) -> str:
     """A page of HTML in which no name turns the direction, or recolours who reads it by ``cat``."""
-    return _OBEYED.sub(lambda found: _visible(found[0]), page)
+    return _OBEYED.sub(lambda match: _visible(match[0]), page)

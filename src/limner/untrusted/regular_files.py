@@ -92,10 +92,10 @@ def shown(path: str | os.PathLike[str]) -> str:
     return visible(str(os.fspath(path)))
 
 
-def _check_regular(found: os.stat_result, path: str | os.PathLike[str], what: str) -> None:
-    if stat.S_ISREG(found.st_mode):
+def _check_regular(status: os.stat_result, path: str | os.PathLike[str], what: str) -> None:
+    if stat.S_ISREG(status.st_mode):
         return
-    kind = next((name for holds, name in _KINDS if holds(found.st_mode)), "no regular file")
+    kind = next((name for holds, name in _KINDS if holds(status.st_mode)), "no regular file")
     raise FileError(f"{shown(path)} is {kind}: expected a regular file, the {what}.")
 
 

@@ -136,13 +136,13 @@ class _Bounded(_safe_loader()):  # type: ignore[misc]
 
     def compose_scalar_node(self, anchor: Any) -> Any:
         node = super().compose_scalar_node(anchor)
-        if found := NO_CHARACTER.search(node.value):
-            raise _Refused(no_character(found[0]), node)
+        if match := NO_CHARACTER.search(node.value):
+            raise _Refused(no_character(match[0]), node)
         return node
 
 
 def _yaml_sentence(error: yaml.YAMLError, name: str) -> str:
     mark = getattr(error, "problem_mark", None)
-    said = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     line = mark.line + 1 if mark else 1
-    return f"{name}:{line}: This is not YAML: {' '.join(str(said).split())}."
+    return f"{name}:{line}: This is not YAML: {' '.join(str(problem).split())}."

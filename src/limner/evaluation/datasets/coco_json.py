@@ -139,14 +139,14 @@ def _annotation_file(folder: Path) -> Path:
     for name in NAMES:
         if (folder / name).is_file():
             return folder / name
-    found = [path for path in sorted(folder.glob("*.json")) if _holds_annotations(path)]
-    if len(found) != 1:
-        listed = ", ".join(path.name for path in found) or "none"
+    files = [path for path in sorted(folder.glob("*.json")) if _holds_annotations(path)]
+    if len(files) != 1:
+        listed = ", ".join(path.name for path in files) or "none"
         raise InputError(
             f"{folder} has no COCO annotation file that can be told ({', '.join(NAMES)}, or one "
             f"JSON file with images and annotations): found {listed}. Name the file itself."
         )
-    return found[0]
+    return files[0]
 
 
 def _holds_annotations(path: Path) -> bool:

@@ -38,7 +38,7 @@ def usable(data: Mapping[str, Any], kind: IouType, source: Path) -> tuple[list[R
             box alone where masks are read; which row. Or all labels in parts of 1.
     """
     images = {row["id"]: row for row in data["images"]}
-    kept: list[Row] = []
+    rows: list[Row] = []
     notes: list[str] = []
     drawn: list[XYXY] = []
     sizes: set[tuple[int, int]] = set()
@@ -58,11 +58,11 @@ def usable(data: Mapping[str, Any], kind: IouType, source: Path) -> tuple[list[R
         if left is None:
             notes.append(f"{where} encloses nothing and was left out.")
         else:
-            kept.append(left)
+            rows.append(left)
             if left is not row:
                 notes.append(f"{where} has a polygon of under three corners, which was left out.")
     check_pixels(drawn, sizes, str(source))
-    return kept, notes
+    return rows, notes
 
 
 def box_in(row: Mapping[str, Any]) -> XYXY | None:

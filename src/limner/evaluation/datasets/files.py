@@ -76,11 +76,11 @@ def _matched(
 
 def _by_key(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
     """Files by their path below a folder, without the ending."""
-    found: dict[str, list[Path]] = defaultdict(list)
+    by_key: dict[str, list[Path]] = defaultdict(list)
     for path in files_below(folder):
         if path.suffix.lower() in suffixes:
-            found[path.relative_to(folder).with_suffix("").as_posix()].append(path)
-    return found
+            by_key[path.relative_to(folder).with_suffix("").as_posix()].append(path)
+    return by_key
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -33,7 +33,7 @@ def files_of(
     endings: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
         endings.setdefault(file_safe(name), []).append(name)
-    found: dict[int, list[tuple[Path, str | None]]] = {}
+    files: dict[int, list[tuple[Path, str | None]]] = {}
     strangers = []
     for file in find_images(folder, recursive=True):
         if _is_no_mask(file):
@@ -44,18 +44,18 @@ def files_of(
             strangers.append(within)
             continue
         image_id, rest = whose
-        found.setdefault(image_id, []).append((file, _class_of(rest, endings, within)))
-    if strangers and not found:
+        files.setdefault(image_id, []).append((file, _class_of(rest, endings, within)))
+    if strangers and not files:
         raise InputError(
             f"{strangers[0]} is the mask of no labelled picture: its name must begin with one of "
             f"{pictures}."
         )
-    if not found:
+    if not files:
         raise InputError(f"{folder} holds no masks: the pictures in it show what was found.")
     if not strangers:
-        return found, []
-    said = ", ".join(strangers[:5]) + (" …" if len(strangers) > 5 else "")
-    return found, [f"No labelled picture has the name of {len(strangers)} masks: {said}"]
+        return files, []
+    listed = ", ".join(strangers[:5]) + (" …" if len(strangers) > 5 else "")
+    return files, [f"No labelled picture has the name of {len(strangers)} masks: {listed}"]
 
 
 def _is_no_mask(file: Path) -> bool:

@@ -49,7 +49,7 @@ def rows_for(data: Dataset, predictions: Path, classes: Sequence[str]) -> list[R
         images = _images(content["images"], data, pictures)
     boxes = (box_in(row) for row in rows if not row.get("segmentation"))
     check_pixels(filter(None, boxes), _sizes(data), str(predictions))
-    made: list[Row] = []
+    results: list[Row] = []
     for number, row in enumerate(rows):
         row = dict(row)
         where = f"{predictions}: result {number}"
@@ -69,10 +69,10 @@ def rows_for(data: Dataset, predictions: Path, classes: Sequence[str]) -> list[R
                     f"{', '.join(data.names[:20])}. --class scores some of the classes alone."
                 )
             row["category_id"] = _looked_up(categories, row.get("category_id"), f"{where}: class")
-        made.append(row)
+        results.append(row)
     if classes and categories is None:
-        made = [row for row in made if row.get("category_id") in data.category_ids]
-    return made
+        results = [row for row in results if row.get("category_id") in data.category_ids]
+    return results
 
 
 def _sizes(data: Dataset) -> set[tuple[int, int]]:
@@ -89,7 +89,7 @@ def _categories(rows: Any, data: Dataset) -> dict[int, int | str]:
     """The labels' category id of each of the file's; a name where the labels don't have it."""
     annotated = {row["category_id"] for row in data.truth["annotations"]}
     known = list(zip(data.category_ids, data.names, strict=True))
-    made: dict[int, int | str] = {}
+    ids: dict[int, int | str] = {}
     for number, row in enumerate(rows_in(rows, "category")):
         key, name = row.get("id"), row.get("name")
         if not isinstance(key, int) or not isinstance(name, str):
@@ -100,27 +100,27 @@ def _categories(rows: Any, data: Dataset) -> dict[int, int | str]:
             same = [k for k in same if k in annotated] or same[:1]
         if len(same) > 1:
             raise InputError(f"The labels have two classes {name!r:.80}: which one is meant?")
-        made[key] = same[0] if same else name
-    return made
+        ids[key] = same[0] if same else name
+    return ids
 
 
 def _images(rows: Any, data: Dataset, pictures: PictureNames) -> dict[int, int]:
     """The labels' image id of each of the file's."""
     sizes = {image.id: image.size_wh for image in data.images}
-    made: dict[int, int] = {}
+    ids: dict[int, int] = {}
     for number, row in enumerate(rows_in(rows, "image")):
         key, name = row.get("id"), row.get("file_name")
         if not isinstance(key, int) or not isinstance(name, str):
             raise InputError(f"Image {number} of the results has no id and file_name.")
-        if key in made:
+        if key in ids:
             raise InputError(f"Two images of the results have the id {key}.")
-        if (found := pictures.find(name)) is None:
+        if (image_id := pictures.find(name)) is None:
             raise InputError(f"The results are of {name!r:.80}, which the labels don't list.")
         size_wh = row.get("width"), row.get("height")
-        if sizes[found] and None not in size_wh and size_wh != sizes[found]:
+        if sizes[image_id] and None not in size_wh and size_wh != sizes[image_id]:
             raise InputError(
                 f"{name} is {size_wh[0]}x{size_wh[1]} pixels in the results and "
-                f"{'x'.join(map(str, sizes[found] or ()))} in the labels: another picture."
+                f"{'x'.join(map(str, sizes[image_id] or ()))} in the labels: another picture."
             )
-        made[key] = found
-    return made
+        ids[key] = image_id
+    return ids

@@ -111,8 +111,8 @@ class Dataset:
         ]
         if not left_out or not annotated:
             return self
-        said = ", ".join(left_out[:8]) + (" …" if len(left_out) > 8 else "")
-        note = f"Nothing is labelled as {said}: not asked for. --class asks for it."
+        listed = ", ".join(left_out[:8]) + (" …" if len(left_out) > 8 else "")
+        note = f"Nothing is labelled as {listed}: not asked for. --class asks for it."
         return replace(self._with_categories(annotated), notes=(*self.notes, note))
 
     def only(self, names: Sequence[str]) -> Dataset:

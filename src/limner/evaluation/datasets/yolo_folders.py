@@ -57,9 +57,9 @@ class DataYaml:
             raise InputError(f"{file} is no mapping: expected names, and where the pictures are.")
         content = {key.value: node for key, node in root.value if isinstance(key, yaml.ScalarNode)}
         names = _names(content.get("names"), file)
-        said = {name: _texts(content[name], file, name) for name in SPLITS if name in content}
+        lists = {name: _texts(content[name], file, name) for name in SPLITS if name in content}
         place = _texts(content["path"], file, "path") if "path" in content else ()
-        return cls(file, names, place[0] if place else "", said, _keypoints(content, file))
+        return cls(file, names, place[0] if place else "", lists, _keypoints(content, file))
 
 
 def _names(node: yaml.Node | None, file: Path) -> dict[int, str]:
@@ -133,12 +133,12 @@ def labelled_files(data: DataYaml, images: Path | None) -> tuple[Path, list[Pair
                 notes.append(f"{data.file} says {name}: {', '.join(entries)}, which isn't here.")
     photos, labels = _usual_folders(data.folder)
     try:
-        found = pairs(images or photos, labels, ".txt", NOT_LABELS)
+        labelled = pairs(images or photos, labels, ".txt", NOT_LABELS)
     except InputError as error:
         raise InputError(" ".join([*notes, str(error)])) from error
     if notes:
         notes = [f"{' '.join(notes)} The labels in {labels} are read."]
-    return labels, found, notes
+    return labels, labelled, notes
 
 
 def _here(data: DataYaml, entry: str) -> Path | None:
@@ -176,7 +176,7 @@ def _split_pairs(place: Path) -> list[Pair]:
 
 def _listed(file: Path) -> list[Pair]:
     """Pictures that a text file names, one a line, from its own folder or the one above."""
-    made = []
+    listed = []
     lines = read_text(file, limit=MOST_BYTES, what="list of pictures").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -185,10 +185,10 @@ def _listed(file: Path) -> list[Pair]:
         if path.suffix.lower() not in SUFFIXES or not path.is_file():
             raise InputError(f"{file}:{number}: There is no picture {path}.")
         labels = _labels_beside(path.parent) / f"{path.stem}.txt"
-        made.append(
+        listed.append(
             Pair(path, line.strip().removeprefix("./"), labels if labels.is_file() else None)
         )
-    return made
+    return listed
 
 
 def _all_different(listed: Sequence[Pair]) -> list[Pair]:

@@ -82,10 +82,10 @@ def evaluate(
         raise InputError(f"COCO results are compared by bbox or segm, got {iou_type!r}.")
     data = load(truth, "truth")
     true, rows = Truth.read(data, iou_type), rows_of(results, data)
-    found = [true.result(number, row, iou_type) for number, row in enumerate(rows)]
+    answers = [true.result(number, row, iou_type) for number, row in enumerate(rows)]
     # pycocotools prints; there is no switch. This holds back other threads' prints for that time.
     with contextlib.redirect_stdout(io.StringIO()):
-        judge = COCOeval(true.index(true.annotations), true.index(found), iou_type)
+        judge = COCOeval(true.index(true.annotations), true.index(answers), iou_type)
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
@@ -173,30 +173,31 @@ class Truth:
         data = cls.checked(data)
         images = _by_id(data["images"], "image", "file_name")
         categories = _by_id(data["categories"], "category", "name")
-        made = cls({key: size_hw_of(row) for key, row in images.items()}, frozenset(categories), ())
+        sizes = {key: size_hw_of(row) for key, row in images.items()}
+        truth = cls(sizes, frozenset(categories), ())
         annotations = []
         for number, row in enumerate(rows_in(data["annotations"], "annotation")):
             where = f"annotation {number}"
-            kept = made._row(row, where, iou_type)
-            kept["area"] = _number(row, "area", where)
-            kept["iscrowd"] = int(row.get("iscrowd") in (1, True))
-            annotations.append({**kept, "id": number + 1})
-        return dataclasses.replace(made, annotations=tuple(annotations))
+            annotation = truth._row(row, where, iou_type)
+            annotation["area"] = _number(row, "area", where)
+            annotation["iscrowd"] = int(row.get("iscrowd") in (1, True))
+            annotations.append({**annotation, "id": number + 1})
+        return dataclasses.replace(truth, annotations=tuple(annotations))
 
     def result(self, number: int, row: Row, iou_type: IouType) -> Row:
         where = f"result {number}"
-        kept = self._row(row, where, iou_type)
+        result = self._row(row, where, iou_type)
         area = (
-            kept["bbox"][2] * kept["bbox"][3]
+            result["bbox"][2] * result["bbox"][3]
             if iou_type == "bbox"
-            else float(coco_mask.area(kept["segmentation"]))
+            else float(coco_mask.area(result["segmentation"]))
         )
         score = _number(row, "score", where)
-        return {**kept, "id": number + 1, "area": area, "score": score, "iscrowd": 0}
+        return {**result, "id": number + 1, "area": area, "score": score, "iscrowd": 0}
 
     def index(self, annotations: Sequence[Row]) -> COCO:
-        made = COCO()
-        made.dataset = {
+        index = COCO()
+        index.dataset = {
             "images": [
                 {"id": key, "height": size[0], "width": size[1]} if size else {"id": key}
                 for key, size in self.size_hw.items()
@@ -204,8 +205,8 @@ class Truth:
             "categories": [{"id": key} for key in sorted(self.categories)],
             "annotations": list(annotations),
         }
-        made.createIndex()
-        return made
+        index.createIndex()
+        return index
 
     def _row(self, row: Row, where: str, iou_type: IouType) -> Row:
         """What an annotation and a result have in common."""
@@ -216,15 +217,15 @@ class Truth:
             raise InputError(
                 f"COCO {where} has category_id {category!r}, which the truth does not list."
             )
-        kept = {"image_id": image, "category_id": category}
+        common = {"image_id": image, "category_id": category}
         if iou_type == "bbox":
-            return {**kept, "bbox": _bbox(row, where)}
+            return {**common, "bbox": _bbox(row, where)}
         size_hw = self.size_hw[image]
         if size_hw is None:
             raise InputError(
                 f"COCO image {image!r} has no usable height and width, which masks need."
             )
-        return {**kept, "segmentation": _rle(row.get("segmentation"), size_hw, where)}
+        return {**common, "segmentation": _rle(row.get("segmentation"), size_hw, where)}
 
 
 def rows_of(results: Any, truth: Any = None) -> Sequence[Row]:

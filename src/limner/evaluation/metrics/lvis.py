@@ -87,34 +87,34 @@ def evaluate_lvis(
         "categories": [_category(row) for row in data["categories"]],
         "annotations": list(true.annotations),
     }
-    found = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results, data))]
-    return _judged(whole, _best(found), iou_type)
+    answers = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results, data))]
+    return _judged(whole, _best(answers), iou_type)
 
 
-def _best(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _best(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The ``MOST_RESULTS`` best of each picture over all classes, as lvis-api's ``LVISResults``."""
     by_image: dict[int, list[dict[str, Any]]] = {}
-    for row in found:
+    for row in answers:
         by_image.setdefault(row["image_id"], []).append(row)
-    kept = []
+    best = []
     for rows in by_image.values():
         if len(rows) > MOST_RESULTS:
             rows = sorted(rows, key=lambda row: -row["score"])[:MOST_RESULTS]
-        kept += rows
-    return [{**row, "id": number} for number, row in enumerate(kept, start=1)]
+        best += rows
+    return [{**row, "id": number} for number, row in enumerate(best, start=1)]
 
 
-def _judged(truth: dict[str, Any], found: list[dict[str, Any]], iou_type: IouType) -> LvisScores:
+def _judged(truth: dict[str, Any], answers: list[dict[str, Any]], iou_type: IouType) -> LvisScores:
     from faster_coco_eval import COCO, COCOeval_faster
 
     logging.getLogger("faster_coco_eval").setLevel(logging.ERROR)
-    if not found:  # loadRes refuses an empty list; nothing found is a result
+    if not answers:  # loadRes refuses an empty list; nothing found is a result
         present = dict.fromkeys(_KEYS, 0.0) if truth["annotations"] else {}
         return LvisScores(**{name: present.get(name) for name in _KEYS})
     with contextlib.redirect_stdout(io.StringIO()):
         true = COCO(truth)
         judge = COCOeval_faster(
-            true, true.loadRes(found), iou_type, lvis_style=True, print_function=lambda *_: None
+            true, true.loadRes(answers), iou_type, lvis_style=True, print_function=lambda *_: None
         )
         judge.params.maxDets = [MOST_RESULTS]
         judge.evaluate()

@@ -47,9 +47,9 @@ def matched(
         InputError: as ``coco.evaluate``.
     """
     true = Truth.read(load(truth, "truth"), iou_type)
-    found = [true.result(number, row, iou_type) for number, row in enumerate(rows_of(results))]
+    answers = [true.result(number, row, iou_type) for number, row in enumerate(rows_of(results))]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-        judge = COCOeval(true.index(true.annotations), true.index(found), iou_type)
+        judge = COCOeval(true.index(true.annotations), true.index(answers), iou_type)
         judge.params.iouThrs = np.array([least_iou])
         judge.params.areaRng, judge.params.areaRngLbl = judge.params.areaRng[:1], ["all"]
         judge.params.maxDets = judge.params.maxDets[-1:]
@@ -60,11 +60,11 @@ def matched(
         if image is not None:
             by_class[image["category_id"]].append(image)
     precision = judge.eval["precision"][0, :, :, 0, 0]  # (101 recalls, classes)
-    made = [
+    classes = [
         _matched(names.get(key, str(key)), images, precision[:, k])
         for k, (key, images) in enumerate(by_class.items())
     ]
-    return [one for one in made if one.objects or one.scores]
+    return [item for item in classes if item.objects or item.scores]
 
 
 def _matched(name: str, images: Sequence[Mapping[str, Any]], precision: Any) -> Matched:
@@ -75,6 +75,6 @@ def _matched(name: str, images: Sequence[Mapping[str, Any]], precision: Any) -> 
         scores += np.asarray(image["dtScores"], dtype=float)[counts].tolist()
         hits += (np.asarray(image["dtMatches"][0])[counts] > 0).tolist()
     objects = sum(int((np.asarray(image["gtIgnore"]) == 0).sum()) for image in images)
-    told = precision[precision > -1]
-    ap = float(told.mean()) if objects and len(told) else None
+    defined = precision[precision > -1]
+    ap = float(defined.mean()) if objects and len(defined) else None
     return Matched(name, tuple(scores), tuple(hits), objects, ap)

@@ -64,7 +64,7 @@ class SegmentScores:
 
 
 def score_image(
-    image: Labelled, found: Sequence[Named], *, in_order: bool = False
+    image: Labelled, predictions: Sequence[Named], *, in_order: bool = False
 ) -> tuple[list[ObjectScore], int]:
     """A score for each labelled object, and how many masks answer none. Crowds are left out.
 
@@ -77,27 +77,29 @@ def score_image(
     things = [thing for thing in image.objects if not thing.crowd]
     truths = [thing.mask for thing in things]
     size_hw = image.size_wh[::-1] if image.size_wh else None
-    for _, mask in found:
+    for _, mask in predictions:
         if size_hw and mask.shape != size_hw:
             raise InputError(
                 f"A mask for {image.path.name} is {mask.shape[1]}x{mask.shape[0]} pixels and the "
                 f"picture {size_hw[1]}x{size_hw[0]}: a mask covers the whole picture."
             )
     names = [thing.name for thing in things]
-    asked = list(zip(names, truths, strict=True))
-    of = list(range(len(asked))) if in_order else paired(asked, found)
+    pairs = list(zip(names, truths, strict=True))
+    of = list(range(len(pairs))) if in_order else paired(pairs, predictions)
     scores = [
-        _scored(image.path.name, names[k], truths[k], None if n is None else found[n][1])
+        _scored(image.path.name, names[k], truths[k], None if n is None else predictions[n][1])
         for k, n in enumerate(of)
     ]
-    return scores, len(found) - sum(n is not None for n in of)
+    return scores, len(predictions) - sum(n is not None for n in of)
 
 
-def paired(truths: Sequence[tuple[str, BoolMask]], found: Sequence[Named]) -> list[int | None]:
+def paired(
+    truths: Sequence[tuple[str, BoolMask]], predictions: Sequence[Named]
+) -> list[int | None]:
     """For each true mask the index of the found one that answers it, or None."""
-    shares = masks.iou_matrix([mask for _, mask in truths], [mask for _, mask in found])
+    shares = masks.iou_matrix([mask for _, mask in truths], [mask for _, mask in predictions])
     for k, (name, _) in enumerate(truths):
-        for n, (other, _) in enumerate(found):
+        for n, (other, _) in enumerate(predictions):
             if other not in (None, name):
                 shares[k, n] = 0
     rows, columns = linear_sum_assignment(-shares)
@@ -108,13 +110,13 @@ def paired(truths: Sequence[tuple[str, BoolMask]], found: Sequence[Named]) -> li
     return answers
 
 
-def _scored(image: str, name: str, truth: BoolMask, found: BoolMask | None) -> ObjectScore:
-    if found is None:
-        found = np.zeros_like(truth)
+def _scored(image: str, name: str, truth: BoolMask, prediction: BoolMask | None) -> ObjectScore:
+    if prediction is None:
+        prediction = np.zeros_like(truth)
     return ObjectScore(
         image,
         name,
-        masks.iou(found, truth),
-        boundary_f(found, truth),
-        boundary_iou(found, truth),
+        masks.iou(prediction, truth),
+        boundary_f(prediction, truth),
+        boundary_iou(prediction, truth),
     )

@@ -129,7 +129,7 @@ def clip_t(encoder: Encoder, images: Sequence[Image], texts: Sequence[str]) -> f
 
 def subject_scores(
     real: Sequence[Image],
-    made: Sequence[Image],
+    samples: Sequence[Image],
     *,
     clip: Encoder | None = None,
     dino: Encoder | None = None,
@@ -140,30 +140,30 @@ def subject_scores(
 
     Args:
         real: pictures of the subject.
-        made: what was painted of it.
-        prompts: what each of ``made`` was painted from.
+        samples: what was painted of it.
+        prompts: what each of ``samples`` was painted from.
         others: pictures painted of the class without the subject's name, for PRES.
 
     Raises:
         InputError: no pictures, or not one prompt for each made picture.
     """
-    if not real or not made:
+    if not real or not samples:
         raise InputError("A subject is scored by its real pictures and by painted ones: both.")
-    if prompts is not None and len(prompts) != len(made):
-        raise InputError(f"There are {len(made)} made pictures and {len(prompts)} prompts.")
-    found: dict[str, float | None] = {}
+    if prompts is not None and len(prompts) != len(samples):
+        raise InputError(f"There are {len(samples)} made pictures and {len(prompts)} prompts.")
+    scores: dict[str, float | None] = {}
     if dino is not None:
-        rows, painted = dino.encode_images(real), dino.encode_images(made)
-        found |= {"dino": across(painted, rows), "real_dino": among(rows)}
-        found["div_dino"] = apart(painted, prompts or [""] * len(made))
+        rows, painted = dino.encode_images(real), dino.encode_images(samples)
+        scores |= {"dino": across(painted, rows), "real_dino": among(rows)}
+        scores["div_dino"] = apart(painted, prompts or [""] * len(samples))
         if others:
-            found["pres"] = across(dino.encode_images(others), rows)
+            scores["pres"] = across(dino.encode_images(others), rows)
     if clip is not None:
-        rows, painted = clip.encode_images(real), clip.encode_images(made)
-        found |= {"clip_i": across(painted, rows), "real_clip_i": among(rows)}
+        rows, painted = clip.encode_images(real), clip.encode_images(samples)
+        scores |= {"clip_i": across(painted, rows), "real_clip_i": among(rows)}
         if prompts is not None:
-            found["clip_t"] = clip_t(clip, made, prompts)
-    return SubjectScores(**found)
+            scores["clip_t"] = clip_t(clip, samples, prompts)
+    return SubjectScores(**scores)
 
 
 def _check_rows(first: Rows, second: Rows) -> None:
