@@ -19,6 +19,8 @@ from limner.version import __version__
 
 if TYPE_CHECKING:
     from limner.errors import LimnerError
+    from limner.io.raster import Layer, Raster
+    from limner.ops.selection import Selection
     from limner.options import (
         DetectOptions,
         EditOptions,
@@ -28,11 +30,38 @@ if TYPE_CHECKING:
         SegmentOptions,
         TeachOptions,
     )
-    from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
+    from limner.pipeline import Edit, EmptyOutline, Extension, Grounding, Redaction, Verdict
+    from limner.pipeline.background import Backdrop, Blur, Colour, Picture
+    from limner.pipeline.crops import Crop
+    from limner.prompts import (
+        BoolMask,
+        Box,
+        Exemplar,
+        Like,
+        Mask,
+        Point,
+        PromptKind,
+        RgbArray,
+        Text,
+        VisualPrompt,
+    )
+    from limner.prompts.syntax import Length
+    from limner.protocols import OnStep, Say
+    from limner.runs.entries import Labels
+    from limner.runs.record import Job, RunRecord
+    from limner.runs.store import Store
     from limner.session import Finding, FindOptions, Run, Session
+    from limner.session.cache.disk import StageCache
+    from limner.session.record import AnyStore
+    from limner.session.results import AnyImage, Source
 
 _HOMES = {
     "limner.errors": ("LimnerError",),
+    "limner.io.raster": (
+        "Layer",
+        "Raster",
+    ),
+    "limner.ops.selection": ("Selection",),
     "limner.options": (
         "DetectOptions",
         "EditOptions",
@@ -42,40 +71,106 @@ _HOMES = {
         "SegmentOptions",
         "TeachOptions",
     ),
+    "limner.pipeline": (
+        "Edit",
+        "EmptyOutline",
+        "Extension",
+        "Grounding",
+        "Redaction",
+        "Verdict",
+    ),
+    "limner.pipeline.background": (
+        "Backdrop",
+        "Blur",
+        "Colour",
+        "Picture",
+    ),
+    "limner.pipeline.crops": ("Crop",),
+    "limner.prompts.syntax": ("Length",),
     "limner.prompts": (
+        "BoolMask",
         "Box",
         "Exemplar",
         "Like",
         "Mask",
         "Point",
         "PromptKind",
+        "RgbArray",
         "Text",
         "VisualPrompt",
     ),
-    "limner.session": ("Finding", "FindOptions", "Run", "Session"),
+    "limner.protocols": (
+        "OnStep",
+        "Say",
+    ),
+    "limner.runs.entries": ("Labels",),
+    "limner.runs.record": (
+        "Job",
+        "RunRecord",
+    ),
+    "limner.runs.store": ("Store",),
+    "limner.session": (
+        "Finding",
+        "FindOptions",
+        "Run",
+        "Session",
+    ),
+    "limner.session.cache.disk": ("StageCache",),
+    "limner.session.record": ("AnyStore",),
+    "limner.session.results": (
+        "AnyImage",
+        "Source",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnyImage",
+    "AnyStore",
+    "Backdrop",
+    "Blur",
+    "BoolMask",
     "Box",
+    "Colour",
+    "Crop",
     "DetectOptions",
+    "Edit",
     "EditOptions",
+    "EmptyOutline",
     "EverythingOptions",
     "Exemplar",
+    "Extension",
     "FindOptions",
     "Finding",
+    "Grounding",
     "InpaintOptions",
+    "Job",
+    "Labels",
+    "Layer",
+    "Length",
     "Like",
     "LimnerError",
     "Mask",
+    "OnStep",
+    "Picture",
     "Point",
     "PromptKind",
+    "Raster",
     "RedactOptions",
+    "Redaction",
+    "RgbArray",
     "Run",
+    "RunRecord",
+    "Say",
     "SegmentOptions",
+    "Selection",
     "Session",
+    "Source",
+    "StageCache",
+    "Store",
     "TeachOptions",
     "Text",
+    "Verdict",
     "VisualPrompt",
     "__version__",
 ]

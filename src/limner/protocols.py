@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OnStep = Callable[[int, int], None]
 """Progress: ``on_step(done, total)``; exceptions it raises stop the work."""
+Say = Callable[[str], None]
+"""Gets sentences that a person should read."""
 
 
 @dataclass(frozen=True)

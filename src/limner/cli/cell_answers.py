@@ -17,12 +17,11 @@ from limner.evaluation.cells.settings import options_of
 from limner.ops.selection import parse_selection
 from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
 from limner.prompts import Mask, Text, VisualPrompt
-from limner.protocols import Encoder
+from limner.protocols import Encoder, Say
 from limner.runs import peak_memory
 from limner.runs.entries import Labels
 from limner.session import FindOptions, Run, Session, Source
 from limner.session.cache.disk import StageCache
-from limner.session.model_slots import Say
 from limner.session.prompt_files import Opener, resolve
 
 if TYPE_CHECKING:

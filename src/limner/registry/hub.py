@@ -10,14 +10,14 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from limner.errors import OutputError, UnknownModel, UnsafeWeights, WeightsMissing
-from limner.protocols import OnStep
+from limner.protocols import OnStep, Say
 from limner.registry import lock
 from limner.registry.catalog import ModelEntry, families
 from limner.registry.lock import FileHash
@@ -28,9 +28,6 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 TIMEOUT_S = 10.0
 SLACK = 10_000_000
 """Bytes that a download may be over what was listed, before it is broken off."""
-
-Say = Callable[[str], None]
-"""Takes a sentence that the user must hear."""
 
 
 @dataclass(frozen=True)

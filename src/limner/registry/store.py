@@ -32,10 +32,10 @@ from limner.errors import (
     UnsafeWeights,
     WeightsMissing,
 )
-from limner.protocols import ModelRef, OnStep
+from limner.protocols import ModelRef, OnStep, Say
 from limner.registry import bundled, catalog, hub, lock, onnx_header, weight_files, wheels
 from limner.registry.catalog import ModelEntry
-from limner.registry.hub import PICKLES, Say
+from limner.registry.hub import PICKLES
 from limner.registry.lock import LOCK, RECORD, FileHash, LockEntry, home
 from limner.registry.resolve import resolve
 from limner.registry.weights import OWN_FOLDER, Weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -24,6 +24,7 @@ from limner.protocols import (
     Model,
     ModelRef,
     Notifies,
+    Say,
     Segmenter,
 )
 from limner.registry import catalog, endpoints, face_choice, pool, store
@@ -32,7 +33,6 @@ from limner.registry.resolve import resolve
 from limner.registry.subjects import TEACHABLE, adapter_of, told_apart
 from limner.registry.weights import Adapter, Runtime, Weights, between, is_path, members_of
 
-Say = Callable[[str], None]
 ModelT = TypeVar("ModelT", bound=Model)
 Files = tuple[tuple[str, str], ...]
 

@@ -19,7 +19,7 @@ from limner.options import (
 )
 from limner.pipeline.background import Backdrop
 from limner.prompts import Mask, Text, VisualPrompt
-from limner.protocols import Inpainter, OnStep
+from limner.protocols import Inpainter, OnStep, Say
 from limner.registry.weights import between, is_path, members_of
 from limner.runs.entries import Labels
 from limner.runs.record import Job
@@ -27,7 +27,7 @@ from limner.session.cache.disk import StageCache
 from limner.session.cache.stages import Stages
 from limner.session.checks import CUTOUT_OBEYS, REMOVING, check_background
 from limner.session.finder import Finder, Found
-from limner.session.model_slots import Models, Say
+from limner.session.model_slots import Models
 from limner.session.record import AnyStore, RunRecorder, recorded
 from limner.session.results import AnyImage, FindOptions, Run, Source, make_job, make_run, tasks_of
 from limner.session.what_is_here import look_by_caption

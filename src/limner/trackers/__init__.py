@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from limner.errors import MissingExtra, OptionError
+from limner.protocols import Say
 from limner.trackers.protocol import Tracker
-from limner.trackers.shielded import Say, Shielded
+from limner.trackers.shielded import Shielded
 
 PROJECT = "limner"
 """Where a tracker puts experiments unless its own settings name a project."""

@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from limner.protocols import Say
 from limner.trackers.protocol import Layer, Tracker
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Say = Callable[[str], None]
 T = TypeVar("T")
 
 

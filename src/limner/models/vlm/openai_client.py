@@ -11,7 +11,7 @@ import base64
 import io
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,11 +22,10 @@ from limner.errors import LimnerError, MissingExtra, NoAnswer
 from limner.models.vlm.detector import VisionLanguageModel
 from limner.models.vlm.parser import Unreadable
 from limner.options import EndpointOptions, from_dict
+from limner.protocols import Say
 from limner.registry import endpoints
 from limner.registry.server_replies import ReplyRefused, Scrubber, bounded, is_loopback
 from limner.registry.weights import Runtime, Weights
-
-Say = Callable[[str], None]
 
 KEYRING = "limner"
 """The keyring's service; its user is what ``key_env`` names."""
