@@ -3,8 +3,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
+# Tools that need neither limner nor torch, so that these targets are quick on a new machine.
+TOOLS   = $(VENV)/tools
+PYTHONS ?= 3.11 3.12 3.13
+# What test-lowest and test-pythons run: TESTS="tests/ops tests/io" for a part.
+TESTS   ?= tests
 
-.PHONY: install demo test test-all check format docs minis minis-check clean
+.PHONY: install demo test test-all test-lowest test-pythons check format docs site dist hooks minis \
+  minis-check clean
 
 install: $(VENV)/.ready $(VENV)/faces/models/centerface
 
@@ -30,6 +36,25 @@ test: install
 test-all: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# The lowest versions that pyproject.toml allows, on the lowest Python. Needs the network, and up to
+# 8 GB for a torch with its CUDA libraries.
+test-lowest: $(TOOLS)/.ready
+	$(TOOLS)/bin/uv venv --quiet --clear --python $(firstword $(PYTHONS)) build/lowest
+	$(TOOLS)/bin/uv pip compile --quiet --resolution lowest-direct --python build/lowest/bin/python \
+	  pyproject.toml --output-file build/lowest.txt
+	$(TOOLS)/bin/uv pip install --quiet --python build/lowest/bin/python --requirement build/lowest.txt \
+	  --editable . --group test
+	build/lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(TESTS)
+
+# The pinned versions on each Python; those that aren't on this machine are fetched by uv.
+test-pythons: $(TOOLS)/.ready
+	set -e; for version in $(PYTHONS); do \
+	  $(TOOLS)/bin/uv venv --quiet --clear --python $$version build/python$$version; \
+	  $(TOOLS)/bin/uv pip install --quiet --python build/python$$version/bin/python \
+	    --constraint constraints.txt --editable . --group dev; \
+	  build/python$$version/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(TESTS); \
+	done
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,6 +63,29 @@ check: install
 
 docs: install
 	$(BIN)/python docs/build.py
+
+$(TOOLS)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(TOOLS)/bin/python -m pip install --quiet --constraint constraints.txt \
+	  --group hooks --group pythons --group release --group site
+	touch $@
+
+# The documentation with its search and the reference of the public names, as site/index.html: opened as a file
+# or served from anywhere, it loads nothing from elsewhere. A link that leads nowhere fails.
+site: $(TOOLS)/.ready
+	$(TOOLS)/bin/python docs/site_pages.py
+
+# What a release uploads: docs/releasing.md.
+dist: $(TOOLS)/.ready
+	$(TOOLS)/bin/python .ci/release.py
+	rm -rf dist
+	$(TOOLS)/bin/python -m build --no-isolation --outdir dist
+	$(TOOLS)/bin/python -m twine check --strict dist/*
+
+# The same ruff before each commit, by .pre-commit-config.yaml.
+hooks: $(TOOLS)/.ready
+	$(TOOLS)/bin/pre-commit install
 
 # Trains all the models that ship, from nothing: see minis/README.md for hours and order. Recipes go
 # on where they were stopped; what is finished is trained anew once minis/out is deleted.
@@ -62,4 +110,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
