@@ -106,7 +106,7 @@ def drawing(noun: str, style: str) -> Drawing:
     ys, xs = np.nonzero(rgba[..., 3] > 8)
     rgba = rgba[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     alpha = rgba[..., 3:].astype(np.float32) / 255
-    colour = _colour_name(rgba)
+    colour = colour_name(rgba)
     premultiplied = np.concatenate([rgba[..., :3] * alpha, rgba[..., 3:]], axis=2)
     return Drawing(noun, style, np.round(premultiplied).astype(np.uint8), colour)
 
@@ -198,7 +198,7 @@ def _lines(rgb: Pixels, alpha: Pixels, *, thick: bool) -> npt.NDArray[np.float32
     return cv2.dilate(lines, kernel) if thick else lines
 
 
-def _colour_name(rgba: Pixels) -> str:
+def colour_name(rgba: Pixels) -> str:
     """The colour of ``COLOURS`` that most of the drawn pixels are nearest to, in CIELAB."""
     pixels = rgba[rgba[..., 3] > 128][:, :3]
     lab = _lab(pixels)

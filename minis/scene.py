@@ -56,3 +56,5 @@ class Split:
     blends: float = 0.0
     """Part of the things that are drawn between two training styles (``drawings.blended``), and
     part of all that are bent a little (``drawings.redrawn``)."""
+    restyles: float = 0.0
+    """Part of the things that are drawn in another manner (``drawings.restyled``)."""

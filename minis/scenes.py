@@ -19,9 +19,11 @@ from minis.drawings import (
     Drawing,
     backgrounds,
     blended,
+    colour_name,
     drawing,
     nouns,
     redrawn,
+    restyled,
     trained_nouns,
     training_styles,
 )
@@ -40,9 +42,9 @@ def train() -> Split:
 
 
 def train_blended() -> Split:
-    """The same with half of the things between two styles, and half bent, for what must know nouns
-    in any style."""
-    return replace(train(), name="train blended", blends=0.5)
+    """The same with half of the things between two styles, half bent and a third in manners that
+    nobody drew, for what must know nouns in any style."""
+    return replace(train(), name="train blended", blends=0.5, restyles=0.35)
 
 
 def test() -> Split:
@@ -85,6 +87,9 @@ def scene(
         rgba = drawn.rgba
         if split.blends > 0 and rng.random() < split.blends:
             rgba = redrawn(rng, rgba)
+        if split.restyles > 0 and rng.random() < split.restyles:
+            rgba = restyled(rng, rgba)
+            drawn = replace(drawn, colour=colour_name(rgba))
         for _ in range(12):
             stamp = turned(rgba, rng, side * rng.uniform(0.2, largest))
             spot = _spot(stamp, rng, side)

@@ -26,7 +26,7 @@ from transformers import (
     OwlViTForObjectDetection,
 )
 
-from minis import scenes
+from minis import growing, scenes
 from minis.captions import NUMBERS, listing, plural
 from minis.drawings import phrase, trained_nouns
 from minis.recipes import clip, owlvit
@@ -35,6 +35,7 @@ from minis.training import SHARD, SHIPPED, Loss, Plan, to_tensor, train
 
 FOLDER = SHIPPED / "mini-blip"
 VISION_LAYERS, MOST_TOKENS = 3, 40
+SEES = owlvit.SMALL_SEES
 BATCH = 16
 PLAN = Plan(steps=6400, learning_rate=1e-3, warmup=150, bf16=False, muon=True)
 
@@ -71,7 +72,7 @@ def build(tokenizer: BertTokenizer) -> BlipForConditionalGeneration:
     }
     vision = {
         **clip.VISION,
-        "image_size": owlvit.SEES,
+        "image_size": SEES,
         "num_hidden_layers": VISION_LAYERS,
         "initializer_range": 0.02,
         "hidden_act": "quick_gelu",
@@ -90,7 +91,8 @@ def see(model: BlipForConditionalGeneration, eyes: torch.nn.Module) -> None:
     mine.embeddings.patch_embedding.weight.copy_(eyes.embeddings.patch_embedding.weight)
     mine.embeddings.patch_embedding.bias.zero_()
     mine.embeddings.class_embedding.copy_(eyes.embeddings.class_embedding[None, None])
-    mine.embeddings.position_embedding.copy_(eyes.embeddings.position_embedding.weight[None])
+    places = growing.regridded(eyes.embeddings.position_embedding.weight, SEES // owlvit.PATCH)
+    mine.embeddings.position_embedding.copy_(places[None])
     for new, old in zip(mine.encoder.layers, eyes.encoder.layers, strict=False):
         attention = old.self_attn
         parts = (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -125,12 +127,12 @@ def main() -> None:
         labels[:, 0] = -100
         pixels = F.interpolate(
             to_tensor([scene.image for scene in batch]),
-            size=(owlvit.SEES, owlvit.SEES),
+            size=(SEES, SEES),
             mode="bilinear",
         )
         rows, patches, meant = [], [], []
         for row, scene in enumerate(batch):
-            answering, owners = owlvit.assign(scene)
+            answering, owners = owlvit.assign(scene, SEES // owlvit.PATCH)
             rows += [row] * len(answering)
             patches += [1 + patch for patch in answering]  # the first position is no patch
             meant += [index[scene.things[k].noun] for k in owners]
@@ -162,7 +164,7 @@ def save(model: BlipForConditionalGeneration, tokenizer: BertTokenizer) -> None:
     """Write the model as it ships."""
     model.half().save_pretrained(FOLDER, max_shard_size=SHARD)
     BlipImageProcessorPil(
-        size={"height": owlvit.SEES, "width": owlvit.SEES},
+        size={"height": SEES, "width": SEES},
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
     ).save_pretrained(FOLDER)
