@@ -1,8 +1,8 @@
 """mini-owlvit: phrases and example images to boxes.
 
 Cost: 80 minutes on one core at 144 px, 65 for the finer grid grown from that. Target, in a held-out
-drawing style: AP50 .60 over all trained nouns
-in scenes of 1 to 6 things; .50 from one example image; .35 for unseen nouns by example.
+drawing style: AP50 .60 over all trained nouns in scenes of 1 to 6 things; .65 from one example
+image; .55 for unseen nouns by example.
 
 Starts from mini-clip, as OWL-ViT does from CLIP (arXiv 2205.06230). Every step asks for all
 trained nouns at once, and for what the batch's other pictures show: the class embedding of a thing

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import Dinov2Config, Dinov2Model
+from transformers import (
+    Dinov2Config,
+    Dinov2Model,
+    OwlViTConfig,
+    OwlViTForObjectDetection,
+    SamModel,
+)
 
 from minis.growing import deepened, regridded, repatched, spread
+from minis.recipes import owlvit, sam
 
 SILENT = r"lambda1$"
 
@@ -99,3 +107,65 @@ def test_a_kernel_answers_the_same_to_a_patch_resized() -> None:
     larger = F.interpolate(patch, size=(9, 9), mode="bilinear", antialias=True)
     answer = F.conv2d(larger, repatched(kernel, 9))
     assert torch.allclose(answer, F.conv2d(patch, kernel), atol=1e-3)
+
+
+def test_mini_sam_on_a_larger_picture_keeps_what_lies_where(
+    small_sam: tuple[SamModel, SamModel],
+) -> None:
+    """What was at the left or at the top still is, and every other weight is as it was."""
+    small, large = small_sam
+    name = "vision_encoder.pos_embed"
+    before, after = small.state_dict(), large.state_dict()
+    assert after[name].shape == (1, 24, 24, 128)
+    assert torch.allclose(after[name][0, 0, 0], before[name][0, 0, 0], atol=0.3)
+    assert (after[name][0].diff(dim=1) > 0).all()
+    assert torch.allclose(after[name][0, :1].expand(24, -1, -1), after[name][0], atol=1e-4)
+    assert all(torch.equal(after[key], weight) for key, weight in before.items() if key != name)
+
+
+@pytest.fixture
+def small_sam() -> tuple[SamModel, SamModel]:
+    """mini-sam at its first size, places rising to the right, and the one grown from it."""
+    small = sam.build(sam.FIRST)
+    rising = torch.arange(16).float()[None, None, :, None].expand(1, 16, 16, 128)
+    small.vision_encoder.pos_embed.data.copy_(rising)
+    return small, sam.grown(small)
+
+
+@pytest.mark.parametrize("low", [64, 96, 128])
+def test_a_mask_of_any_size_covers_as_much_as_the_thing(low: int) -> None:
+    """96 doesn't divide 128: mini-sam is still asked for the covered part of a pixel."""
+    mask = np.zeros((1, 128, 128), bool)
+    mask[0, 30:77, 11:90] = True
+    wanted = sam.covered(mask, low)
+    assert wanted.shape == (1, low, low)
+    assert float(wanted.mean()) == pytest.approx(mask.mean(), abs=1e-5)
+    assert 0 <= float(wanted.min()) <= float(wanted.max()) <= 1
+
+
+def test_mini_owlvit_on_a_finer_grid_begins_with_boxes_of_the_same_size() -> None:
+    """transformers adds a patch's size to every box: that of a finer grid is smaller."""
+    small = owlvit_of(owlvit.SMALL_SEES)
+    large = owlvit.grown(small)
+    sizes = []
+    for model in (small, large):
+        grid = model.config.vision_config.image_size // owlvit.PATCH
+        features = torch.zeros(1, grid * grid, 16)
+        with torch.no_grad():
+            boxes = model.box_predictor(features, features.reshape(1, grid, grid, 16))
+        assert boxes.shape == (1, grid * grid, 4)
+        sizes.append(boxes[0, :, 2:].mean(dim=0))
+    assert torch.allclose(*sizes, atol=1e-3)
+
+
+def owlvit_of(sees: int) -> OwlViTForObjectDetection:
+    """mini-owlvit in small, with random weights."""
+    part = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2}  # fmt: skip
+    config = OwlViTConfig(
+        text_config={**part, "vocab_size": 8},
+        vision_config={**part, "image_size": sees, "patch_size": owlvit.PATCH},
+        projection_dim=16,
+    )
+    torch.manual_seed(0)
+    return OwlViTForObjectDetection(config).eval()

@@ -173,3 +173,20 @@ def test_a_thing_is_put_where_enough_is_seen(
     assert LEAST_VISIBLE == 0.55
     stamp = np.full((40, 40, 4), 255, np.float32)
     assert scenes._fits(covered, stamp, others) is fits
+
+
+def test_a_thing_in_another_manner_has_the_colour_that_it_became(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Captions and phrases name colours: a red car that was recoloured blue is a blue one."""
+
+    def blue(rng: np.random.Generator, rgba: scenes.Pixels) -> scenes.Pixels:
+        opaque = np.uint16(rgba[..., 3:])
+        colour = (opaque * np.array([50, 125, 220], np.uint16) // 255).astype(np.uint8)
+        return np.concatenate([colour, rgba[..., 3:]], axis=2)
+
+    monkeypatch.setattr(scenes, "restyled", blue)
+    split = Split("train", trained_nouns(), OWN_STYLES, False, restyles=1.0)
+    things = [thing for k in range(4) for thing in scenes.scene(k, split).things]
+    assert len(things) > 4
+    assert {thing.colour for thing in things} == {"blue"}
