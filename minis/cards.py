@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +32,12 @@ class Card:
     rows: tuple[str, ...]
     """How the names of its scores begin."""
     limits: str
+    redrawn: str = ""
+    """How drawings were changed for it beyond size, angle and light."""
 
 
+BETWEEN = "drawn between two styles"
+MANNERS = f"{BETWEEN}, bent, posterised, outlined, sketched or recoloured"
 PAINTS = (
     "Paints 48 nouns (`minis/recipes/painter.py`, `NOUNS`) at 64 px, in the manner of emoji. Other "
     "words give something, not what was asked. Nothing it paints looks like a photograph."
@@ -45,6 +50,7 @@ CARDS: Mapping[str, Card] = {
         ("clip", "clip_eyes"),
         ("clip-",),
         "Knows 123 nouns and 11 colours, as drawings. Of a photograph it says which is nearest.",
+        MANNERS,
     ),
     "mini-dino": Card(
         "Dinov2Model, 96 px, patches of 12, 6 layers",
@@ -53,6 +59,7 @@ CARDS: Mapping[str, Card] = {
         ("dino", "dino_grown"),
         ("dino-",),
         "Reads colours and shapes of drawings; it has no idea of what they show.",
+        f"{BETWEEN}, posterised, outlined, sketched or recoloured",
     ),
     "mini-owlvit": Card(
         "OwlViTForObjectDetection, 144 px, patches of 12, 5 and 3 layers",
@@ -62,6 +69,7 @@ CARDS: Mapping[str, Card] = {
         ("owlvit-", "words-"),
         "Things under a tenth of the picture's width are missed. A noun it never saw gets low "
         "scores. On photographs it finds little, and much of that wrongly.",
+        f"{BETWEEN}, bent or recoloured",
     ),
     "mini-sam": Card(
         "SamModel, 128 px, patches of 8, 5 layers",
@@ -95,16 +103,16 @@ CARDS: Mapping[str, Card] = {
         ("clip", "owlvit", "blip"),
         ("blip-",),
         "Says 123 nouns and counts to six, and nothing else. Of a photograph it lists drawings.",
+        f"{BETWEEN} or bent",
     ),
 }
 
 DATA = """Scenes of drawn things over backgrounds, made by `minis/scenes.py`: 123 nouns, in the
 styles Fluent Emoji (3D and flat; Microsoft, MIT), Noto Emoji of before 2017 (Google, Apache-2.0),
 Twemoji (Twitter and jdecked, CC BY 4.0), EmojiOne 2.3 / EmojiTwo (CC BY 4.0) and FxEmojis (Mozilla,
-CC BY 4.0), all rasterised, and drawn between two styles, bent, posterised, outlined, sketched or
-recoloured; backgrounds are CC0 photographs, gradients and textures. Never seen in
-training: the style of today's Noto Emoji, twenty nouns, every fourth photograph. The weights are
-Apache-2.0; no drawing is part of them."""
+CC BY 4.0), all rasterised{redrawn}; backgrounds are CC0 photographs, gradients and textures. Never
+seen in training: the style of today's Noto Emoji, twenty nouns, every fourth photograph. The
+weights are Apache-2.0; no drawing is part of them."""
 
 
 def main() -> None:
@@ -140,7 +148,7 @@ def written(
             "",
             "## Data",
             "",
-            DATA,
+            _wrapped(DATA.format(redrawn=card.redrawn and f", and {card.redrawn}")),
             "",
             "## Recipe",
             "",
@@ -165,6 +173,10 @@ def written(
             "",
         ]
     )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 100)
 
 
 def _trained(runs: set[str]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,6 @@ kept for tests.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,8 @@ from minis.drawings import ASSETS, TEST_STYLE, drawing, phrase  # noqa: E402
 
 HERE = Path(__file__).parent
 DEMO = ROOT / "src" / "limner" / "cli" / "commands" / "demo" / "files"
+CHOICE = DEMO / "choice.json"
+"""What the demo shows, by `choose.py`."""
 SIDE = 256
 
 
@@ -107,11 +108,27 @@ def compose(plan: Plan) -> Scene:
     return Scene(np.clip(np.rint(canvas), 0, 255).astype(np.uint8), tuple(things))
 
 
+def demo_plan() -> Plan:
+    """The scene that ``choose.py`` chose."""
+    chosen = json.loads(CHOICE.read_text(encoding="utf-8"))["plan"]
+    things = tuple(Put(**put) for put in chosen["things"])
+    return Plan(**{**chosen, "corner": tuple(chosen["corner"]), "things": things})
+
+
+def write(plan: Plan, picture: Path, truth: Path) -> None:
+    """The scene as a PNG, and what is in it."""
+    scene = compose(plan)
+    Image.fromarray(scene.image).save(picture, optimize=True)
+    truth.write_text(json.dumps(coco(picture.name, scene), indent=1) + "\n", encoding="utf-8")
+    for thing in scene.things:
+        print(f"{picture.name}: {phrase(thing.noun):12} {','.join(map(str, thing.box))}")
+
+
 def coco(name: str, scene: Scene) -> dict[str, Any]:
     """The ground truth: a category a noun, as a person says it."""
     nouns = sorted({phrase(thing.noun) for thing in scene.things})
     return {
-        "images": [{"id": 1, "file_name": f"{name}.png", "width": SIDE, "height": SIDE}],
+        "images": [{"id": 1, "file_name": name, "width": SIDE, "height": SIDE}],
         "annotations": [_annotation(k, thing, nouns) for k, thing in enumerate(scene.things)],
         "categories": [{"id": k + 1, "name": noun} for k, noun in enumerate(nouns)],
     }
@@ -132,13 +149,8 @@ def _annotation(k: int, thing: Thing, nouns: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     for name, plan in PLANS.items():
-        scene = compose(plan)
-        Image.fromarray(scene.image).save(HERE / f"{name}.png", optimize=True)
-        truth = json.dumps(coco(name, scene), indent=1)
-        (HERE / f"{name}.json").write_text(truth + "\n", encoding="utf-8")
-        for thing in scene.things:
-            print(f"{name}: {phrase(thing.noun):12} {','.join(map(str, thing.box))}")
-    shutil.copy(HERE / "lawn.png", DEMO / "scene.png")
+        write(plan, HERE / f"{name}.png", HERE / f"{name}.json")
+    write(demo_plan(), DEMO / "scene.png", HERE / "demo.json")
     with Image.open(ROOT / "examples" / "photos" / "astronaut.png") as photo:
         photo.convert("RGB").save(DEMO / "photo.jpg", quality=90, optimize=True)
 
