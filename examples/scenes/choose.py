@@ -20,12 +20,12 @@ from typing import Any
 
 import make
 import numpy as np
-from make import CHOICE, Plan, Put, compose
-
-from limner import Box, Exemplar, InpaintOptions, Point, Session, Text, VisualPrompt
 from limner.detections import mask_of
 from limner.evaluation.clicks import first_click
 from limner.masks import box_of, iou
+from make import CHOICE, Plan, Put, compose
+
+from limner import Box, Exemplar, InpaintOptions, Point, Session, Text, VisualPrompt
 from minis.captions import article
 from minis.drawings import OWN_STYLES, drawing, phrase
 from minis.recipes.painter import NOUNS
@@ -34,9 +34,9 @@ from minis.scores.naming import Namer
 from minis.scores.samples import around
 from minis.scores.shelf import Shelf, pictured
 
-PLACES = (("hdri-park", (20, 10), 150), ("hdri-park", (0, 0), 160), ("hdri-forest", (40, 0), 160),
-          ("jonas-nilsson-lee", (0, 0), 190), ("mr-lee", (0, 0), 200))  # fmt: skip
-"""Photographs kept for tests, with the square of them that is seen."""
+PLACES = (("hdri-park", (20, 10), 150), ("hdri-park", (0, 0), 145), ("hdri-venice", (50, 0), 150),
+          ("hdri-venice", (150, 0), 155), ("hdri-apartment", (20, 5), 150))  # fmt: skip
+"""Poly Haven's among the photographs kept for tests, with the square of them that is seen."""
 FLOWERS = ("sunflower", "rose", "cherry_blossom", "tulip")
 ANIMALS = ("rabbit", "cat", "panda", "bear", "koala", "ladybug", "elephant", "tiger")
 DISHES = ("coffee_cup", "hamburger", "birthday_cake", "ice_cream", "beer_mug", "pizza")
@@ -186,7 +186,7 @@ def choice(
         "alike": {"noun": phrase(ask.alike[0].noun), "example": words(ask.alike[0].box)},
         "pair": {
             "box": words(ask.around_pair),
-            "things": [phrase(thing.noun) for thing in ask.pair],
+            "things": [article(phrase(thing.noun)) for thing in ask.pair],
             "clicks": [words(first_click(thing.mask)) for thing in ask.pair],
         },
         "measured": {name: round(score, 3) for name, score in scores.items()},

@@ -11,16 +11,22 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from limner.cli.commands.demo import demo
+from limner.cli.commands.demo import choice, demo
 from limner.io.save import read_record
 from limner.ops import masks
 from limner.registry import bundled
+from minis.drawings import phrase
+from minis.scores.naming import Namer
+from minis.scores.samples import around
+from minis.scores.shelf import Shelf
 from tests.cli.command import Command
 from tests.conftest import need_minis
 
 ROOT = Path(__file__).parents[4]
-TRUTH = ROOT / "examples" / "scenes" / "lawn.json"
+TRUTH = ROOT / "examples" / "scenes" / "demo.json"
 MINIS = ("mini-owlvit", "mini-sam", "mini-sd-inpaint")
+MEANT = tuple(thing.split(maxsplit=1)[1] for thing in choice.PAIR["things"])
+"""The two nouns of which a click says which is meant, without their articles."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +42,7 @@ def truth() -> dict[str, list[np.ndarray]]:
 
 @pytest.fixture
 def minis() -> None:
-    need_minis(*MINIS)
+    need_minis(*MINIS, "mini-clip")
 
 
 def listed(path: str) -> tuple[list[float], list[np.ndarray], list[list[float]]]:
@@ -60,6 +66,13 @@ def pixels(path: str) -> np.ndarray:
         return np.asarray(image.convert("RGB")).astype(int)
 
 
+def seen(path: str, where: np.ndarray) -> str:
+    """Which of its 123 nouns mini-clip sees at a place."""
+    namer = Namer(Shelf().encoder)
+    crop = around(pixels(path).astype(np.uint8), masks.box_of(where))
+    return phrase(namer.nouns[int(namer.cosines([crop])[0].argmax())])
+
+
 @pytest.mark.slow
 def test_the_demo_from_end_to_end(
     minis: None,
@@ -67,7 +80,9 @@ def test_the_demo_from_end_to_end(
     limner: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every command runs, the page shows what they made, and the minis found what was asked for."""
+    """Every command runs, the page shows what they made, and each thing that it claims is so: the
+    box and the outline are the thing's, two clicks part two things, three flowers are three boxes,
+    and what was painted is known for what was asked."""
     said = limner("demo").stdout
     monkeypatch.chdir("limner-demo")
     page = Path("index.html").read_text()
@@ -75,30 +90,39 @@ def test_the_demo_from_end_to_end(
     assert all(Path(picture).exists() for picture in shown)
     made = sum(step.pictures * len(step.commands) for step in (*demo.SCENE, *demo.PHOTO))
     assert len({*shown} - {*demo.INPUTS}) == made
+    assert "loading=" not in page, "what loads lazily is missing in a print"
     assert "nothing found" not in page
     assert "still at work" not in page
     for step in (*demo.SCENE, *demo.PHOTO):
         assert all(f"$ {command}\n" in said for command in step.commands)
 
-    (apple,) = truth["apple"]
-    _, _, boxes = listed("found.json")
-    assert box_iou(apple, boxes[0]) > 0.5
-    _, outlines, _ = listed("outlined.json")
-    assert masks.iou(outlines[0], apple) > 0.7
-    for name, noun in (("rabbit", "rabbit"), ("cup", "coffee cup")):
-        _, outlines, _ = listed(f"{name}.json")
-        assert masks.iou(outlines[0], truth[noun][0]) > 0.6, name
+    (target,) = truth[choice.FIND]
+    _, _, (box,) = listed("found.json")
+    assert box_iou(target, box) > 0.75
+    _, (outline,), _ = listed("outlined.json")
+    assert masks.iou(outline, target) > 0.85
+    for k, noun in enumerate(MEANT, 1):
+        _, (outline,), _ = listed(f"meant-{k}.json")
+        (meant,), (other,) = truth[noun], truth[MEANT[2 - k]]
+        assert masks.iou(outline, meant) > 0.75, noun
+        assert (outline & other).sum() < 0.15 * other.sum(), f"{noun}, not {MEANT[2 - k]}"
     _, _, boxes = listed("alike.json")
-    others = truth["sunflower"][1:]
-    assert max(box_iou(other, box) for other in others for box in boxes) > 0.5
+    flowers = truth[choice.ALIKE["noun"]]
+    assert len(boxes) == len(flowers) == 3
+    assert all(max(box_iou(flower, box) for box in boxes) > 0.6 for flower in flowers)
 
     before = pixels("scene.png")
-    for name in ("car.png", "removed.png", *(f"guidance-{scale}.png" for scale in demo.SCALES)):
+    for name in ("painted.png", "removed.png", *(f"guidance-{scale}.png" for scale in demo.SCALES)):
         (edit, *_) = read_record(name)["result"]["edits"]
         assert edit["outside_changed_pixels"] == 0, name
         changed = (pixels(name) != before).any(axis=2)
-        assert (changed & apple).sum() > 0.8 * apple.sum(), name
-        assert not changed[~masks.dilate(apple, 16)].any(), name
+        assert (changed & target).sum() > 0.8 * target.sum(), name
+        assert not changed[~masks.dilate(target, 16)].any(), name
+    assert seen("scene.png", target) == choice.FIND
+    assert choice.PAINT.endswith(f" {seen('painted.png', target)}"), (
+        "what was painted is known at once"
+    )
+    assert seen("removed.png", target) != choice.FIND
     by_scale = [pixels(f"guidance-{scale}.png") for scale in demo.SCALES]
     assert all((one != by_scale[0]).any() for one in by_scale[1:]), "the guidance scale matters"
     assert read_record("photo-redacted.png")["result"]["verified"] is True
@@ -139,13 +163,22 @@ def test_a_command_that_fails_ends_the_demo(
 
 
 def test_the_demos_inputs_are_the_examples_own() -> None:
-    """Made by one script; small, for they travel in every wheel."""
-    scene = ROOT / "examples" / "scenes" / "lawn.png"
-    assert (demo.FILES / "scene.png").read_bytes() == scene.read_bytes()
+    """The scene is the one that was chosen; small, for they travel in every wheel."""
     size = sum(path.stat().st_size for path in demo.FILES.iterdir())
     assert size < 400_000
     names = {image["file_name"] for image in json.loads(TRUTH.read_text())["images"]}
-    assert names == {"lawn.png"}
+    assert names == {"scene.png"}
+
+
+def test_the_demo_asks_where_the_things_are(truth: dict[str, list[np.ndarray]]) -> None:
+    """A scene chosen anew without its questions would be asked about the old one's places."""
+    example = truth[choice.ALIKE["noun"]][0]
+    assert choice.ALIKE["example"] == ",".join(map(str, masks.box_of(example)))
+    both = np.logical_or(*(truth[noun][0] for noun in MEANT))
+    assert choice.PAIR["box"] == ",".join(map(str, masks.box_of(both)))
+    for noun, click in zip(MEANT, choice.PAIR["clicks"], strict=True):
+        x, y = map(int, click.split(","))
+        assert truth[noun][0][y, x]
 
 
 @pytest.mark.slow

@@ -16,21 +16,20 @@ from typing import TYPE_CHECKING
 import click
 
 from limner.cli.batch.output_paths import check_writable, os_errors
+from limner.cli.commands.demo.choice import ALIKE, FILES, FIND, PAINT, PAIR, SEED
 from limner.cli.console import say
 from limner.errors import OutputError
 
 if TYPE_CHECKING:
     from limner.cli.commands.demo.page import Told
 
-FILES = Path(__file__).parent / "files"
-"""The inputs and the page's frame. The package is installed as ordinary files, never zipped."""
-
 INPUTS = ("scene.png", "photo.jpg")
 PAGE = "index.html"
 
-APPLE, SUNFLOWER, RABBIT_AND_CUP = "--text apple", "15,85,71,159", "43,146,155,250"
+(FIRST, SECOND), (ON_FIRST, ON_SECOND) = PAIR["things"], PAIR["clicks"]
 PATCH, HEAD = "172,384", "150,0,310,215"
-SCALES, SEED, SEEDS = (1, 2, 4, 8), 1, 2
+SCALES, SEEDS = (1, 2, 4, 8), 2
+EDIT = f'limner edit scene.png --find "{FIND}" --paint "{PAINT}" --profile mini'
 
 
 @dataclass(frozen=True)
@@ -56,53 +55,51 @@ SCENE = (
     Step(
         "Find it by name",
         "A phrase becomes a box.",
-        (f"limner detect scene.png {APPLE} --profile mini -o found.png",),
+        (f'limner detect scene.png --text "{FIND}" --profile mini -o found.png',),
         minis=(FINDER,),
     ),
     Step(
         "Outline it",
         "The box becomes a mask, exact to the pixel.",
-        (f"limner segment scene.png {APPLE} --profile mini -o outlined.png",),
+        (f'limner segment scene.png --text "{FIND}" --profile mini -o outlined.png',),
         minis=(FINDER, OUTLINER),
     ),
     Step(
         "Paint something else there",
         "Only what the mask covers is repainted, by a painter that learned drawings at 64 pixels.",
-        (
-            'limner edit scene.png --find apple --paint "a red car" --profile mini '
-            f"--seed {SEED} -o car.png",
-        ),
+        (f"{EDIT} --seed {SEED} -o painted.png",),
         minis=(FINDER, OUTLINER, PAINTER),
     ),
     Step(
         "Take it away",
         "The hole is filled with what surrounds it.",
-        ("limner remove scene.png --find apple --profile mini -o removed.png",),
+        (f'limner remove scene.png --find "{FIND}" --profile mini -o removed.png',),
         minis=(FINDER, OUTLINER),
     ),
     Step(
         "Say what you don't mean",
-        "The dashed box holds a rabbit and a cup. A click on each says which one is meant.",
-        (
-            f"limner segment scene.png --box {RABBIT_AND_CUP} --point 76,200 --point 122,226:bg "
-            "--profile mini -o rabbit.png",
-            f"limner segment scene.png --box {RABBIT_AND_CUP} --point 122,226 --point 76,200:bg "
-            "--profile mini -o cup.png",
+        f"The dashed box holds {FIRST} and {SECOND}. A click on each says which one is meant.",
+        tuple(
+            f"limner segment scene.png --box {PAIR['box']} --point {meant} --point {other}:bg "
+            f"--profile mini -o meant-{k}.png"
+            for k, (meant, other) in enumerate([(ON_FIRST, ON_SECOND), (ON_SECOND, ON_FIRST)], 1)
         ),
         minis=(OUTLINER,),
     ),
     Step(
         "Find more like this one",
-        "No words: one sunflower was boxed as an example.",
-        (f"limner detect scene.png --exemplar scene.png@{SUNFLOWER} --profile mini -o alike.png",),
+        f"No words: one {ALIKE['noun']} was boxed as an example.",
+        (
+            f"limner detect scene.png --exemplar scene.png@{ALIKE['example']} --profile mini "
+            "-o alike.png",
+        ),
         minis=(FINDER,),
     ),
     Step(
         "Compare settings",
         "One prompt, four guidance scales, two seeds: how strictly should the words be followed?",
         tuple(
-            'limner edit scene.png --find apple --paint "a red car" --profile mini '
-            f"--guidance-scale {scale} --seed {SEED} --num-images-per-prompt {SEEDS} "
+            f"{EDIT} --guidance-scale {scale} --seed {SEED} --num-images-per-prompt {SEEDS} "
             f"-o guidance-{scale}.png"
             for scale in SCALES
         ),

@@ -12,9 +12,10 @@ from typing import Any
 
 from limner.cli.batch.output_paths import Place
 from limner.cli.batch.resume import Stored, stored
+from limner.cli.commands.demo.choice import CHOICE, FILES
 from limner.version import __version__
 
-FRAME = Path(__file__).parent / "files" / "page.html"
+FRAME = FILES / "page.html"
 MARK = '<meta name="generator" content="limner demo">'
 """By which a later demo knows the page as its own."""
 
@@ -83,10 +84,10 @@ def page(scene: Sequence[Told], photo: Sequence[Told], seconds: float | None) ->
 def _hero(scene: Sequence[Told]) -> str:
     """The picture, what was meant, what became of it: as far as they are there."""
     parts = [_picture(Path("scene.png"), "A picture", "A picture.")]
-    for name, said in (("outlined.png", "Say “apple”."), ("car.png", "Say “a red car”.")):
+    for name, said in (("outlined.png", "find"), ("painted.png", "paint")):
         for told in scene:
             if Path(name) in told.made[0].pictures:
-                parts.append(_picture(Path(name), told.title, said))
+                parts.append(_picture(Path(name), told.title, f"Say “{CHOICE[said]}”."))
     return '<span class="arrow">→</span>'.join(parts)
 
 
@@ -103,7 +104,7 @@ def _card(told: Told) -> str:
     else:
         alt = html.escape(told.title)
         shown = "".join(
-            f'<img src="{html.escape(str(picture))}" alt="{alt}" loading="lazy">'
+            f'<img src="{html.escape(str(picture))}" alt="{alt}">'
             for made in told.made
             for picture in made.pictures[:1]
         )
@@ -189,5 +190,5 @@ def _cell(made: Made, row: int, alt: str) -> str:
     return (
         f'<span class="cell" style="aspect-ratio:{w}/{h}">'
         f'<img src="{html.escape(str(made.pictures[row]))}" alt="{html.escape(alt)}" '
-        f'style="{style}" loading="lazy"></span>'
+        f'style="{style}"></span>'
     )
