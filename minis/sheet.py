@@ -19,14 +19,14 @@ from minis.recipes.painter import NOUNS
 from minis.scene import Pixels
 from minis.scores.naming import Namer
 from minis.scores.painting import Easel, named
-from minis.scores.shelf import Shelf
+from minis.scores.shelf import ShippedModels
 
 PAGE = Path(__file__).parents[1] / "docs" / "pictures" / "painted.jpg"
 SEEDS, NOUNS_A_ROW, SIDE, GAP, LABEL = 4, 4, 56, 10, 18
 
 
 def main() -> None:
-    shelf = Shelf()
+    shelf = ShippedModels()
     easel = Easel(shelf.session, Namer(shelf.encoder))
     groups = [group(easel, noun) for noun in NOUNS]
     table(groups).save(PAGE, quality=80, optimize=True)

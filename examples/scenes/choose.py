@@ -20,19 +20,19 @@ from typing import Any
 
 import make
 import numpy as np
-from limner.detections import mask_of
-from limner.evaluation.clicks import first_click
-from limner.masks import box_of, iou
 from make import CHOICE, Plan, Put, compose
 
 from limner import Box, Exemplar, InpaintOptions, Point, Session, Text, VisualPrompt
+from limner.evaluation.metrics.noc import first_click
+from limner.ops.detections import mask_of
+from limner.ops.masks import box_of, iou
 from minis.captions import article
 from minis.drawings import OWN_STYLES, drawing, phrase
 from minis.recipes.painter import NOUNS
 from minis.scene import Scene, Thing
 from minis.scores.naming import Namer
 from minis.scores.samples import around
-from minis.scores.shelf import Shelf, pictured
+from minis.scores.shelf import ShippedModels, pictured
 
 PLACES = (("hdri-park", (20, 10), 150), ("hdri-park", (0, 0), 145), ("hdri-venice", (50, 0), 150),
           ("hdri-venice", (150, 0), 155), ("hdri-apartment", (20, 5), 150))  # fmt: skip
@@ -201,7 +201,7 @@ def main() -> None:
         "--take", type=int, default=0, help="which of the listed ones, the first is 0"
     )
     given = parser.parse_args()
-    shelf = Shelf()
+    shelf = ShippedModels()
     ranked = []
     for plan in plans(given.scenes):
         scene = compose(plan)

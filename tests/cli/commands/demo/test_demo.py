@@ -18,7 +18,7 @@ from limner.registry import bundled
 from minis.drawings import phrase
 from minis.scores.naming import Namer
 from minis.scores.samples import around
-from minis.scores.shelf import Shelf
+from minis.scores.shelf import ShippedModels
 from tests.cli.command import Command
 from tests.conftest import need_minis
 
@@ -68,7 +68,7 @@ def pixels(path: str) -> np.ndarray:
 
 def seen(path: str, where: np.ndarray) -> str:
     """Which of its 123 nouns mini-clip sees at a place."""
-    namer = Namer(Shelf().encoder)
+    namer = Namer(ShippedModels().encoder)
     crop = around(pixels(path).astype(np.uint8), masks.box_of(where))
     return phrase(namer.nouns[int(namer.cosines([crop])[0].argmax())])
 
