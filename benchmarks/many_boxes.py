@@ -1,7 +1,9 @@
-"""Many boxes at once on one picture, beside the same boxes one call each.
+"""Many boxes at once on one picture, beside the same boxes one call each: processor seconds of the
+model alone, of `Session.segment`, and of the whole command, which starts, records and writes files.
 
 One call each is what all took before many were answered together: every box with three candidates
-from a close look (GrabCut), every box in a pass of its own (SAM's decoder).
+from a close look (GrabCut), every box in a pass of its own (SAM's decoder). To hold them against an
+older limner: PYTHONPATH=its/src. More than one thread's waiting counts as work.
 
     OMP_NUM_THREADS=1 python benchmarks/many_boxes.py
 """
@@ -11,7 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,18 +62,70 @@ def processor_seconds(model: str, count: int, alone: int, rounds: int) -> tuple[
     return statistics.median(together), statistics.median(apart)
 
 
+def session_seconds(model: str, count: int, rounds: int) -> float:
+    """Median for all boxes through a session that has its model, but not this picture."""
+    image = Image.open(PICTURE).convert("RGB")
+
+    def spent(prompts: Sequence[VisualPrompt]) -> float:
+        session = Session(models={"segment": model})
+        _ = session.models.segmenter
+        start = time.process_time()
+        session.segment(image, prompts)
+        return time.process_time() - start
+
+    prompts = boxes(count, image.size)
+    spent(prompts[:1])  # what is done once
+    return statistics.median(spent(prompts) for _ in range(rounds))
+
+
+def command_seconds(model: str, count: int, rounds: int) -> float:
+    """Median of `limner segment` with all boxes, user and system time."""
+    prompts = boxes(count, Image.open(PICTURE).size)
+    sides = [",".join(f"{side:.3f}" for side in p.box.xyxy) for p in prompts if p.box]
+    asked = [word for box in sides for word in ("--object", "--box", box)][1:]
+    seconds = []
+    for _ in range(rounds):
+        before = _children()
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(PICTURE, folder)
+            command = [sys.executable, "-m", "limner", "segment", PICTURE.name, *asked]
+            command += ["--segmenter", model, "-o", "out"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        seconds.append(_children() - before)
+    return statistics.median(seconds)
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0].replace("\n", " "))
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--alone", type=int, default=30, help="boxes asked one by one")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", choices=MODELS, action="append", help="both, if none is named")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows = []
-    for model in MODELS:
+    for model in given.model or MODELS:
         together, apart = processor_seconds(model, given.count, given.alone, given.rounds)
-        rows.append({"model": model, "together_s": together, "alone_s": apart})
-        print(f"{model:9} {together:.4f} s a box, alone {apart:.4f} s: {together / apart:.2f}")
+        session = session_seconds(model, given.count, given.rounds)
+        command = command_seconds(model, given.count, given.rounds)
+        rows.append(
+            {
+                "model": model,
+                "together_s": together,
+                "alone_s": apart,
+                "session_s": session,
+                "command_s": command,
+            }
+        )
+        print(
+            f"{model:9} {together:.4f} s a box, alone {apart:.4f} s: {together / apart:.2f}; "
+            f"all through a session {session:.2f} s, as a command {command:.1f} s"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{given.count} boxes; peak {peak:.0f} MB")
     if given.json:

@@ -40,17 +40,14 @@ def window_to_rle(
     from pycocotools import mask as coco
 
     width, height = size_wh
-    columns = np.zeros((window.shape[1], window.shape[0] + 2), dtype=np.int8)
-    columns[:, 1:-1] = window.T
-    steps = np.diff(columns, axis=1)
-    starts, ends = (
-        (left + column) * height + top + row
-        for column, row in (np.nonzero(steps == step) for step in (1, -1))
-    )
-    apart = starts[1:] != ends[:-1]  # a run from one column's foot to the next one's head is one
-    starts = starts[np.r_[True, apart]] if len(starts) else starts
-    ends = ends[np.r_[apart, True]] if len(ends) else ends
-    borders = np.stack([starts, ends], axis=1).ravel()
+    rows = window.shape[0] + 1  # and a False one, so that no run goes on into the next column
+    flat = np.zeros(window.shape[1] * rows + 1, dtype=bool)
+    flat[1:].reshape(-1, rows)[:, :-1] = window.T
+    column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), rows)
+    borders = (left + column) * height + top + row  # where runs begin and end, in turns
+    if rows > height:  # a run from one column's foot to the next one's head is one
+        apart = borders[1:-1:2] != borders[2::2]
+        borders = borders[np.r_[True, np.repeat(apart, 2), True][: len(borders)]]
     counts = np.diff(borders, prepend=0, append=width * height)
     if len(counts) > 1 and counts[-1] == 0:
         counts = counts[:-1]

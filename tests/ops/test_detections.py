@@ -158,6 +158,18 @@ def test_merging_keeps_masks() -> None:
     assert [bool(dets.mask_of(merged, k).any()) for k in range(2)] == [False, True]
 
 
+def test_what_is_merged_with_nothing_stays_as_it_is_and_is_a_value_of_its_own() -> None:
+    """Its masks aren't encoded anew, and an edit of the one doesn't reach the other."""
+    part = dets.with_masks(layout(("a", (0, 0, 2, 2))), [np.eye(2, dtype=bool)], [0.5])
+    merged = dets.merge([dets.empty(), part])
+    assert set(merged.data) == set(part.data)
+    np.testing.assert_array_equal(dets.mask_of(merged, 0), np.eye(2, dtype=bool))
+    merged.data["mask_score"][0] = 0
+    merged.xyxy[0] = 9
+    assert part.data["mask_score"].tolist() == [0.5]
+    assert part.xyxy[0].tolist() == [0, 0, 2, 2]
+
+
 # --- subtracting ----------------------------------------------------------------------------------
 
 PEOPLE = layout(("wearer", (0, 0, 40, 100)), ("neighbour", (42, 0, 80, 100)))

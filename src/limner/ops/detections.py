@@ -218,6 +218,8 @@ def merge(parts: Sequence[sv.Detections]) -> sv.Detections:
     filled = [part for part in parts if len(part)]
     if not filled:
         return parts[0] if parts else empty()
+    if len(filled) == 1:
+        return copy(filled[0])
     keys = set.intersection(*(set(part.data) for part in filled))
     masked = all(part.mask is not None for part in filled)
     slim = []

@@ -80,6 +80,12 @@ class MaskCrop:
         height, width = self.window.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
+    def equals(self, other: MaskCrop) -> bool:
+        """Whether both are the same window at the same place."""
+        place = (self.left, self.top, self.size_wh)
+        same = place == (other.left, other.top, other.size_wh)
+        return same and np.array_equal(self.window, other.window)
+
     def full(self) -> BoolMask:
         """(H, W)."""
         whole = np.zeros(self.size_wh[::-1], dtype=bool)

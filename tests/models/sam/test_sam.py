@@ -3,7 +3,7 @@ path: ``SamProcessor``, ``SamModel``, ``post_process_masks``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,11 @@ from limner.errors import (
 )
 from limner.models.blocks.oom import guard_memory
 from limner.models.sam import automatic, prompt_tensors, segmenter
+from limner.models.sam.enlarging import Pass
 from limner.models.sam.prompt_tensors import mask_logits
 from limner.models.sam.sam import load, sam_frame
 from limner.models.sam.segmenter import SamSegmenter
-from limner.ops import detections, masks, transforms
+from limner.ops import detections, masks
 from limner.options import EverythingOptions, SegmentOptions
 from limner.pipeline import SAYS_WHAT
 from limner.prompts import Box, Mask, Point, PromptKind, Text, VisualPrompt
@@ -507,18 +508,18 @@ def test_everything_never_holds_many_dense_masks(
     sam: SamSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive, most = [], [0]
-    enlarge = sam._network.upscale
+    enlarge = segmenter.enlarge
 
-    def watched(logits: torch.Tensor, frame: transforms.Chain) -> torch.Tensor:
+    def watched(logits: torch.Tensor, passes: Sequence[Pass]) -> torch.Tensor:
         import weakref
 
         alive[:] = [ref for ref in alive if ref() is not None]
-        full = enlarge(logits, frame)
+        full = enlarge(logits, passes)
         alive.append(weakref.ref(full))
         most[0] = max(most[0], len(alive))
         return full
 
-    monkeypatch.setattr(sam._network, "upscale", watched)
+    monkeypatch.setattr(segmenter, "enlarge", watched)
     sam.segment_everything(sam.embed(picture((160, 96))), LENIENT)
     assert 1 <= most[0] <= 2
 

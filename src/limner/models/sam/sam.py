@@ -19,6 +19,7 @@ from transformers import SamHQModel, SamImageProcessorPil, SamModel
 
 from limner.errors import ImageError, ModelError
 from limner.models.blocks.pretrained import folder_of, read_model, read_part
+from limner.models.sam.enlarging import Pass
 from limner.models.sam.segmenter import Features, SamSegmenter
 from limner.ops import transforms
 from limner.registry.weights import Runtime, Weights
@@ -104,16 +105,11 @@ class SamNetwork:
         )
         return out.pred_masks[:, 0], out.iou_scores[:, 0]
 
-    def upscale(self, logits: torch.Tensor, frame: transforms.Chain) -> torch.Tensor:
-        """One at a time: three candidates of 64 prompts would fill 9 GB at 12 megapixels."""
-        (full,) = self._processor.post_process_masks(
-            [logits[None, None]],
-            [frame.source_wh[::-1]],
-            [frame.steps[0].target_wh[::-1]],
-            binarize=False,
-        )
-        enlarged: torch.Tensor = full[0, 0]
-        return enlarged
+    def passes(self, frame: transforms.Chain) -> tuple[Pass, ...]:
+        """As ``post_process_masks``: to the square, without its padding to the original's size."""
+        resized = frame.steps[0].target_wh
+        square = Pass((self._side, self._side), (resized[1], resized[0]))
+        return square, Pass.whole((frame.source_wh[1], frame.source_wh[0]))
 
     def _pixels(self, image: Image.Image) -> torch.Tensor:
         made = self._processor(image, return_tensors="pt")["pixel_values"]

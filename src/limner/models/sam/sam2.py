@@ -30,6 +30,7 @@ from transformers.utils.constants import (
 from limner.errors import MissingExtra
 from limner.models.blocks.pretrained import config_within, folder_of, read_model
 from limner.models.blocks.square_resize import SquareResize, read_squash
+from limner.models.sam.enlarging import Pass
 from limner.models.sam.segmenter import Features, SamSegmenter
 from limner.ops import transforms
 from limner.registry.weights import Runtime, Weights
@@ -136,7 +137,5 @@ class Sam2Network:
         )
         return out.pred_masks[:, 0], out.iou_scores[:, 0]
 
-    def upscale(self, logits: torch.Tensor, frame: transforms.Chain) -> torch.Tensor:
-        return torch.nn.functional.interpolate(
-            logits[None, None], frame.source_wh[::-1], mode="bilinear", align_corners=False
-        )[0, 0]
+    def passes(self, frame: transforms.Chain) -> tuple[Pass, ...]:
+        return (Pass.whole((frame.source_wh[1], frame.source_wh[0])),)

@@ -24,6 +24,7 @@ from limner.errors import ModelError
 from limner.io import images
 from limner.models.blocks.oom import guard_memory
 from limner.models.sam.automatic import everything
+from limner.models.sam.enlarging import Pass, enlarge, enlarged_mask
 from limner.models.sam.prompt_tensors import Floats, batches, prompt_tensors
 from limner.ops import detections, transforms
 from limner.ops.detections import Candidates
@@ -77,8 +78,8 @@ class Network(Protocol):
         """
         ...
 
-    def upscale(self, logits: torch.Tensor, frame: transforms.Chain) -> torch.Tensor:
-        """(h, w) logits of one mask -> (H, W) float32, at the original's size."""
+    def passes(self, frame: transforms.Chain) -> Sequence[Pass]:
+        """How its logits come to the original's size; only the last pass may shrink."""
         ...
 
 
@@ -188,11 +189,12 @@ class SamSegmenter:
             prompts = [VisualPrompt(points=(Point(x, y),)) for x, y in points.tolist()]
             return self._decode(seen, prompts, True)
 
+        passes = self._network.passes(seen.frame)
         advice = "lower points_per_batch or shrink the image"
         with torch.inference_mode(), guard_memory(advice):
             return everything(
                 ask,
-                lambda logits: self._network.upscale(logits, seen.frame),
+                lambda logits: enlarge(logits, passes),
                 embedding.size_wh,
                 options,
                 self._threshold,
@@ -238,16 +240,17 @@ class SamSegmenter:
         were not chosen stay at the model's own size until somebody looks at them.
         """
 
-        def enlarge(low: torch.Tensor) -> MaskCrop:
+        passes = self._network.passes(seen.frame)
+
+        def mask_of(low: torch.Tensor) -> MaskCrop:
             with torch.inference_mode():
-                full = self._network.upscale(low, seen.frame)
-                return MaskCrop.of((full > threshold).cpu().numpy())
+                return enlarged_mask(low, passes, threshold)
 
         best, *rest = np.argsort(-scores, kind="stable").tolist()
-        chosen = enlarge(logits[best])
+        chosen = mask_of(logits[best])
         others = [logits[m].cpu().clone() for m in rest]  # not a view of the whole batch
         crops: list[Callable[[], MaskCrop]] = [lambda: chosen]
-        crops += [partial(enlarge, low) for low in others]
+        crops += [partial(mask_of, low) for low in others]
         return chosen, Candidates(crops, detections.shares(scores[[best, *rest]]).tolist())
 
 

@@ -72,12 +72,18 @@ def pack_detections(found: sv.Detections, facts: Mapping[str, Any]) -> bytes:
     }
     arrays |= {name: found.data[name] for name in COLUMNS if name in found.data}
     said: dict[str, Any] = {"names": [str(name) for name in found.data["class_name"]], **facts}
+    masks: list[MaskCrop] = []
     if found.mask is not None:
-        said["masks"] = [dets.crop_of(found, row).to_rle() for row in range(len(found))]
+        masks = [dets.crop_of(found, row) for row in range(len(found))]
+        said["masks"] = [mask.to_rle() for mask in masks]
     if "candidates" in found.data:
+        own = zip(masks, said.get("masks", ()), strict=True)
         said["candidates"] = [
-            [(crop.to_rle(), score) for crop, score in map(row.crop, range(len(row)))]
-            for row in found.data["candidates"]
+            [
+                (rle if crop.equals(mask) else crop.to_rle(), score)
+                for crop, score in map(row.crop, range(len(row)))
+            ]
+            for row, (mask, rle) in zip(found.data["candidates"], own, strict=True)
         ]
     if AGREED in found.data:
         said[AGREED] = [[one.to_dict() for one in row] for row in found.data[AGREED]]
@@ -95,12 +101,15 @@ def unpack_detections(content: bytes) -> tuple[sv.Detections, dict[str, Any]]:
         found = dets.make(
             arrays["xyxy"], arrays["confidence"], arrays["class_id"], facts.pop("names")
         )
-        masks = [MaskCrop.from_rle(rle) for rle in facts.pop("masks", ())]
+        rles = facts.pop("masks", ())
+        masks = [MaskCrop.from_rle(rle) for rle in rles]
         columns = {}
         if "candidates" in facts:
             columns["candidates"] = [
-                dets.Candidates.of([(MaskCrop.from_rle(rle), score) for rle, score in row])
-                for row in facts.pop("candidates")
+                dets.Candidates.of(
+                    [(mask if rle == own else MaskCrop.from_rle(rle), score) for rle, score in row]
+                )
+                for row, mask, own in zip(facts.pop("candidates"), masks, rles, strict=True)
             ]
         if "mask_score" in arrays:
             found = dets.with_masks(found, masks, arrays["mask_score"], **columns)

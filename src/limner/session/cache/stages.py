@@ -117,13 +117,17 @@ class Stages:
             facts = {"tasks": took_part, "empty": [one.to_dict() for one in grounding.empty]}
             return packing.pack_detections(grounding.detections, facts)
 
-        found, facts = self._answer(MASK, key, compute, packing.unpack_detections)
-        if made:
-            return made[0]
-        seconds = {"cache": time.perf_counter() - start}
-        empty = tuple(map(EmptyOutline.from_dict, facts["empty"]))
-        grounding = Grounding(image.size, tuple(prompts), found, seconds, empty)
-        return grounding, tuple(facts["tasks"])
+        def read(content: bytes) -> tuple[Grounding, tuple[str, ...]]:
+            if made:  # what was computed just now needs no reading
+                return made[0]
+            found, facts = packing.unpack_detections(content)
+            empty = tuple(map(EmptyOutline.from_dict, facts["empty"]))
+            seconds = {"cache": time.perf_counter() - start}
+            grounding = Grounding(image.size, tuple(prompts), found, seconds, empty)
+            return grounding, tuple(facts["tasks"])
+
+        answer: tuple[Grounding, tuple[str, ...]] = self._answer(MASK, key, compute, read)
+        return answer
 
     def detections(
         self,
