@@ -47,8 +47,6 @@ TO_BE_MENDED = {
     "evaluation/charts/subject.py trade_off": "pages",
     "models/classical/grabcut.py grabcut_candidates": "twins",
     "models/diffusion/stable_diffusion.py _run": "twins",
-    "ops/transforms.py": "words1",
-    "prompts/values.py": "words1",
     "registry/store.py": "words2",
     "tests/io/test_images.py": "words2",
     "tests/ops/test_transforms.py": "words2",

@@ -82,14 +82,14 @@ def test_against_the_answer_as_given_by_hand() -> None:
     assert found.spread == pytest.approx(
         math.sqrt(((5 / 9) ** 2 + (1 / 9) ** 2 + (4 / 9) ** 2) / 2)
     )
-    assert (found.worst.how, found.asked) == ("at 70", None)
-    assert found.worst.made.sum() == 400
+    assert (found.worst.how, found.as_given) == ("at 70", None)
+    assert found.worst.answer.sum() == 400
 
 
 def test_against_a_true_mask() -> None:
     truth = painted(VisualPrompt(points=(Point(60, 40),)))
     found = probe(painted, VisualPrompt(points=(Point(50, 40),)), variants(60), truth)  # type: ignore[arg-type]
-    assert (found.asked, found.values, found.spread) == (pytest.approx(1 / 3), [1.0], 0.0)
+    assert (found.as_given, found.values, found.spread) == (pytest.approx(1 / 3), [1.0], 0.0)
     assert found.to_dict()["worst"] == 1.0
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.errors import OptionError
-from limner.ops import transforms
+from limner.ops import transforms, vlm_sizes
 from limner.ops.box_formats import (
     CONVENTIONS,
     florence_tokens,
@@ -92,47 +92,47 @@ TRANSFORMS = rows(
     ),
     (
         "smart_resize to multiples of 28",
-        transforms.smart_resize((640, 480)),
+        vlm_sizes.smart_resize((640, 480)),
         ((644, 476), (0, 0, 644, 476), (640, 480), (644, 476)),
     ),
     (
         "smart_resize shrinks to max_pixels",
-        transforms.smart_resize((4000, 3000)),
+        vlm_sizes.smart_resize((4000, 3000)),
         ((1148, 840), (0, 0, 1148, 840), (2000, 1500), (574, 420)),
     ),
     (
         "smart_resize enlarges to min_pixels",
-        transforms.smart_resize((10, 20)),
+        vlm_sizes.smart_resize((10, 20)),
         ((56, 84), (0, 0, 56, 84), (5, 10), (28, 42)),
     ),
     (
         "fit_within never enlarges",
-        transforms.fit_within((100, 50), (2048, 2048)),
+        vlm_sizes.fit_within((100, 50), (2048, 2048)),
         ((100, 50), (0, 0, 100, 50), (33.5, 20), (33.5, 20)),
     ),
     (
         "fit_within a box of another shape",
-        transforms.fit_within((3000, 1999), (1568, 900)),
+        vlm_sizes.fit_within((3000, 1999), (1568, 900)),
         ((1351, 900), (0, 0, 1351, 900), (3000, 1999), (1351, 900)),
     ),
     (
         "gpt4o: OpenAI's own example, 2048 x 4096 to 768 x 1536",
-        transforms.gpt4o_high_detail((2048, 4096)),
+        vlm_sizes.gpt4o_high_detail((2048, 4096)),
         ((768, 1536), (0, 0, 768, 1536), (1024, 2048), (384, 768)),
     ),
     (
         "gpt4o: OpenAI's other example, 1024 x 1024 to 768 x 768",
-        transforms.gpt4o_high_detail((1024, 1024)),
+        vlm_sizes.gpt4o_high_detail((1024, 1024)),
         ((768, 768), (0, 0, 768, 768), (512, 1024), (384, 768)),
     ),
     (
         "gpt4o: a strip is bound by 2048 alone",
-        transforms.gpt4o_high_detail((4096, 100)),
+        vlm_sizes.gpt4o_high_detail((4096, 100)),
         ((2048, 50), (0, 0, 2048, 50), (2048, 50), (1024, 25)),
     ),
     (
         "gpt4o: small stays",
-        transforms.gpt4o_high_detail((700, 500)),
+        vlm_sizes.gpt4o_high_detail((700, 500)),
         ((700, 500), (0, 0, 700, 500), (1, 2), (1, 2)),
     ),
     (
@@ -175,10 +175,10 @@ def test_smart_resize_is_transformers_own(factor: int) -> None:
             for low, high in bounds:
                 if max(w, h) > 200 * min(w, h):
                     with pytest.raises(OptionError, match="at most 200 times"):
-                        transforms.smart_resize((w, h), factor, low, high)
+                        vlm_sizes.smart_resize((w, h), factor, low, high)
                     continue
                 theirs = qwen.smart_resize(h, w, factor, low, high)
-                assert transforms.smart_resize((w, h), factor, low, high).target_wh == theirs[::-1]
+                assert vlm_sizes.smart_resize((w, h), factor, low, high).target_wh == theirs[::-1]
                 compared += 1
     assert compared > 500
 
@@ -265,7 +265,7 @@ def test_the_centre_crop_that_caused_18553_is_only_a_step_in_the_chain() -> None
 def test_a_chain_is_flat_and_goes_both_ways() -> None:
     first = transforms.crop((640, 480), (40, 20, 640, 480))
     second = transforms.letterbox(first.target_wh, (320, 320), centred=True)
-    third = transforms.fit_within((320, 320), (100, 100))
+    third = vlm_sizes.fit_within((320, 320), (100, 100))
     chain = first.then(second).then(third)
     assert chain == first.then(second.then(third)) == Chain((first, second, third))
     assert [step.kind for step in chain.steps] == ["crop", "letterbox", "fit_within"]
@@ -313,8 +313,8 @@ REFUSED_FRAMES = rows(
         lambda: transforms.crop((10, 10), (0.5, 0, 9, 9)),
         "whole numbers",
     ),
-    ("too long for Qwen", lambda: transforms.smart_resize((201, 1)), "at most 200 times"),
-    ("bounds the wrong way", lambda: transforms.smart_resize((9, 9), 28, 9, 8), "min_pixels"),
+    ("too long for Qwen", lambda: vlm_sizes.smart_resize((201, 1)), "at most 200 times"),
+    ("bounds the wrong way", lambda: vlm_sizes.smart_resize((9, 9), 28, 9, 8), "min_pixels"),
     (
         "overlap of a whole tile",
         lambda: transforms.tiles((9, 9), (4, 4), (4, 0)),
@@ -546,11 +546,11 @@ def draw_step(draw: st.DrawFn, wh: tuple[int, int], box: np.ndarray) -> Placemen
     if kind == "pad":
         return transforms.pad_to_square(wh)
     if kind == "fit":
-        return transforms.fit_within(wh, draw(size))
+        return vlm_sizes.fit_within(wh, draw(size))
     if kind == "gpt4o":
-        return transforms.gpt4o_high_detail(wh)
+        return vlm_sizes.gpt4o_high_detail(wh)
     if kind == "smart":
-        return transforms.smart_resize(wh, draw(st.sampled_from([28, 32])))
+        return vlm_sizes.smart_resize(wh, draw(st.sampled_from([28, 32])))
     low = [draw(st.integers(0, min(math.floor(box[i]), wh[i] - 1))) for i in (0, 1)]
     high = [draw(st.integers(max(math.ceil(box[i + 2]), low[i] + 1), wh[i])) for i in (0, 1)]
     return transforms.crop(wh, (low[0], low[1], high[0], high[1]))
@@ -601,13 +601,13 @@ def test_a_frame_survives_json_unchanged(case: tuple[Frame, np.ndarray]) -> None
 def test_a_resize_rule_keeps_its_promise(
     wh: tuple[int, int], box_wh: tuple[int, int], longest: int
 ) -> None:
-    fit = transforms.fit_within(wh, box_wh).target_wh
+    fit = vlm_sizes.fit_within(wh, box_wh).target_wh
     assert all(f <= min(s, b) for f, s, b in zip(fit, wh, box_wh, strict=True))
     assert max(transforms.resize_longest(wh, longest).target_wh) == longest
-    small = transforms.gpt4o_high_detail(wh)
+    small = vlm_sizes.gpt4o_high_detail(wh)
     assert max(small.target_wh) <= 2048
     assert min(small.target_wh) <= 768
-    assert transforms.gpt4o_high_detail(small.target_wh).target_wh == small.target_wh
+    assert vlm_sizes.gpt4o_high_detail(small.target_wh).target_wh == small.target_wh
     boxed = transforms.letterbox(wh, box_wh, centred=True)
     x0, y0, x1, y1 = boxed.drawn_xyxy
     assert x1 - x0 == box_wh[0] or y1 - y0 == box_wh[1]
@@ -678,11 +678,11 @@ def test_tiles_cover_every_pixel_and_map_back_exactly(case: tuple[Any, Any, Any]
 def test_a_picture_within_claudes_limits_is_one_that_it_leaves_alone(w: int, h: int) -> None:
     """Within both budgets, near the larger of them, never enlarged; and by the vendor's own count
     no more than 1568 patches of 28 pixels."""
-    frame = transforms.fit_pixels((w, h), 1568, 1_150_000)
+    frame = vlm_sizes.fit_pixels((w, h), 1568, 1_150_000)
     wide, high = frame.target_wh
     assert max(wide, high) <= min(1568, max(w, h))
     assert wide * high <= 1_150_000
     assert math.ceil(wide / 28) * math.ceil(high / 28) <= 1568
     if (wide, high) != (w, h):
         assert max(wide, high) >= 1567 or (wide + 1) * (high + 1) >= 1_150_000
-    assert transforms.fit_pixels((wide, high), 1568, 1_150_000).target_wh == (wide, high)
+    assert vlm_sizes.fit_pixels((wide, high), 1568, 1_150_000).target_wh == (wide, high)

@@ -44,11 +44,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one variant. ``made`` is for the picture: a mask, or a painting."""
+    """What came of one variant. ``answer`` is for the picture: a mask, or a painting."""
 
     how: str
     value: float
-    made: Any = None
+    answer: Any = None
     prompt: VisualPrompt | None = None
 
 
@@ -60,7 +60,7 @@ class Sensitivity:
     """``iou``, ``clip_t`` or ``seam``."""
     against: str
     """What each answer was held against."""
-    asked: float | None
+    as_given: float | None
     """The value of the prompt as it was given; None: it is what the others are held against."""
     trials: tuple[Trial, ...]
     """At least one."""
@@ -88,7 +88,7 @@ class Sensitivity:
         return {
             "measure": self.measure,
             "against": self.against,
-            "asked": self.asked,
+            "asked": self.as_given,
             "mean": self.mean,
             "spread": self.spread,
             "worst": self.worst.value,

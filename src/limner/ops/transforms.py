@@ -12,7 +12,8 @@ with ``align_corners=False``). Sizes are ``(width, height)``. All rectangles are
 scale of an axis is that of the rounded size the image really has, not of the size wished for.
 
 Only the coordinates live here. Warping pixels is :mod:`limner.io.images`'; the number formats
-models write boxes in are :mod:`limner.ops.box_formats`'.
+models write boxes in are :mod:`limner.ops.box_formats`', and the sizes that makers of
+vision-language models prescribe :mod:`limner.ops.vlm_sizes`'.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Size: TypeAlias = tuple[int, int]  # (width, height), at least 1 each
 Rect: TypeAlias = tuple[int, int, int, int]  # (left, top, right, bottom), the last two excluded
 
 
-def _whole(what: str, values: Sequence[int], count: int) -> tuple[int, ...]:
+def check_integers(what: str, values: Sequence[int], count: int) -> tuple[int, ...]:
     try:
         whole = tuple(operator.index(v) for v in values)
     except TypeError:
@@ -45,15 +46,15 @@ def _whole(what: str, values: Sequence[int], count: int) -> tuple[int, ...]:
     return whole
 
 
-def _size(what: str, wh: Sequence[int]) -> Size:
-    w, h = _whole(what, wh, 2)
+def check_size(what: str, wh: Sequence[int]) -> Size:
+    w, h = check_integers(what, wh, 2)
     if w < 1 or h < 1:
         raise OptionError(f"{what} must be (width, height) of at least 1 pixel each, got {(w, h)}.")
     return w, h
 
 
 def _rect(what: str, xyxy: Sequence[int], inside_wh: Size) -> Rect:
-    x0, y0, x1, y1 = _whole(what, xyxy, 4)
+    x0, y0, x1, y1 = check_integers(what, xyxy, 4)
     w, h = inside_wh
     if not (0 <= x0 < x1 <= w and 0 <= y0 < y1 <= h):
         raise OptionError(
@@ -96,8 +97,8 @@ class Placement:
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind in ("", "chain"):
             raise OptionError(f"A placement's kind names its rule, got {self.kind!r}.")
-        source_wh = _size("source_wh", self.source_wh)
-        target_wh = _size("target_wh", self.target_wh)
+        source_wh = check_size("source_wh", self.source_wh)
+        target_wh = check_size("target_wh", self.target_wh)
         object.__setattr__(self, "source_wh", source_wh)
         object.__setattr__(self, "target_wh", target_wh)
         object.__setattr__(self, "shown_xyxy", _rect("shown_xyxy", self.shown_xyxy, source_wh))
@@ -240,19 +241,15 @@ def _whole_rect(wh: Size) -> Rect:
     return (0, 0, *wh)
 
 
-def _resize(kind: str, source_wh: Size, target_wh: Size) -> Placement:
+def whole_image(kind: str, source_wh: Size, target_wh: Size) -> Placement:
+    """All of the source on all of the target, by the rule that ``kind`` names."""
     return Placement(kind, source_wh, target_wh, _whole_rect(source_wh), _whole_rect(target_wh))
-
-
-def _scaled(wh: Size, scale: Fraction) -> Size:
-    """Both sides times ``scale``, to the nearest pixel (halves up), never under 1."""
-    w, h = (max(1, math.floor(side * scale + Fraction(1, 2))) for side in wh)
-    return w, h
 
 
 def resize(source_wh: Size, target_wh: Size) -> Placement:
     """To exactly ``target_wh``, each axis by its own scale: OWL-ViT, CLIP-style squashing."""
-    return _resize("resize", _size("source_wh", source_wh), _size("target_wh", target_wh))
+    source_wh, target_wh = check_size("source_wh", source_wh), check_size("target_wh", target_wh)
+    return whole_image("resize", source_wh, target_wh)
 
 
 def resize_longest(source_wh: Size, longest: int) -> Placement:
@@ -262,16 +259,16 @@ def resize_longest(source_wh: Size, longest: int) -> Placement:
     The shorter side is ``int(side * scale + 0.5)`` in floating point as there, but never 0, which
     there it can be. SAM then pads at the right and bottom: follow with :func:`pad`.
     """
-    w, h = _size("source_wh", source_wh)
-    longest, _ = _size("(longest, longest)", (longest, longest))
+    w, h = check_size("source_wh", source_wh)
+    longest, _ = check_size("(longest, longest)", (longest, longest))
     scale = longest * 1.0 / max(w, h)
     target_wh = (max(1, int(w * scale + 0.5)), max(1, int(h * scale + 0.5)))
-    return _resize("resize_longest", (w, h), target_wh)
+    return whole_image("resize_longest", (w, h), target_wh)
 
 
 def pad(source_wh: Size, target_wh: Size) -> Placement:
     """Padding at the right and the bottom; nothing is scaled, so coordinates keep their values."""
-    source_wh = _size("source_wh", source_wh)
+    source_wh = check_size("source_wh", source_wh)
     rect = _whole_rect(source_wh)
     return Placement("pad", source_wh, target_wh, rect, rect)
 
@@ -282,7 +279,7 @@ def pad_to_square(source_wh: Size) -> Placement:
     OWLv2 (transformers ``Owlv2ImageProcessor.pad``) resizes that square afterwards:
     ``pad_to_square(wh).then(resize((side, side), (960, 960)))``.
     """
-    side = max(_size("source_wh", source_wh))
+    side = max(check_size("source_wh", source_wh))
     return pad(source_wh, (side, side))
 
 
@@ -293,94 +290,17 @@ def letterbox(source_wh: Size, target_wh: Size, centred: bool) -> Placement:
     ``round(padding / 2 - 0.1)``, so that an odd padding's extra pixel goes right and bottom).
     ``centred=False`` puts the image at the top left.
     """
-    w, h = _size("source_wh", source_wh)
-    tw, th = _size("target_wh", target_wh)
+    w, h = check_size("source_wh", source_wh)
+    tw, th = check_size("target_wh", target_wh)
     r = min(tw / w, th / h)
     nw, nh = max(1, round(w * r)), max(1, round(h * r))
     x, y = (round((tw - nw) / 2 - 0.1), round((th - nh) / 2 - 0.1)) if centred else (0, 0)
     return Placement("letterbox", (w, h), (tw, th), (0, 0, w, h), (x, y, x + nw, y + nh))
 
 
-def smart_resize(
-    source_wh: Size,
-    factor: int = 28,
-    min_pixels: int = 56 * 56,
-    max_pixels: int = 14 * 14 * 4 * 1280,
-) -> Placement:
-    """Both sides multiples of ``factor``, the area within bounds, the shape nearly kept: Qwen-VL.
-
-    The rule is transformers' ``qwen2_vl.image_processing_qwen2_vl.smart_resize``; Qwen2-VL and
-    Qwen2.5-VL use 28 pixels, Qwen3-VL 32. The checkpoint's own bounds must be passed: Qwen2.5-VL
-    answers in pixels of this very image.
-    """
-    w, h = _size("source_wh", source_wh)
-    factor, min_pixels, max_pixels = _whole("smart_resize", (factor, min_pixels, max_pixels), 3)
-    if factor < 1 or not 1 <= min_pixels <= max_pixels:
-        raise OptionError(
-            "smart_resize needs factor >= 1 and 1 <= min_pixels <= max_pixels, "
-            f"got {factor}, {min_pixels} and {max_pixels}."
-        )
-    if max(w, h) / min(w, h) > 200:
-        raise OptionError(
-            f"An image of {w} x {h} is too long for this model: its longer side may be at most "
-            "200 times the shorter; crop it or cut it into tiles."
-        )
-    new_w, new_h = round(w / factor) * factor, round(h / factor) * factor
-    if new_w * new_h > max_pixels:
-        beta = math.sqrt((h * w) / max_pixels)
-        new_w = max(factor, math.floor(w / beta / factor) * factor)
-        new_h = max(factor, math.floor(h / beta / factor) * factor)
-    elif new_w * new_h < min_pixels:
-        beta = math.sqrt(min_pixels / (h * w))
-        new_w = math.ceil(w * beta / factor) * factor
-        new_h = math.ceil(h * beta / factor) * factor
-    return _resize("smart_resize", (w, h), (new_w, new_h))
-
-
-def fit_within(source_wh: Size, box_wh: Size) -> Placement:
-    """Scaled down until it fits in ``box_wh``, the shape kept to the nearest pixel; never enlarged.
-
-    For services that shrink what is larger than their limits: shrink first, and the pixels of the
-    image sent are the pixels of the answer.
-    """
-    w, h = _size("source_wh", source_wh)
-    bw, bh = _size("box_wh", box_wh)
-    scale = min(Fraction(1), Fraction(bw, w), Fraction(bh, h))
-    return _resize("fit_within", (w, h), _scaled((w, h), scale))
-
-
-def fit_pixels(source_wh: Size, longest: int, pixels: int) -> Placement:
-    """Scaled down until the longer side is at most ``longest`` and the area at most ``pixels``;
-    the shape kept, never enlarged.
-
-    Rounded down, so that the budget holds exactly. For services with both limits: Claude shrinks
-    what is over 1568 pixels long or over 1568 patches of 28 x 28 (Anthropic, "Coordinates and
-    bounding boxes"), and no picture within 1568 and 1,150,000 pixels has more patches than that.
-    """
-    w, h = _size("source_wh", source_wh)
-    longest, pixels = _size("(longest, pixels)", (longest, pixels))
-    scale = min(1.0, longest / max(w, h), math.sqrt(pixels / (w * h)))
-    if scale == 1.0:
-        return _resize("fit_pixels", (w, h), (w, h))
-    target_wh = (max(1, math.floor(w * scale)), max(1, math.floor(h * scale)))
-    return _resize("fit_pixels", (w, h), target_wh)
-
-
-def gpt4o_high_detail(source_wh: Size) -> Placement:
-    """Within 2048 x 2048, then the shorter side down to 768; never enlarged (OpenAI, "Images and
-    vision", ``detail: high`` of GPT-4o and 4.1).
-
-    The vendor documents no rounding. It doesn't matter to one who sends an image of this size:
-    the rule leaves it as it is.
-    """
-    w, h = _size("source_wh", source_wh)
-    scale = min(Fraction(1), Fraction(2048, max(w, h)), Fraction(768, min(w, h)))
-    return _resize("gpt4o_high_detail", (w, h), _scaled((w, h), scale))
-
-
 def crop(source_wh: Size, xyxy: Rect) -> Placement:
     """The whole-pixel rectangle ``xyxy`` of the source, unscaled."""
-    source_wh = _size("source_wh", source_wh)
+    source_wh = check_size("source_wh", source_wh)
     x0, y0, x1, y1 = _rect("A crop", xyxy, source_wh)
     target_wh = (x1 - x0, y1 - y0)
     return Placement("crop", source_wh, target_wh, (x0, y0, x1, y1), _whole_rect(target_wh))
@@ -400,9 +320,9 @@ def tiles(source_wh: Size, tile_wh: Size, overlap_wh: Size = (0, 0)) -> list[Pla
     Each is exactly ``tile_wh``, or the image's own width or height where that is smaller;
     neighbours share at least ``overlap_wh`` pixels.
     """
-    w, h = _size("source_wh", source_wh)
-    tw, th = _size("tile_wh", tile_wh)
-    ow, oh = _whole("overlap_wh", overlap_wh, 2)
+    w, h = check_size("source_wh", source_wh)
+    tw, th = check_size("tile_wh", tile_wh)
+    ow, oh = check_integers("overlap_wh", overlap_wh, 2)
     if not (0 <= ow < tw and 0 <= oh < th):
         raise OptionError(
             f"overlap_wh must be at least 0 and less than the tile {(tw, th)}, got {(ow, oh)}."

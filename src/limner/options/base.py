@@ -6,7 +6,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ def setting(
     )
 
 
-class _Checked:
+class Checked:
     """Checks each field's type and range when an options value is made.
 
     What inherits it is a dataclass, which mypy can't know here: hence the ignored ``arg-type``.
@@ -104,6 +104,20 @@ def changed(options: Any) -> dict[str, Any]:
         for spec in dataclasses.fields(options)
         if getattr(options, spec.name) != spec.default
     }
+
+
+def check_idle(names: Sequence[str], where: str) -> None:
+    """Refuse settings that were made where they have no effect.
+
+    Args:
+        where: the end of the sentence: "without look tiles".
+
+    Raises:
+        OptionError: there are any.
+    """
+    if names:
+        have = "have" if len(names) > 1 else "has"
+        raise OptionError(f"{' and '.join(names)} {have} no effect {where}.")
 
 
 def check_honoured(options: Any, honoured: frozenset[str], model: str, reason: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from limner.options.base import _Checked, setting
+from limner.options.base import Checked, setting
 
 
 @dataclass(frozen=True)
-class EndpointOptions(_Checked):
+class EndpointOptions(Checked):
     """A server with a vision-language model: a table of ``endpoints.toml``."""
 
     url: str = setting("", "Where the server's API begins: http://127.0.0.1:8000/v1.")

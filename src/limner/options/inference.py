@@ -2,7 +2,7 @@
 
 ``None`` always means "the model's own default". An adapter declares the fields it honours; a field
 that was set and has no effect on the model is refused with the reason, never ignored
-(``check_honoured``). The command line's flags are generated from these fields (``cli/flags.py``).
+(``check_honoured``). The command line's flags are generated from these fields (``cli/options/flags.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from limner.errors import OptionError
-from limner.options.base import _Checked, setting
+from limner.options.base import Checked, check_idle, setting
 
 MOST_PICTURES = 64
 SEEDS = 2**32 - MOST_PICTURES
@@ -29,7 +29,7 @@ def _pair(value: Any) -> tuple[Any, Any]:
 
 
 @dataclass(frozen=True)
-class DetectOptions(_Checked):
+class DetectOptions(Checked):
     """How phrases and example images become boxes."""
 
     threshold: float | None = setting(None, "Least score of a box that is kept.", low=0.0, high=1.0)
@@ -94,12 +94,11 @@ class DetectOptions(_Checked):
             )
         object.__setattr__(self, "phrase_thresholds", pairs)
         super().__post_init__()
-        idle = [name for name in ("slice_wh", "overlap_wh") if getattr(self, name) is not None]
-        if idle and self.look not in ("tiles", "turned"):
-            have = "have" if len(idle) > 1 else "has"
-            raise OptionError(
-                f"{' and '.join(idle)} {have} no effect without look tiles or turned."
-            )
+        if self.look not in ("tiles", "turned"):
+            tiling = [
+                name for name in ("slice_wh", "overlap_wh") if getattr(self, name) is not None
+            ]
+            check_idle(tiling, "without look tiles or turned")
         if self.tiling()[1] >= self.tiling()[0]:
             raise OptionError(
                 "overlap_wh must be less than slice_wh, got {1} and {0}.".format(*self.tiling())
@@ -135,7 +134,7 @@ EVERY_DETECTOR = frozenset(
 
 
 @dataclass(frozen=True)
-class SegmentOptions(_Checked):
+class SegmentOptions(Checked):
     """How a prompt becomes a mask."""
 
     multimask_output: bool | None = setting(
@@ -150,7 +149,7 @@ class SegmentOptions(_Checked):
 
 
 @dataclass(frozen=True)
-class EverythingOptions(_Checked):
+class EverythingOptions(Checked):
     """Everything mode: a grid of points, each asked, the stable answers kept.
 
     Names and defaults are those of segment-anything's ``SamAutomaticMaskGenerator``.
@@ -174,7 +173,7 @@ class EverythingOptions(_Checked):
 
 
 @dataclass(frozen=True)
-class InpaintOptions(_Checked):
+class InpaintOptions(Checked):
     """How a model fills the mask. Diffusion names are those of diffusers' inpaint pipelines."""
 
     num_inference_steps: int | None = setting(None, "Denoising steps.", low=1, high=1000)
@@ -203,8 +202,15 @@ class InpaintOptions(_Checked):
     )
 
 
+FEATHER = 4
+"""px: the soft border of what is repainted."""
+CUTOUT = {"dilate": 0, "feather": 1}
+BACKGROUND = {"feather": 1}
+"""What a cut-out and a new background take where ``EditOptions`` says None."""
+
+
 @dataclass(frozen=True)
-class EditOptions(_Checked):
+class EditOptions(Checked):
     """The mask and the crop of an edit, in pixels of the original image."""
 
     dilate: int | None = setting(
@@ -226,16 +232,13 @@ class EditOptions(_Checked):
         "the camera maker's notes never, for they show the original.",
     )
 
-
-FEATHER = 4
-"""px: the soft border of what is repainted."""
-CUTOUT = {"dilate": 0, "feather": 1}
-BACKGROUND = {"feather": 1}
-"""What a cut-out and a new background take where ``EditOptions`` says None."""
+    def border(self, default: int = FEATHER) -> int:
+        """px: the width of the soft border; ``default`` where none is set."""
+        return default if self.feather is None else self.feather
 
 
 @dataclass(frozen=True)
-class RedactOptions(_Checked):
+class RedactOptions(Checked):
     """How something is hidden."""
 
     region: str | None = setting(

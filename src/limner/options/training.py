@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limner.errors import OptionError
-from limner.options.base import _Checked, changed, setting
+from limner.options.base import Checked, changed, check_idle, setting
 
 
 @dataclass(frozen=True)
-class TeachOptions(_Checked):
+class TeachOptions(Checked):
     """How a model is taught a subject. Names are those of diffusers' ``train_dreambooth``."""
 
     instance_prompt: str | None = setting(
@@ -106,10 +106,8 @@ class TeachOptions(_Checked):
             (("num_validation_images",), self.validation_steps is None, "without validation_steps"),
             (of_the_prior, not self.with_prior_preservation, "without with_prior_preservation"),
         ):
-            idle_names = [name for name in names if name in given]
-            if idle and idle_names:
-                have = "have" if len(idle_names) > 1 else "has"
-                raise OptionError(f"{' and '.join(idle_names)} {have} no effect {where}.")
+            if idle:
+                check_idle([name for name in names if name in given], where)
         self._check_rate()
 
     def _check_rate(self) -> None:

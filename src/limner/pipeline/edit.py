@@ -22,7 +22,7 @@ from limner.io.raster import Layer, Raster
 from limner.ops import masks
 from limner.ops.composite import composite
 from limner.ops.masks import IntBox
-from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions
+from limner.options import BACKGROUND, CUTOUT, EditOptions, InpaintOptions
 from limner.pipeline.crops import Crop, crops_for
 from limner.pipeline.stopwatch import Stopwatch
 from limner.prompts import BoolMask, RgbArray, Text
@@ -89,8 +89,7 @@ def repaint(
     """
     edit = edit or EditOptions()
     check_mask(mask, image.size)
-    feather = FEATHER if edit.feather is None else edit.feather
-    area = PaintArea(grow(mask, edit), feather)
+    area = PaintArea(grow(mask, edit), edit.border())
     return _repaint(image, area, inpainter, paint, options, edit.context, on_step)
 
 
@@ -110,8 +109,7 @@ def repaint_weighted(
             where it is above 0.
     """
     edit = edit or EditOptions()
-    feather = FEATHER if edit.feather is None else edit.feather
-    area = PaintArea(weight > 0, feather, weight)
+    area = PaintArea(weight > 0, edit.border(), weight)
     check_mask(area.mask, image.size)
     return _repaint(image, area, inpainter, paint, options, edit.context, on_step)
 
@@ -224,7 +222,7 @@ def weight_behind(subject: BoolMask, edit: EditOptions | None = None) -> Alpha:
     The soft border lies within the subject, as a cut-out's does: outside of it the old background
     would show through.
     """
-    feather = edit.feather if edit and edit.feather is not None else BACKGROUND["feather"]
+    feather = (edit or EditOptions()).border(BACKGROUND["feather"])
     check_mask(subject, (subject.shape[1], subject.shape[0]))
     if subject.all():
         raise PromptError("The subject covers the whole image: there is no background to change.")
@@ -249,7 +247,7 @@ def composite_background(
         composite(image, background, weight, whole),
         weight > 0,
         crops=(Crop(whole, image.size),),
-        feather=BACKGROUND["feather"] if edit is None or edit.feather is None else edit.feather,
+        feather=(edit or EditOptions()).border(BACKGROUND["feather"]),
         layers=(layer,),
     )
 
@@ -259,8 +257,7 @@ def cut_out(image: Image, mask: BoolMask, edit: EditOptions | None = None) -> Im
     edit = edit or EditOptions()
     check_mask(mask, image.size)
     grown = masks.dilate(mask, CUTOUT["dilate"] if edit.dilate is None else edit.dilate)
-    width = CUTOUT["feather"] if edit.feather is None else edit.feather
-    return export.cutout(image, masks.feather(grown, width))
+    return export.cutout(image, masks.feather(grown, edit.border(CUTOUT["feather"])))
 
 
 def make_edit(
@@ -299,8 +296,7 @@ def grow(mask: BoolMask, edit: EditOptions) -> BoolMask:
     """An edit's mask: each thing grown past its own soft edge and the feather."""
     if edit.dilate is not None:
         return masks.dilate(mask, edit.dilate)
-    feather = FEATHER if edit.feather is None else edit.feather
-    return masks.dilate_parts(mask, lambda side: feather + round(0.015 * side) + 1)
+    return masks.dilate_parts(mask, lambda side: edit.border() + round(0.015 * side) + 1)
 
 
 def changed_pixels(before: Image, after: Image, where: BoolMask) -> int:

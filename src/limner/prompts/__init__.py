@@ -10,8 +10,8 @@ from limner.prompts.values import (
     PromptKind,
     RgbArray,
     Text,
-    VisualPrompt,
 )
+from limner.prompts.visual_prompt import VisualPrompt
 
 __all__ = [
     "BoolMask",

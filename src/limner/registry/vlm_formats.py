@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from limner.errors import OptionError
-from limner.ops import transforms
+from limner.ops import transforms, vlm_sizes
 from limner.ops.box_formats import CONVENTIONS, BoxConvention
 
 Rule: TypeAlias = Callable[[transforms.Size], transforms.Placement]
@@ -26,18 +26,18 @@ TOKENS = (256, 1280)
 def qwen(size_wh: transforms.Size, factor: int) -> transforms.Placement:
     """The size Qwen-VL sees, a token for each ``factor`` x ``factor`` pixels."""
     least, most = (tokens * factor**2 for tokens in TOKENS)
-    return transforms.smart_resize(size_wh, factor, least, most)
+    return vlm_sizes.smart_resize(size_wh, factor, least, most)
 
 
 FITS: Mapping[str, Rule] = MappingProxyType(
     {
         # 2048, then 768: also within the 1536 patches of 32 pixels of OpenAI's newer models.
-        "openai": transforms.gpt4o_high_detail,
-        "claude": lambda size_wh: transforms.fit_pixels(size_wh, 1568, 1_150_000),
+        "openai": vlm_sizes.gpt4o_high_detail,
+        "claude": lambda size_wh: vlm_sizes.fit_pixels(size_wh, 1568, 1_150_000),
         "qwen28": lambda size_wh: qwen(size_wh, 28),
         "qwen32": lambda size_wh: qwen(size_wh, 32),
         # For models that answer in parts of the picture: their own resize moves no box.
-        "within2048": lambda size_wh: transforms.fit_within(size_wh, (2048, 2048)),
+        "within2048": lambda size_wh: vlm_sizes.fit_within(size_wh, (2048, 2048)),
         "asis": lambda size_wh: transforms.resize(size_wh, size_wh),
     }
 )
@@ -58,7 +58,7 @@ class VlmFormat:
         """From the image to the picture that is sent; one resize, whatever decides its size."""
         wanted = size_wh
         if max_side is not None:
-            wanted = transforms.fit_within(size_wh, (max_side, max_side)).target_wh
+            wanted = vlm_sizes.fit_within(size_wh, (max_side, max_side)).target_wh
         return transforms.resize(size_wh, FITS[self.fit](wanted).target_wh)
 
 

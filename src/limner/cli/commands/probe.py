@@ -112,7 +112,7 @@ def _chart(name: str, found: Sensitivity) -> Figure:
     return trial_dots(
         {trial.how: trial.value for trial in found.trials},
         score=f"{MEASURES[found.measure]} with {found.against}",
-        asked=found.asked,
+        asked=found.as_given,
         higher_is_better=found.higher_is_better,
         most=1.0 if found.measure == "iou" else None,
         title=f"{name}: mean {found.mean:.3f}, spread {found.spread:.3f}",
@@ -215,7 +215,7 @@ def _painted(
     against = f"“{given['paint']}”" if by_words else "its surroundings"
     measure = "clip_t" if by_words else "seam"
     found = Sensitivity(measure, against, None, tuple(trials), higher_is_better=by_words)
-    return found, found.worst.made
+    return found, found.worst.answer
 
 
 def _write(
@@ -236,8 +236,8 @@ def _write(
         return
     rows = [(trial.how, shown(trial.value)) for trial in found.trials]
     print_table(("variant", found.measure), rows)
-    if found.asked is not None:
-        say(f"as given {found.asked:.3f}, held against {found.against}")
+    if found.as_given is not None:
+        say(f"as given {found.as_given:.3f}, held against {found.against}")
     else:
         say(f"held against {found.against}")
     say(f"mean {found.mean:.3f}, spread {found.spread:.3f}, worst {found.worst.value:.3f}")
