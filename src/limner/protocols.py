@@ -74,7 +74,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Notifies(Model, Protocol):
-    """A model that has something to tell while it answers: what its server refused, say."""
+    """A model that reports while it answers, such as what its server refused."""
 
     def on_notice(self, say: Callable[[str], None]) -> None:
         """Who hears it from now on."""
@@ -179,7 +179,7 @@ class Inpainter(Model, Protocol):
 
 @runtime_checkable
 class Encoder(Model, Protocol):
-    """Pictures, and words where it reads them, as points of one space: the nearer, the liker."""
+    """Pictures, and words where it reads them, as vectors whose cosine is their similarity."""
 
     takes_text: bool
     """Whether ``encode_texts`` answers; a model without it compares pictures only."""

@@ -175,7 +175,7 @@ def score_painters(
         "class_prompt": sitting.class_prompt,
         "seeds": sitting.seeds,
         "ceiling": {"dino": card.ceiling.dino, "clip_i": card.ceiling.clip_i},
-        "rows": [{**row.to_dict(), "worth": card.worth(row)} for row in (card.untaught, *rows)],
+        "rows": [{**row.to_dict(), "worth": card.total(row)} for row in (card.untaught, *rows)],
         "best": best.name if best else None,
         "half_way": card.half_way,
     }

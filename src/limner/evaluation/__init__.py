@@ -1,5 +1,5 @@
 """How good an answer is: average precision, clicks until an outline is right, outlines, edits,
-likeness; how far an answer hangs on its prompt; and which threshold to take."""
+similarity to a subject; how sensitive an answer is to its prompt; and which threshold to take."""
 
 from limner.evaluation.metrics.average_precision import CocoScores, evaluate, results_from
 from limner.evaluation.metrics.boundary import boundary_f, boundary_iou

@@ -1,4 +1,4 @@
-"""How far an answer hangs on how exactly it was asked for: prompts moved a little, said otherwise.
+"""How sensitive an answer is to its prompt: points and boxes moved a little, phrases reworded.
 
 RClicks (Antonov et al. 2024, arXiv:2410.11722) showed that real clicks score below the simulated
 centre clicks of the published tables. A prompt whose answer survives small changes can be
@@ -44,7 +44,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one variant. ``answer`` is for the picture: a mask, or a painting."""
+    """The result of one variant. ``answer`` is for the picture: a mask, or a painting."""
 
     how: str
     value: float
@@ -54,7 +54,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What came of all of them."""
+    """The results of all variants."""
 
     measure: str
     """``iou``, ``clip_t`` or ``seam``."""

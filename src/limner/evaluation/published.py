@@ -1,6 +1,6 @@
 """Whether a checkpoint answers what was published for it: ``published.toml`` holds the figures.
 
-Asked are limner's own adapters, in float32, so that a pass says that the files are right and that
+limner's own adapters are asked, in float32, so that a pass says that the files are right and that
 limner reads them right.
 """
 

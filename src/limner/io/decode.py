@@ -1,4 +1,4 @@
-"""What a file's bytes are, which of Pillow's classes reads them, and quiet while it does.
+"""What a file's bytes are, which of Pillow's classes reads them, and without Pillow's warnings.
 
 Shared by whatever opens image files. Pillow is asked class by class, because ``Image.open`` would
 try formats that run other programs (EPS), would apply ``MAX_IMAGE_PIXELS``, a global, and would

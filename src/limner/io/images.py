@@ -1,4 +1,4 @@
-"""Image files in, and the pixels of an edit: open, crop, paste back.
+"""Image files in: opened, measured, found in folders, known by their bytes.
 
 An *image* in limner is a ``PIL.Image.Image`` of mode RGB, 8 bits, sRGB, turned upright as its EXIF
 says, with nothing attached (no profile, no EXIF). It is a view: what the file itself holds is a
@@ -156,6 +156,3 @@ def read_picture(path: Path) -> bytes:
 def to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     """An image of any mode as its 8-bit sRGB view."""
     return raster_of(image, notes).view()
-
-
-# The crop of an edit --------------------------------------------------------------------------

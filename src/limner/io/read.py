@@ -36,12 +36,12 @@ def read(data: bytes, name: str, kind: str, max_pixels: int, notes: list[str]) -
     """The values of a picture.
 
     Args:
-        kind: its format, as ``decoding.identify`` gives it.
+        kind: its format, as ``decode.identify`` gives it.
         notes: gets what a person should know of how it was read.
 
     Raises:
         ImageError: more pixels than ``max_pixels``, or a kind of TIFF that isn't read here.
-        Exception: whatever a decoder raises for damage; see ``decoding.decoding``.
+        Exception: whatever a decoder raises for damage; see ``decode.decoding``.
     """
     if kind == "TIFF" and (raster := _read_tiff(data, name, max_pixels, notes)) is not None:
         return raster

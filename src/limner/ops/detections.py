@@ -10,7 +10,7 @@ candidates     object       ``Candidates``, where kept: ``(mask (H, W) bool, sco
                             first, the rest in the model's order of preference
 seen_xyxy      (4,) int64   of tiles or zoom: the part of the picture in which the box was seen;
                             zeros where no detector was asked
-agreed         object       of a consensus: tuple of ``pipeline.consensus.Opinion``, surest first;
+agreed         object       of an ensemble: tuple of ``pipeline.ensemble.MemberBox``, surest first;
                             empty where no detector was asked
 ============== ============ ====================================================================
 
@@ -110,7 +110,7 @@ def make(
 
 
 def shares(scores: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """(N,) scores within 0..1: who reads COCO takes a score for a share."""
+    """(N,) scores cut to 0..1, which is what readers of COCO files expect."""
     return np.clip(np.asarray(scores, dtype=np.float32).reshape(-1), 0, 1)
 
 

@@ -1,6 +1,6 @@
 """Which of the found things are meant, as a person types it: ``--select largest``.
 
-What is typed is a value; the choosing itself is done by the functions of ``detections.py``, which
+What is typed is a value; the choosing itself is done by the functions of ``ops.detections``, which
 are imported when a selection is applied: the command line's help needs no detection library.
 """
 

@@ -2,7 +2,8 @@
 
 ``None`` always means "the model's own default". An adapter declares the fields it honours; a field
 that was set and has no effect on the model is refused with the reason, never ignored
-(``check_honoured``). The command line's flags are generated from these fields (``cli/options/flags.py``).
+(``check_honoured``). The command line's flags are generated from these fields
+(``cli/options/flags.py``).
 """
 
 from __future__ import annotations
@@ -95,10 +96,8 @@ class DetectOptions(Checked):
         object.__setattr__(self, "phrase_thresholds", pairs)
         super().__post_init__()
         if self.look not in ("tiles", "turned"):
-            tiling = [
-                name for name in ("slice_wh", "overlap_wh") if getattr(self, name) is not None
-            ]
-            check_idle(tiling, "without look tiles or turned")
+            idle = [key for key in ("slice_wh", "overlap_wh") if getattr(self, key) is not None]
+            check_idle(idle, "without look tiles or turned")
         if self.tiling()[1] >= self.tiling()[0]:
             raise OptionError(
                 "overlap_wh must be less than slice_wh, got {1} and {0}.".format(*self.tiling())

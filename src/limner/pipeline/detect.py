@@ -83,7 +83,7 @@ def _answers(
     negatives: Sequence[VisualPrompt | None],
     ask: Callable[[Sequence[VisualPrompt]], sv.Detections],
 ) -> dict[int, sv.Detections]:
-    """Index of a prompt -> its boxes, without those of what it is not."""
+    """Index of a prompt -> its boxes, without those of its negative."""
     answers = {}
     plain = [k for k, negative in enumerate(negatives) if negative is None]
     if plain:
@@ -123,7 +123,7 @@ def _what(prompt: VisualPrompt) -> VisualPrompt:
 
 
 def _negative(prompt: VisualPrompt) -> VisualPrompt | None:
-    """What the prompt's phrase is not, as a phrase of its own."""
+    """The phrase's negative, as a phrase of its own; None where it has none."""
     if prompt.text and prompt.text.negative:
         return VisualPrompt(text=Text(prompt.text.negative))
     return None

@@ -207,7 +207,7 @@ def _sized(painted: Image, crop: IntBox) -> Image:
 
 
 def _pasted(image: Image, layer: Layer) -> Image:
-    """``images.composite`` on the crop alone: the rest of a large photograph is only copied."""
+    """``composite`` on the crop alone: the rest of a large photograph is only copied."""
     here = image.crop(layer.xyxy)
     mixed = composite(here, layer.painted, layer.weight, (0, 0, *here.size))
     after = image.copy()
@@ -320,8 +320,8 @@ STRIPE_PIXELS = 4_000_000
 def seam(image: Image, mask: BoolMask, step: int) -> float:
     """How visible a mask's border is in a picture, 0 (not at all) to 1.
 
-    The mean colour difference of pixels ``step`` apart that straddle the border, less that of pairs
-    as far apart which both lie outside near it: what remains is the border's own contrast.
+    The mean colour difference of pairs of pixels ``step`` apart across the border, less that of
+    pairs as far apart that lie beside it: what remains is the border's own contrast.
     """
     reach = 4 * step
     inner, outer = masks.box_of(mask), masks.box_of(~mask)
@@ -350,7 +350,7 @@ def seam(image: Image, mask: BoolMask, step: int) -> float:
 def _contrasts(pixels: RgbArray, mask: BoolMask, step: int, rows: slice) -> npt.NDArray[np.float64]:
     """(2, 2): of pairs across the border and beside it, the sum of their contrasts, and how many.
 
-    Pairs begin in ``rows``; what lies beyond is there to be near and to be their other ends.
+    Pairs begin in ``rows``; the rows beyond only count as near the border and end pairs.
     """
     near = masks.dilate(mask, 4 * step) & ~mask
     sums = np.zeros((2, 2))

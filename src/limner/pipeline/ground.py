@@ -208,7 +208,8 @@ def _detected(
 
 
 def _selected(rows: sv.Detections, select: Select, direct: Sequence[int]) -> sv.Detections:
-    """A selection among the rows of prompts that no detector answered; the others had theirs."""
+    """A selection among the rows of prompts that no detector answered; the others were selected
+    before."""
     if rows.class_id is None:
         return rows
     here = np.isin(rows.class_id, list(direct))
@@ -216,7 +217,7 @@ def _selected(rows: sv.Detections, select: Select, direct: Sequence[int]) -> sv.
 
 
 def _in_order(rows: sv.Detections) -> sv.Detections:
-    """By prompt; within one as they were."""
+    """Sorted by prompt; within a prompt their order stays."""
     if rows.class_id is None or not len(rows):
         return rows
     return dets.take(rows, np.argsort(rows.class_id, kind="stable"))

@@ -2,7 +2,7 @@
 
 What a detector doesn't find is not gone. So it looks at the result as it looked at the original,
 and then turned, at another scale and in tiles, and other detectors that are at hand look where
-something was hidden. And it is a witness only of what it saw in the original.
+something was hidden. And not finding a thing counts only where it was found in the original.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""YAML as values or as nodes, with the bounds of ``documents``.
+"""YAML as values or as nodes, with the bounds of ``json_toml``.
 
 Ten lines of aliases name nine times nine times the same list: values are counted as if every alias
 were written out.

@@ -85,9 +85,9 @@ def test_worth_by_hand() -> None:
     scored = card()
     before, way = scored.untaught, scored.ceiling.dino - scored.untaught.dino
     found = replace(before, dino=before.dino + way / 2, clip_t=before.clip_t * 0.8, leak=way / 4)
-    assert scored.worth(found) == pytest.approx((0.5 * 0.8 * 0.75) ** (1 / 3))
-    assert scored.worth(before) == 0  # it isn't like the subject at all
-    assert scored.worth(replace(found, leak=-1.0)) <= 1  # no reward for fleeing the subject
+    assert scored.total(found) == pytest.approx((0.5 * 0.8 * 0.75) ** (1 / 3))
+    assert scored.total(before) == 0  # it isn't like the subject at all
+    assert scored.total(replace(found, leak=-1.0)) <= 1  # no reward for fleeing the subject
 
 
 def test_a_model_that_obeyed_nothing_loses_no_obedience() -> None:
@@ -96,7 +96,7 @@ def test_a_model_that_obeyed_nothing_loses_no_obedience() -> None:
     scored = SubjectCard(real, far, far, ["270", "270"], dino=Angles(), clip=Angles())
     way = scored.ceiling.dino - scored.untaught.dino
     half = replace(scored.untaught, dino=scored.untaught.dino + way / 2)
-    assert scored.worth(half) == pytest.approx(0.5 ** (1 / 3))
+    assert scored.total(half) == pytest.approx(0.5 ** (1 / 3))
     assert scored.best([scored.untaught, half]) is half
 
 
@@ -125,7 +125,7 @@ def test_none_is_best_where_none_comes_half_way() -> None:
     assert scored.half_way == pytest.approx(before.dino + way / 2)
     near = replace(before, dino=before.dino + 0.49 * way)
     mute = replace(before, dino=scored.ceiling.dino, clip_t=-0.1)
-    assert scored.worth(near) > 0
+    assert scored.total(near) > 0
     assert scored.best([near, mute]) is None
 
 

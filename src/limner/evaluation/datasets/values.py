@@ -72,7 +72,7 @@ class Dataset:
     category_ids: tuple[int, ...]
     images: tuple[Labelled, ...]
     truth: Mapping[str, Any]
-    """What ``coco.evaluate`` takes."""
+    """What ``average_precision.evaluate`` takes."""
     notes: tuple[str, ...] = ()
     """What was left out and from where it was read, in sentences for a person."""
 

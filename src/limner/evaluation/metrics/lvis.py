@@ -74,11 +74,12 @@ def evaluate_lvis(
 ) -> LvisScores:
     """How well results answer an LVIS annotation file.
 
-    Args: see ``coco.evaluate``.
+    Args: see ``average_precision.evaluate``.
 
     Raises:
-        InputError: as ``coco.evaluate``; or the truth doesn't say what LVIS' does: ``frequency`` of
-            each category, ``neg_category_ids`` and ``not_exhaustive_category_ids`` of each image.
+        InputError: as ``average_precision.evaluate``; or the truth doesn't say what LVIS' does:
+            ``frequency`` of each category, ``neg_category_ids`` and
+            ``not_exhaustive_category_ids`` of each image.
     """
     data = load(truth, "truth")
     true = Truth.read(data, iou_type)

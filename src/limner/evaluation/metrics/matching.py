@@ -39,12 +39,12 @@ def matched(
     """The classes that the truth or the results have anything of, in the order of their ids.
 
     Args:
-        truth, results: as ``coco.evaluate`` takes them.
+        truth, results: as ``average_precision.evaluate`` takes them.
         names: of the categories by id.
         least_iou: overlap from which a result is right.
 
     Raises:
-        InputError: as ``coco.evaluate``.
+        InputError: as ``average_precision.evaluate``.
     """
     true = Truth.read(load(truth, "truth"), iou_type)
     answers = [true.result(number, row, iou_type) for number, row in enumerate(rows_of(results))]

@@ -39,7 +39,7 @@ class EditScores:
     ssim_outside: float
     """-1 to 1; 1 where nothing changed."""
     seam: float
-    """How visible the mask's border is in the result, 0 to 1 (``pipeline.editing.seam``)."""
+    """How visible the mask's border is in the result, 0 to 1 (``pipeline.edit.seam``)."""
     seam_added: float
     """The same less what the picture before had there, not below 0: 0 for an untouched one."""
     lpips_outside: float | None = None

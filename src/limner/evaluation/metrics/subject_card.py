@@ -1,8 +1,8 @@
-"""Which checkpoint of a taught subject to keep: likeness, obedience, and what became of the class.
+"""Which checkpoint of a taught subject to keep, by subject fidelity, prompt fidelity and the class.
 
-DINO, CLIP-I, CLIP-T and PRES are DreamBooth's (arXiv 2208.12242, sections 4.1 and 4.2; ``likeness``
-says which encoders its tables use). Leak, drift and the single number that ranks checkpoints are
-limner's own.
+DINO, CLIP-I, CLIP-T and PRES are DreamBooth's (arXiv 2208.12242, sections 4.1 and 4.2;
+``subject_fidelity`` says which encoders its tables use). Leak, drift and the single
+number that ranks checkpoints are limner's own.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class PainterScores:
     name: str
     """The step of a checkpoint, the name of an adapter, ``UNTAUGHT``."""
     dino: float
-    """Portraits against the photographs: likeness. Higher is better."""
+    """Portraits against the photographs: subject fidelity. Higher is better."""
     clip_i: float
     """The same by CLIP."""
     clip_t: float
-    """Portraits against their own words, without the identifier, which CLIP doesn't know: whether
-    prompts are still obeyed. Higher is better."""
+    """Portraits against their own words, without the identifier, which CLIP doesn't know: prompt
+    fidelity. Higher is better."""
     pres: float
     """Pictures of the class, painted *without* the identifier, against the photographs. Lower is
     better."""
@@ -79,7 +79,7 @@ class SubjectCard:
         real: photographs of the subject, at least two.
         portraits, of_class: what the *untaught* model painted, with the seeds of all checkpoints.
         words: for each portrait, its prompt without the identifier.
-        lpips: fills DIV, such as ``models.perceptual.lpips``; None: it stays empty.
+        lpips: fills DIV, such as ``models.blocks.perceptual.lpips``; None: it stays empty.
 
     Raises:
         InputError: fewer than two photographs.
@@ -129,13 +129,13 @@ class SubjectCard:
             apart(painted, self._words),
         )
 
-    def worth(self, scores: PainterScores) -> float:
-        """One number, 0 to 1: the geometric mean of likeness, obedience and an unharmed class.
+    def total(self, scores: PainterScores) -> float:
+        """One number, 0 to 1: the geometric mean of subject fidelity, prompt fidelity and an
+        unharmed class.
 
-        Likeness is DINO's way from the untaught model to the ceiling, obedience CLIP-T in parts of
-        the untaught model's (1 where that obeys nothing: it has nothing to lose), the last 1 less
-        the leak in parts of the way to the ceiling. A checkpoint that lacks any of the three is
-        worth nothing.
+        The first is DINO's way from the untaught model to the ceiling, the second CLIP-T in parts
+        of the untaught model's (1 where that is 0: there is nothing to lose), the last 1 less the
+        leak in parts of the way to the ceiling. A checkpoint that lacks any of the three gets 0.
         """
         before, most = self.untaught, self.ceiling.dino
         parts = (
@@ -152,7 +152,7 @@ class SubjectCard:
         return self.untaught.dino + GOOD_ENOUGH * (self.ceiling.dino - self.untaught.dino)
 
     def best(self, rows: Sequence[PainterScores]) -> PainterScores | None:
-        """What is worth most of those that come half way to the photographs; of equals the first.
+        """The best total of those that come half way to the photographs; of equals the first.
 
         Returns:
             None where none does: a best of bad ones would be taken for a good one.
@@ -162,8 +162,8 @@ class SubjectCard:
         """
         if not rows:
             raise InputError("There is no checkpoint to choose from.")
-        good = [row for row in rows if row.dino >= self.half_way and self.worth(row) > 0]
-        return max(good, key=self.worth, default=None)
+        good = [row for row in rows if row.dino >= self.half_way and self.total(row) > 0]
+        return max(good, key=self.total, default=None)
 
 
 def _part(value: float, whole: float) -> float:

@@ -1,4 +1,4 @@
-"""How like pictures are to pictures and to words: DreamBooth's CLIP-T, CLIP-I, DINO, PRES and DIV.
+"""Similarity of pictures to pictures and to words: DreamBooth's CLIP-T, CLIP-I, DINO, PRES, DIV.
 
 All but DIV, a distance, are means of cosines of an ``Encoder``'s unit rows, as the paper defines
 them (Ruiz et al. 2022, arXiv:2208.12242). Its tables use CLIP B/32 (``clip-vit-base-patch32``) and
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.floating]
 """(N, D), each of length 1."""
 Distance = Callable[[Sequence["Image"], Sequence["Image"]], Sequence[float]]
-"""How unlike picture k and picture k are, such as ``models.perceptual.lpips``."""
+"""The distance of picture k and picture k, such as ``models.blocks.perceptual.lpips``."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def diversity(images: Sequence[Image], prompts: Sequence[str], distance: Distanc
     """DIV: mean distance of every two pictures of one prompt; None where no prompt has two.
 
     Args:
-        distance: LPIPS, as ``models.perceptual.lpips``.
+        distance: LPIPS, as ``models.blocks.perceptual.lpips``.
     """
     pairs = same_prompt(prompts)
     if not pairs:
