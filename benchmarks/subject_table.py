@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.cli.scorecard import Asked, score_painters
 from limner.io.save import write_atomic
 from limner.options import TeachOptions
 from limner.registry import pool
 from limner.registry.device import let_threads_sleep
+from limner.session.scorecard import CardJudges, PaintingOptions, SubjectNames, score_painters
 from limner.training import checkpoints
 from limner.training.dreambooth import Callbacks, TeachConfig, teach
 
@@ -49,8 +49,8 @@ class Condition:
     prior: bool = True
 
     @property
-    def asked(self) -> Asked:
-        return Asked(MODEL, self.instance_prompt, self.class_prompt, SIDE)
+    def names(self) -> SubjectNames:
+        return SubjectNames(MODEL, self.instance_prompt, self.class_prompt, SIDE)
 
 
 BACKPACK = "a photo of a backpack"
@@ -85,11 +85,10 @@ def scored(
 ) -> dict[str, Any]:
     """The report on checkpoints by name, beside the untaught model; one that is there is read."""
     if not report.is_file():
-        given = {"count": prompts, "seeds": seeds, "sample_batch_size": BATCH, "live": False,
-                 "div": False, "dino": None, "encoder": None, "profile": "mini",
-                 "commercial_safe": False, "device": "cpu", "dtype": None}  # fmt: skip
-        found = score_painters(condition.asked, PHOTOGRAPHS, learned, given).report
-        write_atomic(report, json.dumps(found, indent=1))
+        judges = CardJudges.of("mini", device="cpu")
+        options = PaintingOptions(prompts, seeds, batch=BATCH, device="cpu")
+        card = score_painters(condition.names, PHOTOGRAPHS, learned, judges, options)
+        write_atomic(report, json.dumps(card.report, indent=1))
         print(f"scored: {report.name}", file=sys.stderr, flush=True)
     return dict(json.loads(report.read_text()))
 

@@ -19,16 +19,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from limner import Session, Text, VisualPrompt, cli, pipeline
-from limner.cli.cell_answers import Answers, SuiteModels
+import limner
+from limner import Session, Text, VisualPrompt, pipeline
 from limner.evaluation.sweeps.recipe import read_recipe
-from limner.evaluation.sweeps.run import run_sweep
+from limner.evaluation.sweeps.run import run_trials
 from limner.evaluation.sweeps.state import new_state
 from limner.options import InpaintOptions
 from limner.runs.store import Store
 from limner.session.cache.disk import StageCache
+from limner.session.cell_answers import AnswererConfig, SessionAnswerer
 
-SCENE = Path(cli.__file__).parent / "commands" / "demo" / "files" / "scene.png"
+SCENE = Path(limner.__file__).parent / "cli" / "commands" / "demo" / "files" / "scene.png"
 GUIDANCE, STRENGTH = (1, 2, 3, 4, 6, 8), (0.4, 0.6, 0.8, 1.0)
 RECIPE = f"""
 image = "{SCENE}"
@@ -44,12 +45,12 @@ strength = {list(STRENGTH)}
 """
 
 
-def swept(answers: Answers, recipe_path: Path, folder: Path, session: Session) -> float:
+def swept(answerer: SessionAnswerer, recipe_path: Path, folder: Path, session: Session) -> float:
     """Processor seconds of a whole sweep with loaded models."""
     session.stages.forget()
     start = time.process_time()
     recipe = read_recipe(recipe_path)
-    done = run_sweep(recipe, lambda: answers, folder, new_state(1))
+    done = run_trials(recipe, lambda: answerer, folder, new_state(1))
     seconds = time.process_time() - start
     assert len(done.tried) == len(GUIDANCE) * len(STRENGTH)
     assert not [each for tried in done.tried for each in tried.results if each.error]
@@ -85,22 +86,20 @@ def main() -> int:
             text += f'[search]\nobjective = "{args.objective}"\n[judges]\nclip = "mini-clip"\n'
         recipe.write_text(text)
         rows = []
-        made = SuiteModels(
+        config = AnswererConfig(
             {"clip": "mini-clip", "dino": "mini-dino", "detect": ""},
             store=lambda: Store.open(folder / "store"),
             stages=StageCache(folder / "cache"),
         )
-        answers = Answers(made)
-        for n in range(args.rounds + 1):  # the first one loads
-            session = answers._session[1] if answers._session else None
-            if session is None:
-                warm = read_recipe(recipe)
-                first = next(warm.points())
-                answers.answer(warm.cells(first)[0])
-                session = answers._session[1]
+        answerer = SessionAnswerer(config)
+        warm = read_recipe(recipe)
+        cell = warm.cells(next(warm.points()))[0]
+        answerer.answer(cell)
+        session = answerer.session_of(cell.models)
+        for n in range(args.rounds + 1):  # the first one warms up
             before = Counter(session.stages.computed)
             shutil.rmtree(folder / "cache", ignore_errors=True)
-            one = swept(answers, recipe, folder / f"sweep{n}", session)
+            one = swept(answerer, recipe, folder / f"sweep{n}", session)
             computed = Counter(session.stages.computed) - before
             two = repainted(session)
             if n:

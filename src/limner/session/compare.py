@@ -1,14 +1,17 @@
 """One question to several models, each in a process of its own: what it finds, how long that takes,
 in how much memory. So one that dies costs its own row, and no model's memory is counted to another.
+
+    from limner.session.compare import Question, compare, sheet_of
+
+    answers = list(compare(Question(image, (prompt,)), ["grounding-dino-tiny", "owlv2-base"]))
+    sheet_of(image, (prompt,), answers)
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import supervision as sv
@@ -22,10 +25,18 @@ from limner.registry import catalog, store
 from limner.registry.resolve import resolve
 from limner.registry.weights import is_path, members_of
 from limner.runs import peak_memory
+from limner.runs.spawned_process import Pipe, spawn
 from limner.session.results import FindOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from limner.pipeline.ensemble import MemberBox
+
+ACROSS = 4
+"""Pictures in a row of the sheet."""
+SIDE = 480
+"""px: longest side of a picture on it."""
 
 WHAT = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR})
 
@@ -40,6 +51,29 @@ class Question:
     commercial_safe: bool = False
     device: str | None = None
     dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class AnswerBox:
+    """One thing that was found."""
+
+    name: str
+    xyxy: Sequence[float]
+    """Pixels of the upright picture."""
+    score: float
+    agreed: Sequence[MemberBox] = ()
+    """Of whom, where several detectors were asked as one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        box: dict[str, Any] = {
+            "class_name": self.name,
+            "xyxy": [round(side, 2) for side in self.xyxy],
+            "score": round(self.score, 4),
+        }
+        if self.agreed:
+            box["agreed"] = [opinion.to_dict() for opinion in self.agreed]
+        return box
 
 
 @dataclass(frozen=True)
@@ -61,6 +95,38 @@ class Answer:
     device_peak_bytes: int | None = None
     error: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def time(self) -> str:
+        """For people; empty where it isn't known."""
+        return "" if self.seconds is None else f"{self.seconds:.2f} s"
+
+    def boxes(self) -> Iterator[AnswerBox]:
+        """What it found, one by one."""
+        if self.detections is None or self.detections.confidence is None:
+            return
+        count = len(self.detections)
+        yield from map(
+            AnswerBox,
+            map(str, self.detections.data["class_name"]),
+            self.detections.xyxy.tolist(),
+            self.detections.confidence.tolist(),
+            self.detections.data.get("agreed", [()] * count),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; boxes are pixels of the upright picture."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "licence": self.licence,
+            "boxes": [box.to_dict() for box in self.boxes()],
+            "seconds": self.seconds,
+            "loading_seconds": self.loading_seconds,
+            "peak_bytes": self.peak_bytes,
+            "device_peak_bytes": self.device_peak_bytes,
+            "error": self.error,
+        }
 
 
 def compare(question: Question, names: Sequence[str]) -> Iterator[Answer]:
@@ -120,41 +186,32 @@ def _licence(name: str) -> str:
 
 
 def _ask(question: Question, name: str, task: str) -> Answer:
-    """One model's answer, from a process that is spawned: a fork would share what is loaded."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(there, question, name, task), daemon=True)
-    process.start()
-    there.close()  # else its end would never be seen
+    """One model's answer, from a process of its own."""
+    spawned = spawn(_answer, question, name, task)
     try:
-        answer: Answer = here.recv()
-    except EOFError:
-        process.join()
-        how = f"The process of {name} ended with exit code {process.exitcode}"
+        answer: Answer = spawned.pipe.recv()
+    except (EOFError, OSError):
+        how = f"The process of {name} ended with exit code {spawned.exit_code()}"
         return Answer(name, task, _licence(name), error=f"{how}: memory may have run out.")
     finally:
-        process.terminate()
-        process.join()
+        spawned.stop()
     return answer
 
 
-def _answer(pipe: Connection[Any, Any], question: Question, name: str, task: str) -> None:
-    """A process's life: load the model, ask it, send what it said."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    said: list[str] = []
+def _answer(pipe: Pipe, question: Question, name: str, task: str) -> None:
+    """A process's life: load the model, ask it, send what it answers."""
+    notes: list[str] = []
     facts: dict[str, Any] = {}
     try:
-        facts = _measured(question, name, task, said)
+        facts = _measured(question, name, task, notes)
     except LimnerError as error:
         facts = {"error": str(error)}
     except Exception as error:  # one model's bug is no reason to say nothing of the others
         facts = {"error": f"A bug in limner ({type(error).__name__}: {error})."}
-    pipe.send(Answer(name, task, _licence(name), notes=tuple(said), **facts))
+    pipe.send(Answer(name, task, _licence(name), notes=tuple(notes), **facts))
 
 
-def _measured(question: Question, name: str, task: str, said: list[str]) -> dict[str, Any]:
+def _measured(question: Question, name: str, task: str, notes: list[str]) -> dict[str, Any]:
     from limner.session.session import Session
 
     session = Session(
@@ -162,7 +219,7 @@ def _measured(question: Question, name: str, task: str, said: list[str]) -> dict
         commercial_safe=question.commercial_safe,
         device=question.device,
         dtype=question.dtype,
-        say=said.append,
+        say=notes.append,
     )
     start = time.perf_counter()
     if task == "detect":
@@ -178,12 +235,47 @@ def _measured(question: Question, name: str, task: str, said: list[str]) -> dict
         if any(needs_detector(prompt, segmenter) for prompt in question.prompts):
             raise UnsupportedPrompt(f"{name} can't tell what a phrase is not: leave --not out.")
         run = session.segment(question.image, question.prompts, finding=question.finding)
-    found = dets.copy(run.grounding.detections)
-    found.data.pop("candidates", None)  # SAM's are made on demand, by the model
+    detections = dets.copy(run.grounding.detections)
+    detections.data.pop("candidates", None)  # SAM's are made on demand, by the model
     return {
-        "detections": found,
+        "detections": detections,
         "seconds": sum(run.record.seconds.values()),
         "loading_seconds": loading,
         "peak_bytes": peak_memory.peak_bytes() or peak_memory.lifetime_peak_bytes(),
         "device_peak_bytes": peak_memory.device_peak_bytes(),
     }
+
+
+# --- the picture of all answers -----------------------------------------------------------------
+
+
+def sheet_of(picture: Image, prompts: Sequence[VisualPrompt], answers: Sequence[Answer]) -> Image:
+    """The answers side by side, each drawn on the picture under its model's name."""
+    from PIL import Image as pil
+
+    from limner.evaluation.charts.contact_sheet import Axis, Cell, contact_sheet
+    from limner.ops.overlay import overlay
+
+    question = ", ".join(prompt.text.phrase if prompt.text else prompt.manner for prompt in prompts)
+    blank = pil.new("RGB", picture.size, "#F2F2F2")
+    strips = []
+    for start in range(0, len(answers), ACROSS):
+        some = answers[start : start + ACROSS]
+        cells = {}
+        for k, answer in enumerate(some):
+            drawn = answer.detections and overlay(picture, answer.detections, prompts)
+            shown = drawn or (blank if answer.error else picture)
+            cells[(0, k)] = Cell(shown, note=answer.error or f"{_count(answer)}, {answer.time}")
+        names = Axis("" if start else question, tuple(answer.name for answer in some))
+        strips.append(contact_sheet(names, Axis("", ("",)), cells, best="", side=SIDE))
+    sheet = pil.new("RGB", (max(s.width for s in strips), sum(s.height for s in strips)), "white")
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    return sheet
+
+
+def _count(answer: Answer) -> str:
+    count = 0 if answer.detections is None else len(answer.detections)
+    return f"{count} object{'' if count == 1 else 's'}" if count else "nothing found"

@@ -310,7 +310,7 @@ KILLS = 20
 PRELOADED = [
     __name__,
     "limner.cli.commands.sweep",
-    "limner.cli.cell_answers",
+    "limner.session.cell_answers",
     "limner.evaluation.sweeps.run",
     "limner.runs.store",
     "limner.models.classical.adapters",

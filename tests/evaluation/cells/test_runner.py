@@ -13,7 +13,7 @@ import pytest
 
 from limner.errors import OutputError
 from limner.evaluation.cells.journal import CELLS, PICTURES, journal
-from limner.evaluation.cells.runner import run_suite
+from limner.evaluation.cells.runner import Execution, run_cells
 from limner.evaluation.suites.suite import Suite
 from tests.evaluation.suites.doubles import Told, suite_of
 
@@ -50,7 +50,7 @@ def test_a_broken_cell_is_its_own_error_and_the_rest_goes_on(
     tmp_path: Path, suite: Suite, make: partial[Told]
 ) -> None:
     """A missing file, a mask of another size, a bug in a model: said where they happened."""
-    results = run_suite(suite, make, tmp_path / "kept")
+    results = run_cells(suite.cells, make, tmp_path / "kept")
     assert [result.status for result in results] == [s for s in STATUSES for _ in range(2)]
     assert [result.name for result in results] == [cell.name for cell in suite.cells]
     said = [result.error for result in results[::2]]
@@ -65,13 +65,15 @@ def test_a_broken_cell_is_its_own_error_and_the_rest_goes_on(
 def test_resume_does_only_what_is_left(tmp_path: Path, suite: Suite, make: partial[Told]) -> None:
     """As after a kill: the journal lacks its last lines, and the last of all is torn."""
     kept = tmp_path / "kept"
-    whole = run_suite(suite, make, kept)
+    whole = run_cells(suite.cells, make, kept)
     path = kept / CELLS
     lines = path.read_bytes().splitlines(keepends=True)
     assert len(lines) == len(suite.cells)
     path.write_bytes(b"".join(lines[:4]) + b"no line of ours\n" + lines[4][:30])
     seen: list[bool] = []
-    again = run_suite(suite, make, kept, resume=True, on_result=lambda r, old: seen.append(old))
+    again = run_cells(
+        suite.cells, make, kept, Execution(resume=True), on_result=lambda r, old: seen.append(old)
+    )
     assert again == whole
     assert seen == [True] * 4 + [False] * 6
     keys = [json.loads(line)["key"] for line in path.read_bytes().splitlines() if b"{" in line]
@@ -82,9 +84,9 @@ def test_a_picture_that_is_gone_is_made_again(
     tmp_path: Path, suite: Suite, make: partial[Told]
 ) -> None:
     kept = tmp_path / "kept"
-    first = run_suite(suite, make, kept)[0]
+    first = run_cells(suite.cells, make, kept)[0]
     (kept / PICTURES / first.picture).unlink()
-    run_suite(suite, make, kept, resume=True)
+    run_cells(suite.cells, make, kept, Execution(resume=True))
     assert (kept / PICTURES / first.picture).exists()
     assert times_asked(tmp_path) == [1] * 7 + [2]
 
@@ -92,12 +94,12 @@ def test_a_picture_that_is_gone_is_made_again(
 def test_errors_are_kept_by_resume_and_tried_again_when_asked(
     tmp_path: Path, suite: Suite, make: partial[Told]
 ) -> None:
-    run_suite(suite, make, tmp_path / "kept")
+    run_cells(suite.cells, make, tmp_path / "kept")
     (tmp_path / "gone.png").write_bytes((tmp_path / "thing.png").read_bytes())
     # The suite as read before: the cells' keys still say that the picture is missing.
-    kept = run_suite(suite, make, tmp_path / "kept", resume=True)
+    kept = run_cells(suite.cells, make, tmp_path / "kept", Execution(resume=True))
     assert [result.status for result in kept[::2]] == STATUSES
-    tried = run_suite(suite, make, tmp_path / "kept", retry_errors=True)
+    tried = run_cells(suite.cells, make, tmp_path / "kept", Execution(retry_errors=True))
     assert [result.status for result in tried[::2]] == ["pass", "pass", *STATUSES[2:]]
 
 
@@ -105,7 +107,7 @@ def test_without_resume_everything_is_done_anew(
     tmp_path: Path, suite: Suite, make: partial[Told]
 ) -> None:
     for _ in range(2):
-        run_suite(suite, make, tmp_path / "kept")
+        run_cells(suite.cells, make, tmp_path / "kept")
     assert times_asked(tmp_path) == [2] * 8
 
 
@@ -117,7 +119,7 @@ def test_two_names_for_one_try_need_one(tmp_path: Path, make: partial[Told]) -> 
         "models: [grabcut]\nsettings: [{dilate: 1}, {dilate: 2}]\n"
         "cases: [{image: thing.png, find: mug}, {image: thing.png, remove: mug}]\n",
     )
-    results = run_suite(suite, make, tmp_path / "kept")
+    results = run_cells(suite.cells, make, tmp_path / "kept")
     assert [result.name for result in results] == [cell.name for cell in suite.cells]
     assert times_asked(tmp_path) == [1, 1, 1]
 
@@ -128,7 +130,7 @@ def test_workers_do_the_same_and_a_dead_one_costs_its_cell_only(
     (tmp_path / "asked").mkdir()
     text = CASES.replace("find: bug", "find: crash").replace(", opencv-inpaint", "")
     suite = suite_of(tmp_path, text)
-    results = run_suite(suite, make, tmp_path / "kept", workers=2)
+    results = run_cells(suite.cells, make, tmp_path / "kept", Execution(workers=2))
     assert [result.status for result in results] == STATUSES
     assert "exit code 7" in results[3].error
     assert times_asked(tmp_path) == [1] * 4
@@ -182,4 +184,4 @@ def test_two_runs_of_one_suite_at_once_are_refused(
         journal(tmp_path / "kept", keep=False),
         pytest.raises(OutputError, match="Another limner eval"),
     ):
-        run_suite(suite, make, tmp_path / "kept")
+        run_cells(suite.cells, make, tmp_path / "kept")

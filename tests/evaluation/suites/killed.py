@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from limner.evaluation.cells.journal import CELLS
-from limner.evaluation.cells.runner import run_suite
+from limner.evaluation.cells.runner import Execution, run_cells
 from limner.evaluation.suites.load import read_suite
 
 from .doubles import Told
@@ -36,7 +36,7 @@ def main() -> None:
         size = journal.stat().st_size if journal.exists() else 0
         child = os.fork()
         if not child:
-            run_suite(suite, make, folder / "kept", workers=order["jobs"], resume=True)
+            run_cells(suite.cells, make, folder / "kept", Execution(order["jobs"], resume=True))
             os._exit(0)
         if "seconds" in order:
             _wait_for_cell(child, journal, size)

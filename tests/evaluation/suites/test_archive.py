@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limner.errors import OptionError
-from limner.evaluation.cells.runner import run_suite
+from limner.evaluation.cells.runner import run_cells
 from limner.evaluation.suites import archive
 from limner.evaluation.suites.archive import Reports, new_id
 
@@ -94,7 +94,7 @@ def test_an_eval_goes_on_under_its_id_until_it_has_a_report(tmp_path: Path) -> N
     suite = suite_of(tmp_path, "models: [grabcut]\ncases: [{image: thing.png, find: mug}]\n")
     reports = Reports(tmp_path / "kept")
     assert reports.unfinished() == ""
-    run_suite(suite, Told, reports.journal, eval_id=IDS[0])
+    run_cells(suite.cells, Told, reports.journal, eval_id=IDS[0])
     assert reports.unfinished() == IDS[0]
     reports.keep(report(IDS[0]))
     assert reports.unfinished() == ""

@@ -18,7 +18,7 @@ from PIL import Image
 
 from limner.errors import OptionError
 from limner.evaluation.cells.journal import PICTURES
-from limner.evaluation.cells.runner import run_suite
+from limner.evaluation.cells.runner import run_cells
 from limner.evaluation.suites.baseline import compare, read_statuses
 from limner.evaluation.suites.html import report_html
 from limner.evaluation.suites.reports import report_csv, report_json, report_junit, report_of
@@ -41,7 +41,7 @@ cases:
 @pytest.fixture
 def report(tmp_path: Path) -> dict[str, Any]:
     suite = suite_of(tmp_path, SUITE)
-    return report_of(suite, run_suite(suite, Told, tmp_path / "kept"))
+    return report_of(suite, run_cells(suite.cells, Told, tmp_path / "kept"))
 
 
 def test_json_holds_every_cell_with_its_measures(report: dict[str, Any]) -> None:
@@ -157,7 +157,7 @@ cases:
 
 def wide_page(folder: Path) -> str:
     suite = suite_of(folder, WIDE)
-    report = report_of(suite, run_suite(suite, Told, folder / "kept"))
+    report = report_of(suite, run_cells(suite.cells, Told, folder / "kept"))
     return report_html(report, folder / "kept" / PICTURES)
 
 

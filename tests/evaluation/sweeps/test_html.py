@@ -19,7 +19,7 @@ from limner.evaluation.cells.journal import PICTURES
 from limner.evaluation.sweeps import report as tables
 from limner.evaluation.sweeps.html import page
 from limner.evaluation.sweeps.recipe import read_recipe
-from limner.evaluation.sweeps.run import keep_inputs, run_sweep
+from limner.evaluation.sweeps.run import keep_inputs, run_trials
 from limner.evaluation.sweeps.state import new_state
 from tests.evaluation.suites.doubles import draw
 from tests.evaluation.sweeps.test_run import RECIPE, Painter
@@ -35,7 +35,7 @@ def made(tmp_path: Path) -> Path:
     (tmp_path / "r.toml").write_text(text)
     recipe = read_recipe(tmp_path / "r.toml")
     state = new_state(1)
-    swept = run_sweep(recipe, partial(Painter), tmp_path / "out", state)
+    swept = run_trials(recipe, partial(Painter), tmp_path / "out", state)
     keep_inputs(recipe, tmp_path / "out" / PICTURES)
     report = tables.report_of(recipe, swept, state)
     commands = {cell["key"]: "limner edit" for trial in report["trials"] for cell in trial["cells"]}

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from limner.errors import OutputError, StoreError
 from limner.evaluation.cells.cell import Cell
 from limner.evaluation.cells.journal import CELLS, PICTURES
 from limner.evaluation.cells.outcome import Outcome
+from limner.evaluation.cells.runner import Execution
 from limner.evaluation.sweeps import report as tables
 from limner.evaluation.sweeps.plateaus import best_of
 from limner.evaluation.sweeps.recipe import Recipe, read_recipe
-from limner.evaluation.sweeps.run import SweepResult, run_sweep
+from limner.evaluation.sweeps.run import Ratings, SweepResult, run_trials
 from limner.evaluation.sweeps.sheets import curves, sheets
 from limner.evaluation.sweeps.state import State, new_state, read_state
 from limner.io.save import read_record
@@ -70,12 +72,17 @@ def recipe_of(folder: Path, text: str = RECIPE) -> Recipe:
 
 
 def swept(
-    folder: Path, recipe: Recipe, state: State | None = None, **options: object
+    folder: Path,
+    recipe: Recipe,
+    state: State | None = None,
+    ratings: Ratings | None = None,
+    **execution: Any,
 ) -> tuple[SweepResult, State]:
     state = state or new_state(1)
     state.write(folder / "out")
     make = partial(Painter, folder / "asked")
-    return run_sweep(recipe, make, folder / "out", state, **options), state  # type: ignore[arg-type]
+    how = Execution(**execution)
+    return run_trials(recipe, make, folder / "out", state, how, ratings=ratings), state
 
 
 def times_asked(folder: Path) -> list[int]:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.errors import RecipeError
-from limner.evaluation.cells.yaml_nodes import ConfigNode
-from limner.evaluation.sweeps.toml_nodes import nodes, read_toml
+from limner.evaluation.cells.config_nodes import ConfigNode, read_config
+from limner.evaluation.sweeps.recipe import RECIPE_FILE
+from limner.evaluation.sweeps.toml_nodes import nodes
 
 TEXT = '''\
 # a comment with [brackets] and x = 1
@@ -150,4 +151,4 @@ def test_what_is_no_toml_is_refused_with_its_line(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(RecipeError, match=said):
-        read_toml(path)
+        read_config(path, RECIPE_FILE)

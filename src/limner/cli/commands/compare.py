@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +22,10 @@ from limner.session.prompt_files import Opener, resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from supervision import Detections
 
-    from limner.pipeline.ensemble import MemberBox
     from limner.prompts import VisualPrompt
     from limner.session.compare import Answer
 
-ACROSS = 4
-"""Pictures in a row of the sheet."""
-SIDE = 480
-"""px: longest side of a picture on it."""
 MOST_BOXES = 5
 """Boxes of a model that the table lists; the JSON has all."""
 
@@ -120,12 +114,13 @@ def _finish(
     """Write the picture and say the table; exit code 2 where no model answered."""
     from limner.io.save import save_image
     from limner.runs.record import describe
+    from limner.session.compare import sheet_of
 
     answered = any(answer.error is None for answer in answers)
     report = {
         "image": str(given["image"]),
         "prompts": [describe(prompt) for prompt in prompts],
-        "models": [_row(answer) for answer in answers],
+        "models": [answer.to_dict() for answer in answers],
     }
     if answered:
         sheet = sheet_of(picture, prompts, answers)
@@ -145,64 +140,6 @@ def _finish(
         raise ModelError("None of these models answered; each one's row says why.")
 
 
-def _row(answer: Answer) -> dict[str, Any]:
-    """An answer as JSON; boxes are pixels of the upright picture."""
-    boxes = []
-    for xyxy, score, name, opinions in _rows(answer.detections):
-        box: dict[str, Any] = {"class_name": name, "xyxy": [round(side, 2) for side in xyxy]}
-        box["score"] = round(score, 4)
-        if opinions:
-            box["agreed"] = [opinion.to_dict() for opinion in opinions]
-        boxes.append(box)
-    return {
-        "name": answer.name,
-        "task": answer.task,
-        "licence": answer.licence,
-        "boxes": boxes,
-        "seconds": answer.seconds,
-        "loading_seconds": answer.loading_seconds,
-        "peak_bytes": answer.peak_bytes,
-        "device_peak_bytes": answer.device_peak_bytes,
-        "error": answer.error,
-    }
-
-
-def sheet_of(picture: Image, prompts: Sequence[VisualPrompt], answers: Sequence[Answer]) -> Image:
-    """The answers side by side, each drawn on the picture under its model's name."""
-    from PIL import Image as pil
-
-    from limner.evaluation.charts.contact_sheet import Axis, Cell, contact_sheet
-    from limner.ops.overlay import overlay
-
-    asked = ", ".join(prompt.text.phrase if prompt.text else prompt.manner for prompt in prompts)
-    blank = pil.new("RGB", picture.size, "#F2F2F2")
-    strips = []
-    for start in range(0, len(answers), ACROSS):
-        some = answers[start : start + ACROSS]
-        cells = {}
-        for k, answer in enumerate(some):
-            drawn = answer.detections and overlay(picture, answer.detections, prompts)
-            shown = drawn or (blank if answer.error else picture)
-            cells[(0, k)] = Cell(shown, note=answer.error or f"{_count(answer)}, {_time(answer)}")
-        names = Axis("" if start else asked, tuple(answer.name for answer in some))
-        strips.append(contact_sheet(names, Axis("", ("",)), cells, best="", side=SIDE))
-    sheet = pil.new("RGB", (max(s.width for s in strips), sum(s.height for s in strips)), "white")
-    top = 0
-    for strip in strips:
-        sheet.paste(strip, (0, top))
-        top += strip.height
-    return sheet
-
-
-def _count(answer: Answer) -> str:
-    count = 0 if answer.detections is None else len(answer.detections)
-    return f"{count} object{'' if count == 1 else 's'}" if count else "nothing found"
-
-
-def _time(answer: Answer) -> str:
-    return "" if answer.seconds is None else f"{answer.seconds:.2f} s"
-
-
 def _print(answers: Sequence[Answer]) -> None:
     from rich import box
     from rich.table import Table
@@ -214,36 +151,23 @@ def _print(answers: Sequence[Answer]) -> None:
         numbers = ("", "", "")
         if answer.error is None:
             loading = f"{answer.loading_seconds or 0:.2f} s"
-            numbers = (_time(answer), loading, _memory(answer))
-        found = answer.error.split(". ")[0].rstrip(".") if answer.error else _found(answer)
-        table.add_row(*row_of(answer.name, found, *numbers, answer.licence))
+            numbers = (answer.time, loading, _memory(answer))
+        finds = answer.error.split(". ")[0].rstrip(".") if answer.error else _finds(answer)
+        table.add_row(*row_of(answer.name, finds, *numbers, answer.licence))
     say_table(table, width=160)
 
 
-def _found(answer: Answer) -> str:
+def _finds(answer: Answer) -> str:
     """A line for each box: name, score, and where."""
     lines = []
-    for xyxy, score, name, opinions in _rows(answer.detections):
-        line = f"{name} {score:.2f} at {','.join(f'{side:.0f}' for side in xyxy)}"
-        if opinions:
-            line += f" ({', '.join(dict.fromkeys(one.model for one in opinions))})"
+    for box in answer.boxes():
+        line = f"{box.name} {box.score:.2f} at {','.join(f'{side:.0f}' for side in box.xyxy)}"
+        if box.agreed:
+            line += f" ({', '.join(dict.fromkeys(opinion.model for opinion in box.agreed))})"
         lines.append(line)
     if len(lines) > MOST_BOXES:
         lines[MOST_BOXES:] = [f"and {len(lines) - MOST_BOXES} more"]
     return "\n".join(lines) or "nothing"
-
-
-def _rows(
-    found: Detections | None,
-) -> Iterator[tuple[list[float], float, str, Sequence[MemberBox]]]:
-    """Each find's box, score and name, and who agreed on it, if it was asked of several."""
-    if found is None or found.confidence is None:
-        return
-    agreed = found.data.get("agreed", [()] * len(found))
-    names = found.data["class_name"]
-    yield from zip(
-        found.xyxy.tolist(), found.confidence.tolist(), map(str, names), agreed, strict=True
-    )
 
 
 def _memory(answer: Answer) -> str:

@@ -98,24 +98,25 @@ def probe(ctx: click.Context, /, **given: Any) -> None:
     (prompt,) = resolve(objects, source.image.size, opener)
     finding, session = finding_of({"multimask_output": None, **given}), session_of(given)
     if given["paint"]:
-        found, worst = _painted(given, source, prompt, finding, session)
+        sensitivity, worst = _painted(given, source, prompt, finding, session)
     else:
-        found, worst = _outlined(given, source, prompt, finding, session, opener)
-    _write(given, out, found, worst, models_used(session, "detect", "segment", "inpaint", "encode"))
+        sensitivity, worst = _outlined(given, source, prompt, finding, session, opener)
+    models = models_used(session, "detect", "segment", "inpaint", "encode")
+    _write(given, out, sensitivity, worst, models)
     if given["charts"]:
-        draw_charts(given, {CHART: _chart(given["image"].name, found)})
+        draw_charts(given, {CHART: _chart(given["image"].name, sensitivity)})
 
 
-def _chart(name: str, found: Sensitivity) -> Figure:
+def _chart(name: str, sensitivity: Sensitivity) -> Figure:
     from limner.evaluation.charts.prompts import trial_dots
 
     return trial_dots(
-        {trial.how: trial.value for trial in found.trials},
-        score=f"{MEASURES[found.measure]} with {found.against}",
-        asked=found.as_given,
-        higher_is_better=found.higher_is_better,
-        most=1.0 if found.measure == "iou" else None,
-        title=f"{name}: mean {found.mean:.3f}, spread {found.spread:.3f}",
+        {trial.how: trial.value for trial in sensitivity.trials},
+        score=f"{MEASURES[sensitivity.measure]} with {sensitivity.against}",
+        asked=sensitivity.as_given,
+        higher_is_better=sensitivity.higher_is_better,
+        most=1.0 if sensitivity.measure == "iou" else None,
+        title=f"{name}: mean {sensitivity.mean:.3f}, spread {sensitivity.spread:.3f}",
     )
 
 
@@ -153,18 +154,18 @@ def _outlined(
     ]
     if given["templates"] and prompt.text is None:
         raise OptionError("--template has no effect without --text.")
-    asked = iter([first])  # it is known: it need not be asked again
+    known = iter([first])  # it need not be asked again
     with progress("variants") as on_step:
         done = iter(range(len(variants) + 1))
 
         def ask_once(variant: VisualPrompt) -> Any:
             on_step(next(done), len(variants))
-            return next(asked, None) if variant is prompt else ask(variant)
+            return next(known, None) if variant is prompt else ask(variant)
 
-        found = prompt_sensitivity.probe(ask_once, prompt, variants, truth)
-    worst = found.worst.prompt or prompt
+        sensitivity = prompt_sensitivity.probe(ask_once, prompt, variants, truth)
+    worst = sensitivity.worst.prompt or prompt
     run = session.segment(source, [worst], finding=finding)
-    return found, overlay(source.image, run.grounding.detections, [worst])
+    return sensitivity, overlay(source.image, run.grounding.detections, [worst])
 
 
 def _check_truth(truth: Any, size_wh: tuple[int, int]) -> None:
@@ -214,31 +215,34 @@ def _painted(
     by_words = encoder is not None
     against = f"“{given['paint']}”" if by_words else "its surroundings"
     measure = "clip_t" if by_words else "seam"
-    found = Sensitivity(measure, against, None, tuple(trials), higher_is_better=by_words)
-    return found, found.worst.answer
+    sensitivity = Sensitivity(measure, against, None, tuple(trials), higher_is_better=by_words)
+    return sensitivity, sensitivity.worst.answer
 
 
 def _write(
     given: dict[str, Any],
     out: Path,
-    found: Sensitivity,
+    sensitivity: Sensitivity,
     worst: Image,
     models: list[dict[str, Any]],
 ) -> None:
     from limner.io.save import save_image, write_atomic
 
-    report = {"what": "probe", "image": str(given["image"]), "models": models, **found.to_dict()}
+    about = {"what": "probe", "image": str(given["image"]), "models": models}
+    report = {**about, **sensitivity.to_dict()}
     text = json.dumps(report, indent=2, ensure_ascii=False)
     save_image(worst, out, record=None if given["no_record"] else report, overwrite=True)
     write_atomic(out.with_suffix(".json"), text + "\n", overwrite=True)
     if given["as_json"]:
         say_json(report, indent=2)
         return
-    rows = [(trial.how, shown(trial.value)) for trial in found.trials]
-    print_table(("variant", found.measure), rows)
-    if found.as_given is not None:
-        say(f"as given {found.as_given:.3f}, held against {found.against}")
+    rows = [(trial.how, shown(trial.value)) for trial in sensitivity.trials]
+    print_table(("variant", sensitivity.measure), rows)
+    if sensitivity.as_given is not None:
+        say(f"as given {sensitivity.as_given:.3f}, held against {sensitivity.against}")
     else:
-        say(f"held against {found.against}")
-    say(f"mean {found.mean:.3f}, spread {found.spread:.3f}, worst {found.worst.value:.3f}")
-    say(f"{out}  the worst: {found.worst.how}")
+        say(f"held against {sensitivity.against}")
+    worst_trial = sensitivity.worst
+    spread = f"mean {sensitivity.mean:.3f}, spread {sensitivity.spread:.3f}"
+    say(f"{spread}, worst {worst_trial.value:.3f}")
+    say(f"{out}  the worst: {worst_trial.how}")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +11,17 @@ import click
 from limner.cli.batch.output_paths import check_writable, clear_remains
 from limner.cli.console import say
 from limner.cli.options.flags import jobs_option, runtime_options
-from limner.cli.options.run_store import (
-    caching_option,
-    keeping_options,
-    no_record_option,
-    recording_store,
-)
+from limner.cli.options.run_store import caching_option, keeping_options, no_record_option
 from limner.cli.progress import progress
-from limner.errors import OptionError, OutputError, RecipeError
+from limner.errors import OptionError
 
 if TYPE_CHECKING:
-    from limner.evaluation.cells.results import CellResult
     from limner.evaluation.sweeps.recipe import Recipe
-    from limner.evaluation.sweeps.run import Ratings, SweepResult, TrialResult
-    from limner.evaluation.sweeps.state import State
-    from limner.runs.store import Store
+    from limner.evaluation.sweeps.run import SweepResult, TrialResult
+    from limner.session.sweeps import SweepRun
 
 ASKED_ABOVE = 1_000
 """Cells that are begun without a question."""
-
-OUTPUTS = ("index.html", "results.json", "results.csv", "curves.png", "curves.svg")
-"""What a sweep writes besides its sheets, its journal and its pictures."""
 
 
 @click.command()
@@ -66,37 +53,33 @@ def sweep(recipe: Path, out: Path | None, **given: Any) -> None:
     limner sweep recipe.toml -o sweep
     limner sweep recipe.toml -o sweep --resume -j 2
     """
-    from limner.cli.cell_answers import SuiteModels
+    from limner.cli.commands.cell_command import command_of
+    from limner.cli.options.answerer_config import answerer_config
+    from limner.evaluation.cells.runner import Execution
     from limner.evaluation.sweeps.recipe import read_recipe
-    from limner.evaluation.sweeps.run import run_sweep
     from limner.evaluation.sweeps.searchers import check_installed
-    from limner.runs.entries import Labels
+    from limner.session.sweeps import run_sweep
 
     read = read_recipe(recipe)
     check_installed(read.search.method)
-    if not given["yes"] and not given["resume"] and not given["retry_errors"]:
+    execution = Execution(given["jobs"], given["resume"], given["retry_errors"])
+    if not given["yes"] and not execution.goes_on:
         _ask_first(read)
-    ratings = _ratings(read, recording_store(given))
+    config = answerer_config(given)
     folder = out or Path(f"{recipe.stem}-sweep")
-    state = _state(folder, read, given)
-    make = SuiteModels.of(given, read.judges, Labels(given["tags"], sweep=state.id))
-    make.check(cell.models for point in read.each_value_once() for cell in read.cells(point))
-    state.write(folder)
+    check_writable(folder)
     clear_remains((folder, folder / "pictures"))
     with progress(f"sweep {recipe.name}") as on_step:
-        swept = run_sweep(
+        run = run_sweep(
             read,
-            make,
             folder,
-            state,
-            workers=given["jobs"],
-            resume=given["resume"],
-            retry_errors=given["retry_errors"],
-            ratings=ratings,
-            on_result=_counting(read, on_step),
+            config,
+            execution,
+            overwrite=given["overwrite"],
+            command_of=command_of,
+            on_step=on_step,
         )
-    sheets = write_all(read, swept, state, folder)
-    _say(read, swept, folder, sheets)
+    _say(read, run, folder)
 
 
 def _ask_first(recipe: Recipe) -> None:
@@ -105,6 +88,8 @@ def _ask_first(recipe: Recipe) -> None:
     Raises:
         OptionError: there is nobody to ask.
     """
+    from limner.session.sweeps import cells_of
+
     cells = cells_of(recipe)
     if cells <= ASKED_ABOVE:
         return
@@ -117,129 +102,14 @@ def _ask_first(recipe: Recipe) -> None:
         raise click.exceptions.Exit(1)
 
 
-def cells_of(recipe: Recipe) -> int:
-    """How many pictures a sweep makes, or tries to."""
-    return (recipe.search.trials or int(recipe.size)) * len(recipe.cases)
-
-
-def _ratings(recipe: Recipe, store: Callable[[], Store] | None) -> Ratings | None:
-    """What reads a run's rating; None where no ratings are asked for.
-
-    Raises:
-        OptionError: they are, and runs aren't recorded.
-    """
-    from limner.evaluation.sweeps.objectives import RATING
-
-    if recipe.search.objective != RATING:
-        return None
-    if store is None:
-        raise OptionError(
-            "The objective rating is read from recorded runs: leave --no-store and "
-            "LIMNER_STORE=off away."
-        )
-    opened = functools.cache(store)
-    return lambda run: opened().get(run).row.rating
-
-
-def _state(folder: Path, recipe: Recipe, given: dict[str, Any]) -> State:
-    """What is known of the sweep in a folder, or that of a new one.
-
-    Raises:
-        OutputError: something else lies there, or nothing can be written.
-        OptionError: options that exclude each other.
-    """
-    from limner.evaluation.sweeps.search_config import RATED_AT_ONCE
-    from limner.evaluation.sweeps.state import new_state, read_state
-
-    going_on = given["resume"] or given["retry_errors"]
-    if given["overwrite"] and going_on:
-        raise OptionError("--overwrite begins anew and --resume goes on: give one of them.")
-    check_writable(folder)
-    there = None if given["overwrite"] else read_state(folder)
-    if there is not None and going_on:
-        return there
-    if there is not None:
-        raise OutputError(
-            f"{folder} holds a sweep already: --resume goes on with it, --overwrite begins anew."
-        )
-    if not given["overwrite"] and any(
-        not path.name.startswith(".limner-")
-        for path in (folder.glob("*") if folder.exists() else ())
-    ):
-        raise OutputError(
-            f"{folder} holds other things: name a new folder with --out, or --overwrite to write "
-            "among them."
-        )
-    waits = RATED_AT_ONCE if recipe.search.waits else given["jobs"]
-    return new_state(recipe.search.batch or waits)
-
-
-def _counting(
-    recipe: Recipe, on_step: Callable[[int, int], None]
-) -> Callable[[CellResult, bool], None]:
-    total, done = cells_of(recipe), 0
-
-    def count(result: CellResult, kept: bool) -> None:
-        nonlocal done
-        done = min(done + 1, total)
-        on_step(done, total)
-
-    return count
-
-
-def write_all(recipe: Recipe, swept: SweepResult, state: State, folder: Path) -> list[Path]:
-    """Sheets, curves, tables and the page; returns the sheets. What an earlier run of the sweep
-    left and this one doesn't make is taken away."""
-    from limner.evaluation.cells.journal import PICTURES
-    from limner.evaluation.charts.style import save_chart
-    from limner.evaluation.sweeps import html
-    from limner.evaluation.sweeps import report as tables
-    from limner.evaluation.sweeps.run import keep_inputs
-    from limner.evaluation.sweeps.sheets import curves, sheets
-    from limner.io.save import save_image, write_atomic
-
-    written = [
-        save_image(sheet, folder / name, overwrite=True)
-        for name, sheet in sheets(recipe, swept, folder / PICTURES)
-    ]
-    for old in folder.glob("sheet*.png"):
-        if old not in written:
-            old.unlink()
-    figure = curves(recipe, swept)
-    for path in (folder / "curves.png", folder / "curves.svg"):
-        if figure is None:
-            path.unlink(missing_ok=True)
-        else:
-            save_chart(figure, path, overwrite=True)
-    keep_inputs(recipe, folder / PICTURES)
-    report = tables.report_of(recipe, swept, state)
-    write_atomic(folder / "results.json", tables.report_json(report), overwrite=True)
-    write_atomic(folder / "results.csv", tables.report_csv(report), overwrite=True)
-    page = html.page(report, folder / PICTURES, _commands(recipe, swept))
-    write_atomic(folder / "index.html", page, overwrite=True)
-    return written
-
-
-def _commands(recipe: Recipe, swept: SweepResult) -> dict[str, str]:
-    """The command that repeats a cell, by its key."""
-    from limner.cli.commands.cell_command import command_of
-
-    commands: dict[str, str] = {}
-    for tried in swept.tried:
-        with contextlib.suppress(RecipeError):  # such a point has no cells, and has said so
-            commands |= {cell.key: command_of(cell) for cell in recipe.cells(tried.point)}
-    return commands
-
-
-def _say(recipe: Recipe, swept: SweepResult, folder: Path, sheets: Sequence[Path]) -> None:
+def _say(recipe: Recipe, run: SweepRun, folder: Path) -> None:
     """What failed, what is best and how it is made again, what waits, and where all of it lies."""
     from limner.cli.commands.cell_command import command_of
-    from limner.evaluation.sweeps.plateaus import best_of
 
+    swept, best = run.result, run.best
     results = {r.key: r for each in swept.tried for r in each.results}
     broken = [result for result in results.values() if result.error]
     _say_errors(recipe, swept)
-    best = best_of(recipe, swept.tried)
     if best is None and recipe.search.objective and not swept.unrated:
         say("best: none, for nothing was found that scores")
     if best is not None:
@@ -248,7 +118,7 @@ def _say(recipe: Recipe, swept: SweepResult, folder: Path, sheets: Sequence[Path
         say(f"  {command_of(recipe.cells(best.point)[0])}")
     done = f"{len(swept.tried)} settings tried, {len(results)} pictures"
     done += f", {len(broken)} with errors" if broken else ""
-    say(f"{done}: {folder / 'index.html'}, {', '.join(map(str, sheets))}")
+    say(f"{done}: {folder / 'index.html'}, {', '.join(map(str, run.sheets))}")
     if swept.unrated:
         say(
             f"{len(swept.unrated)} wait for your rating: limner runs rate RUN 1 to 5, for each of "

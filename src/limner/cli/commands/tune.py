@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.commands.score.score_data import report
+from limner.cli.commands.score.score_data import asked_by_name, report
 from limner.cli.console import say
 from limner.cli.options.charts import charts_option, check_charts, draw_charts, file_stem
 from limner.cli.options.report import (
@@ -29,9 +29,7 @@ from limner.options import DetectOptions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from limner.evaluation.datasets import Dataset
     from limner.evaluation.threshold_tuning import Evidence, Tuned
-    from limner.session import Session
 
 MOST_BOXES = 1000
 """Boxes a picture that are looked at: what a threshold is for comes after them."""
@@ -58,23 +56,25 @@ def tune(**given: Any) -> None:
     phrases. They are asked together, as one command with several --object asks them.
     """
     from limner.evaluation.threshold_tuning import tune as tuned_for
+    from limner.session.labelled_answers import evidence_by_phrase
 
     check_report(given)
     data = read_data(given, "bbox")
-    data = data if given["classes"] else data.askable()
+    data = asked_by_name(given, data)
     phrases = data.present
     if not phrases:
         raise InputError(f"{data.source} labels no object: there is nothing to tune on.")
     check_charts(given, [_chart_name(k, phrase) for k, phrase in enumerate(phrases)])
     session = session_of(given)
-    seen = _evidence(data, session, phrases, given["least_iou"])
+    options = replace(DetectOptions(), threshold=0.0, max_detections=MOST_BOXES)
+    with progress("pictures") as on_step:
+        seen = evidence_by_phrase(session, data, options, given["least_iou"], on_step)
     tuned = [
         tuned_for(phrase, seen[phrase], resamples=given["resamples"], seed=given["seed"])
         for phrase in phrases
     ]
-    made = report("tune", given, data, models_used(session, "detect"), {})
-    made["scores"] = [one.to_dict() for one in tuned]
-    write_report(given, made)
+    models, scores = models_used(session, "detect"), [each.to_dict() for each in tuned]
+    write_report(given, report("tune", given, data, models, scores))
     if not given["as_json"]:
         for note in data.notes:
             say(f"limner: {note}", err=True)
@@ -83,8 +83,8 @@ def tune(**given: Any) -> None:
         draw_charts(
             given,
             {
-                _chart_name(k, one.phrase): _chart(one, seen[one.phrase])
-                for k, one in enumerate(tuned)
+                _chart_name(k, each.phrase): _chart(each, seen[each.phrase])
+                for k, each in enumerate(tuned)
             },
         )
 
@@ -94,45 +94,15 @@ def _chart_name(k: int, phrase: str) -> str:
     return f"threshold-{k + 1}-{file_stem(phrase)}"
 
 
-def _chart(one: Tuned, seen: list[Evidence]) -> Figure:
+def _chart(tuned: Tuned, seen: list[Evidence]) -> Figure:
     from limner.evaluation.charts.prompts import threshold_curves
     from limner.evaluation.threshold_tuning import scores_by_threshold
 
     thresholds, scores = scores_by_threshold(seen)
-    span = (one.low, one.high) if one.low is not None and one.high is not None else None
-    objects = f"{one.objects} object{'' if one.objects == 1 else 's'}"
-    title = f"{one.phrase}: {objects} in {one.images} picture{'' if one.images == 1 else 's'}"
-    return threshold_curves(thresholds, scores, chosen=one.threshold, span=span, title=title)
-
-
-def _evidence(
-    data: Dataset, session: Session, phrases: tuple[str, ...], least_iou: float
-) -> dict[str, list[Evidence]]:
-    """By phrase what each picture says of it."""
-    import numpy as np
-
-    from limner.evaluation.threshold_tuning import evidence
-    from limner.ops import detections as dets
-    from limner.prompts import Text, VisualPrompt
-    from limner.session import FindOptions, Source
-
-    prompts = [VisualPrompt(text=Text(phrase)) for phrase in phrases]
-    options = replace(DetectOptions(), threshold=0.0, max_detections=MOST_BOXES)
-    seen: dict[str, list[Evidence]] = {phrase: [] for phrase in phrases}
-    with progress("pictures") as on_step:
-        for number, image in enumerate(data.images, start=1):
-            source = Source.open(image.path)
-            image.check_size(source.image.size)
-            run = session.detect(source, prompts, finding=FindOptions(detect=options))
-            found = run.grounding.detections
-            for k, phrase in enumerate(phrases):
-                rows = dets.take(found, found.class_id == k)
-                true = [o.xyxy for o in image.objects if o.name == phrase and not o.crowd]
-                scores = [] if rows.confidence is None else rows.confidence.tolist()
-                shares = dets.iou(rows.xyxy, np.array(true, dtype=float).reshape(-1, 4))
-                seen[phrase].append(evidence(shares, scores, least_iou))
-            on_step(number, len(data))
-    return seen
+    span = (tuned.low, tuned.high) if tuned.low is not None and tuned.high is not None else None
+    objects = f"{tuned.objects} object{'' if tuned.objects == 1 else 's'}"
+    title = f"{tuned.phrase}: {objects} in {tuned.images} picture{'' if tuned.images == 1 else 's'}"
+    return threshold_curves(thresholds, scores, chosen=tuned.threshold, span=span, title=title)
 
 
 def _print(tuned: list[Tuned]) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 from limner.evaluation.cells import measures, thresholds
 from limner.evaluation.cells.cell import Assertion, Case, Cell
+from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.evaluation.cells.measures import NotMeasured, Verdict
 from limner.evaluation.cells.outcome import Judges, Outcome
-from limner.evaluation.cells.yaml_nodes import ConfigNode
 
 Judge = Callable[[Outcome, Cell, Assertion, Judges], Verdict]
 Measure = Callable[[Outcome, Cell, Assertion, Judges], float]

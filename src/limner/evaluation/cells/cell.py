@@ -125,11 +125,11 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """SHA-256 of all that decides its result: cells with equal keys need one try only."""
-        asked = asdict(self)
+        values = asdict(self)
         for part in ("case", "ask", "models", "setting"):  # labels decide nothing
             for label in ("name", "label", "column"):
-                asked[part].pop(label, None)
-        text = json.dumps(asked, sort_keys=True, default=str)
+                values[part].pop(label, None)
+        text = json.dumps(values, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

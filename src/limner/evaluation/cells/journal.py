@@ -51,7 +51,8 @@ class Journal:
         write_atomic(folder / BEGUN, eval_id, overwrite=True)
         content = read_bytes(path, limit=MOST_BYTES, what="journal") if path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
-        self.found = results_in(whole)
+        self.results = results_in(whole)
+        """By key of the cell, those that stood there."""
         self._file: IO[bytes] = path.open("ab")
         self._file.truncate(len(whole))
 
@@ -111,11 +112,11 @@ def begun(folder: Path) -> str:
 def results_in(lines: bytes) -> dict[str, CellResult]:
     """The results by key; of two with one key the later. A line that is none of ours is passed
     over, and its cell is done again."""
-    found: dict[str, CellResult] = {}
+    results: dict[str, CellResult] = {}
     for line in lines.split(b"\n"):
         try:
             result = CellResult.from_dict(parse_json(line, CELLS, ours=True))
         except (FileError, ValueError, TypeError, KeyError, AttributeError):
             continue
-        found[result.key] = result
-    return found
+        results[result.key] = result
+    return results

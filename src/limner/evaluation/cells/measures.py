@@ -64,14 +64,14 @@ def box_iou(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) 
 
 def f1(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> float:
     """Harmonic mean of precision and recall."""
-    right, found, objects = _answered(outcome, cell, judges)
-    return 2 * right / (found + objects) if found + objects else 1.0
+    right, boxes, objects = _answered(outcome, cell, judges)
+    return 2 * right / (boxes + objects) if boxes + objects else 1.0
 
 
 def precision(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> float:
     """Part of the found boxes that answer the true one, each box alone; 0 where none was found."""
-    right, found, _ = _answered(outcome, cell, judges)
-    return right / found if found else 0.0
+    right, boxes, _ = _answered(outcome, cell, judges)
+    return right / boxes if boxes else 0.0
 
 
 def recall(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> float:
@@ -84,10 +84,12 @@ def _answered(outcome: Outcome, cell: Cell, judges: Judges) -> tuple[int, int, i
     """(right boxes, found boxes, true boxes), matched as ``tune`` does, from an IoU of 0.5."""
     truth = _true_box(outcome, cell, judges)
     boxes = np.array([] if truth is None else [truth], dtype=float).reshape(-1, 4)
-    found = outcome.detections
-    scores = [1.0] * len(found) if found.confidence is None else found.confidence.tolist()
-    told = evidence(dets.iou(found.xyxy.astype(float), boxes), scores)
-    return sum(told.right), len(found), len(boxes)
+    detections = outcome.detections
+    scores = (
+        [1.0] * len(detections) if detections.confidence is None else detections.confidence.tolist()
+    )
+    verdict = evidence(dets.iou(detections.xyxy.astype(float), boxes), scores)
+    return sum(verdict.right), len(detections), len(boxes)
 
 
 def _true_box(outcome: Outcome, cell: Cell, judges: Judges) -> Sequence[float] | None:
@@ -110,9 +112,9 @@ def _truth(outcome: Outcome, cell: Cell, judges: Judges) -> BoolMask:
 
 def count(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> Verdict:
     """How many objects were found, in all."""
-    found = len(outcome.detections)
-    holds = assertion.value.holds(found)
-    return Verdict(holds, float(holds), found, f"{found} found, {assertion.value} wanted")
+    number = len(outcome.detections)
+    holds = assertion.value.holds(number)
+    return Verdict(holds, float(holds), number, f"{number} found, {assertion.value} wanted")
 
 
 def detected(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -> Verdict:
@@ -190,8 +192,8 @@ def lpips_outside(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Ju
     from limner.models.blocks.perceptual import lpips
 
     edit = _edit(outcome)
-    kept = preservation.kept(outcome.image, edit.image, edit.mask)
-    return lpips([outcome.image], [kept])[0]
+    restored = preservation.kept(outcome.image, edit.image, edit.mask)
+    return lpips([outcome.image], [restored])[0]
 
 
 def outside_changed_pixels(
@@ -265,8 +267,8 @@ def _function(path: Path, name: str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
-    found: Callable[..., Any] = getattr(module, name)
-    return found
+    function: Callable[..., Any] = getattr(module, name)
+    return function
 
 
 def _verdict(given: Any, threshold: float | None, who: str) -> Verdict:

@@ -10,7 +10,7 @@ from typing import Any
 
 from limner.errors import PromptError
 from limner.evaluation.cells.cell import OWN, Ask
-from limner.evaluation.cells.yaml_nodes import ConfigNode
+from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.prompts import Text
 from limner.prompts.syntax import Draft, parse_objects
 
@@ -55,15 +55,15 @@ def read_own(entry: dict[str, ConfigNode], spot: ConfigNode) -> Ask | None:
 
 def label_of(spot: ConfigNode) -> str:
     """The name of a prompt's column: its label, or what it says."""
-    said = spot.plain()
-    if isinstance(said, dict) and "label" in said:
-        return str(said["label"])
-    return _said(said) if isinstance(said, dict) else f"find {_said(said)}"
+    prompt = spot.plain()
+    if isinstance(prompt, dict) and "label" in prompt:
+        return str(prompt["label"])
+    return _in_words(prompt) if isinstance(prompt, dict) else f"find {_in_words(prompt)}"
 
 
-def label_of_find(said: Any) -> str:
+def label_of_find(thing: Any) -> str:
     """What a thing to be found is called: its phrase, or how it is pointed at."""
-    return _said(said)
+    return _in_words(thing)
 
 
 def read_verb(key: str, body: ConfigNode) -> Ask:
@@ -72,7 +72,7 @@ def read_verb(key: str, body: ConfigNode) -> Ask:
 
 
 def _ask(key: str, body: ConfigNode, column: str) -> Ask:
-    label = f"{key} {_said(body.plain())}"
+    label = f"{key} {_in_words(body.plain())}"
     if key != "edit":
         return Ask(VERB_KEYS[key], _things(body), None, label, column)
     entry = body.mapping("An edit", EDIT_KEYS)
@@ -87,19 +87,19 @@ def _ask(key: str, body: ConfigNode, column: str) -> Ask:
 
 
 def _things(spot: ConfigNode) -> tuple[Draft, ...]:
-    said: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for thing in spot.items("What is to be found"):
-        if said:
-            said.append(("object", ""))
-        said += _parts(thing)
+        if pairs:
+            pairs.append(("object", ""))
+        pairs += _parts(thing)
     try:
-        return parse_objects(said)
+        return parse_objects(pairs)
     except PromptError as error:
         spot.fail(error)
 
 
 def _parts(thing: ConfigNode) -> list[tuple[str, str]]:
-    """One thing as the pairs that ``grammar.parse_objects`` takes."""
+    """One thing as the pairs that ``prompts.syntax.parse_objects`` takes."""
     if not thing.is_mapping:
         return [("text", thing.text("What is to be found"))]
     entry = thing.mapping("A thing to find", THING_KEYS)
@@ -132,17 +132,17 @@ def _numbers(spot: ConfigNode, what: str) -> str:
     return ",".join(words)
 
 
-def _said(said: Any) -> str:
+def _in_words(prompt: Any) -> str:
     """For people: ``edit car → a red van``."""
-    if isinstance(said, dict):
-        if set(said) & {"paint"}:
-            return f"{_said(said.get('find', ''))} → {said['paint']}"
-        return ", ".join(_word(key, value) for key, value in said.items())
-    if isinstance(said, list):
-        numbers = all(isinstance(item, int | float) for item in said)
-        return (",".join if numbers else " + ".join)(_said(item) for item in said)
-    return str(said)
+    if isinstance(prompt, dict):
+        if set(prompt) & {"paint"}:
+            return f"{_in_words(prompt.get('find', ''))} → {prompt['paint']}"
+        return ", ".join(_word(key, value) for key, value in prompt.items())
+    if isinstance(prompt, list):
+        numbers = all(isinstance(item, int | float) for item in prompt)
+        return (",".join if numbers else " + ".join)(_in_words(item) for item in prompt)
+    return str(prompt)
 
 
 def _word(key: str, value: Any) -> str:
-    return _said(value) if key == "text" else f"{key} {_said(value)}"
+    return _in_words(value) if key == "text" else f"{key} {_in_words(value)}"

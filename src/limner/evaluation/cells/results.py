@@ -56,10 +56,10 @@ class CellResult:
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in data.items()
         }
-        made = cls(**values)
-        if made.status not in STATUSES:
-            raise ValueError(made.status)
-        return made
+        result = cls(**values)
+        if result.status not in STATUSES:
+            raise ValueError(result.status)
+        return result
 
 
 def judged_result(
@@ -84,8 +84,8 @@ def judged_result(
 
 def broken_result(cell: Cell, sentence: str, run: str = "") -> CellResult:
     """The result of a cell that could not be answered or judged."""
-    said = " ".join(sentence.split())
-    return CellResult(key=cell.key, name=cell.name, status=ERROR, error=said, run=run)
+    text = " ".join(sentence.split())
+    return CellResult(key=cell.key, name=cell.name, status=ERROR, error=text, run=run)
 
 
 def counts(results: Sequence[CellResult]) -> dict[str, int]:

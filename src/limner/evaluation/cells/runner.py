@@ -1,4 +1,4 @@
-"""Runs the cells of a suite: each is answered, judged, drawn and written down, or its error is.
+"""Runs cells: each is answered, judged, drawn and written down, or its error is.
 
 Models are not known here: ``make`` gives an ``Answerer``, one a process, which knows sessions.
 """
@@ -17,7 +17,6 @@ from limner.evaluation.cells.outcome import Answerer
 from limner.evaluation.cells.results import ERROR, CellResult
 from limner.evaluation.cells.work import Keep, keep_small, work
 from limner.evaluation.cells.workers import Pool
-from limner.evaluation.suites.suite import Suite
 
 Make = Callable[[], Answerer]
 """Sent to every worker: a class, a function of a module, or a partial of one."""
@@ -25,100 +24,107 @@ OnResult = Callable[[CellResult, bool], None]
 """Called as results come: ``on_result(result, whether it lay there already)``."""
 
 
-def run_suite(
-    suite: Suite,
+@dataclass(frozen=True)
+class Execution:
+    """How cells are worked through."""
+
+    workers: int = 1
+    """Processes; with 1 the work is done in this one."""
+    resume: bool = False
+    """Keep what the journal has, and do the rest."""
+    retry_errors: bool = False
+    """The same, but do the cells with errors again."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what an earlier run left counts."""
+        return self.resume or self.retry_errors
+
+
+ALONE = Execution()
+"""In this process, from the beginning."""
+
+
+def run_cells(
+    cells: Sequence[Cell],
     make: Make,
     folder: Path,
+    execution: Execution = ALONE,
     *,
-    workers: int = 1,
-    resume: bool = False,
-    retry_errors: bool = False,
     eval_id: str = "",
     on_result: OnResult | None = None,
 ) -> list[CellResult]:
-    """Every cell's result, in the suite's order.
+    """Every cell's result, in the cells' order.
 
     Args:
         folder: of the journal and the pictures.
-        workers: processes; with 1 the work is done in this one.
-        resume: keep what the journal has, and do the rest.
-        retry_errors: the same, but do the cells with errors again.
         eval_id: what the journal notes of who was begun; see ``archive``.
 
     Raises:
         OutputError: the folder can't be written, or another process works on it.
     """
-    with bench(
-        make,
-        folder,
-        workers=workers,
-        resume=resume,
-        retry_errors=retry_errors,
-        on_result=on_result,
-        eval_id=eval_id,
-    ) as opened:
-        return opened.results(suite.cells)
+    with open_runner(make, folder, execution, eval_id=eval_id, on_result=on_result) as runner:
+        return runner.run(cells)
 
 
 @contextmanager
-def bench(
+def open_runner(
     make: Make,
     folder: Path,
+    execution: Execution = ALONE,
     *,
-    workers: int = 1,
-    resume: bool = False,
-    retry_errors: bool = False,
-    on_result: OnResult | None = None,
-    keep: Keep | None = None,
+    keep: Keep = keep_small,
     verb: str = "eval",
     eval_id: str = "",
+    on_result: OnResult | None = None,
 ) -> Iterator[Runner]:
     """A place to work through cells, some now and more later: models stay loaded meanwhile.
 
-    Args: see ``run_suite``.
-        keep: writes the pictures; None: ``keep_small``.
+    Args: see ``run_cells``.
+        keep: writes the pictures.
         verb: of the command, for sentences.
 
     Raises:
         OutputError: the folder can't be written, or another process works on it.
     """
-    with journal(folder, keep=resume or retry_errors, eval_id=eval_id, verb=verb) as book:
+    with journal(folder, keep=execution.goes_on, eval_id=eval_id, verb=verb) as opened:
         done = {
             key: result
-            for key, result in book.found.items()
-            if not (retry_errors and result.status == ERROR)
-            and _picture_there(result, book.pictures)
+            for key, result in opened.results.items()
+            if not (execution.retry_errors and result.status == ERROR)
+            and _picture_there(result, opened.pictures)
         }
-        hands = (
-            Pool(make, book.pictures, workers, keep or keep_small)
+        workers = execution.workers
+        executor = (
+            Pool(make, opened.pictures, workers, keep)
             if workers > 1
-            else InProcess(make, book.pictures, keep or keep_small)
+            else InProcess(make, opened.pictures, keep)
         )
-        with closing(hands):
-            yield Runner(book, hands, done, on_result or (lambda result, kept: None))
+        with closing(executor):
+            yield Runner(opened, executor, done, on_result or (lambda result, was_there: None))
 
 
 @dataclass(frozen=True)
 class Runner:
     """An open journal, those who fill it, and what is done so far."""
 
-    book: Journal
-    hands: Executor
+    journal: Journal
+    executor: Executor
     done: dict[str, CellResult]
     """By key of the cell."""
-    tell: OnResult
+    on_result: OnResult
 
-    def results(self, cells: Sequence[Cell]) -> list[CellResult]:
+    def run(self, cells: Sequence[Cell]) -> list[CellResult]:
         """Each cell's result, in their order; what is done already is not done again."""
         wanted = {cell.key: cell for cell in cells}
         for key in wanted:
             if key in self.done:
-                self.tell(self.done[key], True)
+                self.on_result(self.done[key], True)
         left = _in_order([cell for key, cell in wanted.items() if key not in self.done])
-        for result in self.hands.results(left):
-            self.book.write(result)
+        for result in self.executor.results(left):
+            self.journal.write(result)
             self.done[result.key] = result
-            self.tell(result, False)
+            self.on_result(result, False)
         return [_named(self.done[cell.key], cell) for cell in cells]
 
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from limner.errors import LimnerError, OptionError
 from limner.evaluation.cells.cell import Ask, ModelChoice, Setting
+from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.evaluation.cells.outcome import JUDGES
 from limner.evaluation.cells.templates import near
-from limner.evaluation.cells.yaml_nodes import ConfigNode
 from limner.ops.selection import parse_selection
 from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
 from limner.registry import catalog
@@ -138,7 +138,7 @@ def _setting(spot: ConfigNode) -> Setting:
 
 def read_value(name: str, spot: ConfigNode) -> Any:
     """A field's value, in range."""
-    said = spot.plain()
+    value = spot.plain()
     try:
         if name == "select":
             texts = tuple(each.text("select") for each in spot.items("select"))
@@ -146,8 +146,8 @@ def read_value(name: str, spot: ConfigNode) -> Any:
                 parse_selection(text)
             return texts
         if name == "phrase_thresholds":
-            said = tuple(said.items()) if isinstance(said, dict) else said
-        return getattr(OPTIONS[name](**{name: said}), name)
+            value = tuple(value.items()) if isinstance(value, dict) else value
+        return getattr(OPTIONS[name](**{name: value}), name)
     except LimnerError as error:
         spot.fail(error)
 
@@ -160,12 +160,12 @@ def effective(setting: Setting, ask: Ask) -> Setting:
         obeyed.add(SegmentOptions)
     if ask.verb in ("edit", "remove"):
         obeyed |= {InpaintOptions, EditOptions}
-    kept = tuple(
+    values = tuple(
         (name, value)
         for name, value in setting.values
         if name == "select" or OPTIONS[name] in obeyed
     )
-    return Setting(setting.label, kept)
+    return Setting(setting.label, values)
 
 
 def check_effective(

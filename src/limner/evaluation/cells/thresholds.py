@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from limner.evaluation.cells.yaml_nodes import ConfigNode
+from limner.evaluation.cells.config_nodes import ConfigNode
 
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0}
 BYTES = {
@@ -34,8 +34,8 @@ class Count:
     comparison: str
     number: int
 
-    def holds(self, found: int) -> bool:
-        return COMPARISONS[self.comparison](found, self.number)
+    def holds(self, count: int) -> bool:
+        return COMPARISONS[self.comparison](count, self.number)
 
     def __str__(self) -> str:
         return f"{self.comparison} {self.number}"
@@ -66,10 +66,10 @@ def size(spot: ConfigNode, what: str) -> float:
 
 
 def count(spot: ConfigNode, what: str) -> Count:
-    found = _COUNT.fullmatch(spot.text(what))
-    if not found:
+    match = _COUNT.fullmatch(spot.text(what))
+    if not match:
         spot.fail(f'{what} is how many, such as 2, ">=2" or "<3"; got {spot.kind}.')
-    return Count(found[1] or "==", int(found[2]))
+    return Count(match[1] or "==", int(match[2]))
 
 
 def phrase(spot: ConfigNode, what: str) -> str:
@@ -91,9 +91,9 @@ def _with_unit(
     spot: ConfigNode, what: str, units: dict[str, float], example: str, bare: float | None
 ) -> float:
     text = spot.text(what)
-    found = _AMOUNT.fullmatch(text)
-    if found and found[2] in units:
-        return float(found[1]) * units[found[2]]
-    if bare is None or found or not re.fullmatch(r"\d+\.?\d*|\.\d+", text):
+    match = _AMOUNT.fullmatch(text)
+    if match and match[2] in units:
+        return float(match[1]) * units[match[2]]
+    if bare is None or match or not re.fullmatch(r"\d+\.?\d*|\.\d+", text):
         spot.fail(f"{what} is such as {example} ({', '.join(units)}); got {spot.kind}.")
     return float(text) * bare

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from limner.evaluation.cells.cell import Cell
-from limner.evaluation.cells.outcome import Answerer, Outcome
+from limner.evaluation.cells.outcome import Answerer
 from limner.evaluation.cells.results import CellResult, broken_result
+from limner.evaluation.cells.work import Keep, work
+from limner.runs.spawned_process import Pipe, SpawnedProcess, spawn
 
 
 @dataclass
 class _Worker:
-    process: BaseProcess
-    pipe: Connection[Any, Any]
+    spawned: SpawnedProcess
     cell: Cell | None = None
+
+    @property
+    def pipe(self) -> Pipe:
+        return self.spawned.pipe
 
 
 class Pool:
-    """Worker processes, started with the first cells and kept for the next ones.
-
-    Processes are spawned: a fork would copy locks that torch's threads hold.
-    """
+    """Worker processes, started with the first cells and kept for the next ones."""
 
     def __init__(
-        self,
-        make: Callable[[], Answerer],
-        pictures: Path,
-        workers: int,
-        keep: Callable[[Outcome, Path], str],
+        self, make: Callable[[], Answerer], pictures: Path, workers: int, keep: Keep
     ) -> None:
         self._life = (make, pictures, max(1, (os.cpu_count() or 1) // workers), keep)
         self._workers = workers
@@ -60,7 +56,7 @@ class Pool:
                 try:
                     yield worker.pipe.recv()
                 except (EOFError, OSError):
-                    yield broken_result(cell, _death(worker.process))
+                    yield broken_result(cell, _death(worker.spawned))
                     self._pool.remove(worker)
                     worker = _start(self._life)
                     self._pool.append(worker)
@@ -70,19 +66,14 @@ class Pool:
         for worker in self._pool:
             worker.pipe.close()  # a worker that waits for a cell ends
             if worker.cell:
-                worker.process.terminate()
+                worker.spawned.process.terminate()
         for worker in self._pool:
-            worker.process.join()
+            worker.spawned.process.join()
         self._pool.clear()
 
 
 def _start(life: tuple[Any, ...]) -> _Worker:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, *life), daemon=True)
-    process.start()
-    there.close()  # else its end would never be seen
-    return _Worker(process, here)
+    return _Worker(spawn(_serve, *life))
 
 
 def _give(worker: _Worker, left: deque[Cell]) -> None:
@@ -92,9 +83,8 @@ def _give(worker: _Worker, left: deque[Cell]) -> None:
             worker.pipe.send(worker.cell)
 
 
-def _death(process: BaseProcess) -> str:
-    process.join()
-    code = process.exitcode
+def _death(spawned: SpawnedProcess) -> str:
+    code = spawned.exit_code()
     cause = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
     return (
         f"The worker ended {cause} while it did this: memory may have run out, so use fewer "
@@ -103,20 +93,11 @@ def _death(process: BaseProcess) -> str:
 
 
 def _serve(
-    pipe: Connection[Any, Any],
-    make: Callable[[], Answerer],
-    pictures: Path,
-    threads: int,
-    keep: Callable[[Outcome, Path], str],
+    pipe: Pipe, make: Callable[[], Answerer], pictures: Path, threads: int, keep: Keep
 ) -> None:
     """A worker's life: cells in, results out, until the other side closes or is killed."""
-    import signal
-
-    from limner.evaluation.cells.work import work
-
     # Read when torch is loaded, later: workers that each take all cores slow each other down.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     answerer: Answerer | None = None
     while True:
         try:

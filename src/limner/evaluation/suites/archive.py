@@ -65,32 +65,33 @@ class Reports:
             self.path(old).unlink(missing_ok=True)
         return path
 
-    def find(self, said: str) -> Path:
+    def find(self, name: str) -> Path:
         """A report as a person names it: a file, the id of an eval, its beginning, or ``last``.
 
         Raises:
             OptionError: none, or several, are meant.
         """
-        if said == LAST:
+        if name == LAST:
             return self._last()
         ids = self.ids()
         with contextlib.suppress(OSError, ValueError):  # no name that a file could have
-            if said and Path(said).exists():
-                return Path(said)
-        found = [eval_id for eval_id in ids if eval_id.startswith(said)] if said else []
-        if len(found) == 1:
-            return self.path(found[0])
-        if found:
+            if name and Path(name).exists():
+                return Path(name)
+        matches = [eval_id for eval_id in ids if eval_id.startswith(name)] if name else []
+        if len(matches) == 1:
+            return self.path(matches[0])
+        if matches:
             raise OptionError(
-                f"{said} begins the ids of {len(found)} evals: {_listed(found)}; type more of it."
+                f"{name} begins the ids of {len(matches)} evals: {_listed(matches)}; type more of "
+                "it."
             )
         if not ids:
             raise OptionError(
-                f"There is no report {said}: make one with limner eval suite.yaml -o report.json."
+                f"There is no report {name}: make one with limner eval suite.yaml -o report.json."
             )
-        near = difflib.get_close_matches(said, ids, SHOWN, cutoff=0.7)
+        near = difflib.get_close_matches(name, ids, SHOWN, cutoff=0.7)
         raise OptionError(
-            f"There is no report {said}, and no eval of this suite whose id begins so: there "
+            f"There is no report {name}, and no eval of this suite whose id begins so: there "
             f"{'is' if len(near or ids) == 1 else 'are'} {_listed(near or ids)}."
         )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from limner.errors import PromptError, SuiteError
 from limner.evaluation.cells.cell import Ask, Case, Cell, digest_of_files
+from limner.evaluation.cells.config_nodes import ConfigFormat, ConfigNode, read_config
 from limner.evaluation.cells.queries import VERB_KEYS, label_of, read_own, read_prompt
 from limner.evaluation.cells.settings import (
     check_effective,
@@ -23,15 +24,17 @@ from limner.evaluation.cells.settings import (
     read_models,
     read_settings,
 )
-from limner.evaluation.cells.yaml_nodes import ConfigNode, read_yaml
 from limner.evaluation.suites.load_assertions import Placed, check_applies, read_assertions
 from limner.evaluation.suites.suite import Suite
 from limner.prompts import Box
+from limner.untrusted.yaml_documents import compose_yaml
 
 SUITE_KEYS = ("description", "models", "prompts", "settings", "judges", "defaults", "cases")
 DEFAULT_KEYS = ("image", "vars", "mask", "box", "assert", "threshold")
 CASE_KEYS = ("description", *DEFAULT_KEYS, *VERB_KEYS)
 MOST_CELLS = 100_000
+
+SUITE_FILE = ConfigFormat("suite", "YAML", "models, prompts and cases", SuiteError, compose_yaml)
 
 PROMPTFOO = {
     "providers": "models",
@@ -63,7 +66,7 @@ def read_suite(path: Path, repeat: int = 1) -> Suite:
     Raises:
         SuiteError: what can't be meant, with its line.
     """
-    root = read_yaml(path)
+    root = read_config(path, SUITE_FILE)
     entry = root.mapping("A suite", SUITE_KEYS, PROMPTFOO)
     for needed in ("models", "cases"):
         if needed not in entry:
@@ -111,9 +114,9 @@ def _cases(spot: ConfigNode) -> list[ConfigNode]:
 def _check_count(spot: ConfigNode, what: str, counts: Mapping[str, int]) -> None:
     cells = math.prod(counts.values())
     if cells > MOST_CELLS:
-        said = " × ".join(f"{count:,} {name}" for name, count in counts.items() if count > 1)
+        factors = " × ".join(f"{count:,} {name}" for name, count in counts.items() if count > 1)
         spot.fail(
-            f"{what} {cells:,} cells ({said}) and a suite may have {MOST_CELLS:,}: make several "
+            f"{what} {cells:,} cells ({factors}) and a suite may have {MOST_CELLS:,}: make several "
             "of it."
         )
 
@@ -154,9 +157,9 @@ def _case(
     own = read_own({key: here[key] for key in entry if key in here}, spot)
     placed = tuple(
         assertion
-        for said in (defaults.get("assert"), entry.get("assert"))
-        if said is not None
-        for assertion in read_assertions(said.filled_from(variables))
+        for listed in (defaults.get("assert"), entry.get("assert"))
+        if listed is not None
+        for assertion in read_assertions(listed.filled_from(variables))
     )
     image = here["image"].text("image")
     folder = spot.path.parent
@@ -190,11 +193,11 @@ def _name(
     *,
     several: bool,
 ) -> str:
-    said = ", ".join(f"{name}={value}" for name, value in variables.items())
+    values = ", ".join(f"{name}={value}" for name, value in variables.items())
     if description is not None:
         text = description.text("description")
-        return f"{text} ({said})" if several else text
-    parts = [f"{image} ({said})" if said else image, *([own.label] if own else [])]
+        return f"{text} ({values})" if several else text
+    parts = [f"{image} ({values})" if values else image, *([own.label] if own else [])]
     return ": ".join(parts)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from limner.evaluation.cells.assertions import TYPES, Type
 from limner.evaluation.cells.cell import Ask, Assertion, Case
+from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.evaluation.cells.measures import words_of_ask
 from limner.evaluation.cells.templates import near
-from limner.evaluation.cells.yaml_nodes import ConfigNode
 
 KEYS = ("type", "value", "threshold", "weight", "text", "reference")
 
@@ -35,26 +35,26 @@ def _assertion(spot: ConfigNode) -> Assertion:
         entry = spot.mapping("An assertion", KEYS)
     if "type" not in entry:
         spot.fail(f"An assertion has a type, one of {', '.join(TYPES)}.")
-    said = entry["type"].text("type")
-    name = said.removeprefix("not-")
+    type_name = entry["type"].text("type")
+    name = type_name.removeprefix("not-")
     if name not in TYPES:
         every = [*TYPES, *(f"not-{known}" for known in TYPES)]
         entry["type"].fail(
-            f"There is no assertion {said!r}.{near(said, every)} There are {', '.join(TYPES)}, "
-            "each with not- before it."
+            f"There is no assertion {type_name!r}.{near(type_name, every)} There are "
+            f"{', '.join(TYPES)}, each with not- before it."
         )
     kind = TYPES[name]
     _check_keys(entry, name, kind)
     value, words = kind.default, ""
     bar = entry.get("value") or (entry.get("threshold") if "threshold" not in kind.takes else None)
     if bar is not None:
-        value, words = kind.reads(bar, f"The value of {said}"), bar.text("The value")
+        value, words = kind.reads(bar, f"The value of {type_name}"), bar.text("The value")
     elif kind.required:
-        spot.fail(f"{said} needs a value.")
+        spot.fail(f"{type_name} needs a value.")
     own_threshold = "threshold" in entry and "threshold" in kind.takes
     return Assertion(
         type=name,
-        negated=said != name,
+        negated=type_name != name,
         value=value,
         threshold=entry["threshold"].number("threshold", 0, 1) if own_threshold else None,
         weight=entry["weight"].number("weight", 0) if "weight" in entry else 1.0,

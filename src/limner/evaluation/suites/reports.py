@@ -1,4 +1,4 @@
-"""A finished suite as one value, and as JSON, CSV and JUnit's XML; the page is in ``pages``."""
+"""A finished suite as one value, and as JSON, CSV and JUnit's XML; the page is in ``html``."""
 
 from __future__ import annotations
 

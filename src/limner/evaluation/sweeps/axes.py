@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import OptionError
+from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.evaluation.cells.queries import label_of_find
 from limner.evaluation.cells.settings import OPTIONS
 from limner.evaluation.cells.templates import near
-from limner.evaluation.cells.yaml_nodes import ConfigNode
 from limner.evaluation.sweeps.ranges import Span
 from limner.evaluation.sweeps.toml_nodes import scalar
 from limner.options import field_type
@@ -75,16 +75,16 @@ def read_axes(spot: ConfigNode) -> list[Axis]:
     Raises:
         RecipeError: an axis that nothing has, or without values.
     """
-    said: dict[str, ConfigNode] = {}
+    spots: dict[str, ConfigNode] = {}
     for key, value in spot.mapping("[sweep]", ()).items():
         if key in ("models", "vars") and value.is_mapping:
             for inner, each in value.mapping(f"sweep.{key}", ()).items():
-                said[f"{key}.{inner}"] = each
+                spots[f"{key}.{inner}"] = each
         else:
-            said[key] = value
-    if not said:
+            spots[key] = value
+    if not spots:
         spot.fail("[sweep] is empty: give it a setting with its values.")
-    return [_axis(name, value) for name, value in said.items()]
+    return [_axis(name, value) for name, value in spots.items()]
 
 
 def _axis(name: str, spot: ConfigNode) -> Axis:
@@ -172,7 +172,7 @@ def _whole(spot: ConfigNode, what: str) -> int:
 def _flag(entry: Mapping[str, ConfigNode]) -> bool:
     if "log" not in entry:
         return False
-    said = entry["log"].plain()
-    if not isinstance(said, bool):
+    value = entry["log"].plain()
+    if not isinstance(value, bool):
         entry["log"].fail(f"log is true or false, got {entry['log'].kind}.")
-    return said
+    return value

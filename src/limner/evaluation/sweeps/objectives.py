@@ -11,9 +11,9 @@ from typing import Any
 
 from limner.evaluation.cells.assertions import TYPES
 from limner.evaluation.cells.cell import Ask, Assertion, Case
+from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.evaluation.cells.measures import words_of_ask
 from limner.evaluation.cells.templates import near
-from limner.evaluation.cells.yaml_nodes import ConfigNode
 
 RATING = "rating"
 """What people give: it is read from the store of runs, and no model measures it."""
@@ -54,7 +54,7 @@ OBJECTIVES = (*MEASURES, RATING)
 
 
 @dataclass(frozen=True)
-class Asked:
+class Measures:
     """Measures to be taken, and where the recipe asks for them."""
 
     assertions: tuple[Assertion, ...]

@@ -18,7 +18,9 @@ from typing import Any
 
 import yaml
 
+from limner.errors import RecipeError
 from limner.evaluation.cells.cell import Ask, Case, Cell, ModelChoice, Setting, digest_of_files
+from limner.evaluation.cells.config_nodes import ConfigFormat, ConfigNode, read_config
 from limner.evaluation.cells.queries import read_verb
 from limner.evaluation.cells.settings import (
     OPTIONS,
@@ -27,12 +29,11 @@ from limner.evaluation.cells.settings import (
     read_judges,
     read_value,
 )
-from limner.evaluation.cells.yaml_nodes import ConfigNode
 from limner.evaluation.suites.load import files_of, read_box
 from limner.evaluation.sweeps.axes import PROMPTS, TASKS, Axis, Value, read_axes
-from limner.evaluation.sweeps.objectives import Asked
+from limner.evaluation.sweeps.objectives import Measures
 from limner.evaluation.sweeps.search_config import GRID, Search, read_search
-from limner.evaluation.sweeps.toml_nodes import read_toml, scalar, table
+from limner.evaluation.sweeps.toml_nodes import compose_toml, scalar, table
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
 
 STAGES: Mapping[str, tuple[type[Any], ...]] = {
@@ -52,6 +53,10 @@ KEYS = (
     "sweep", "search", "judges",
 )  # fmt: skip
 PROMPTS_OF = {"detect": ("find",), "segment": ("find",), "remove": ("find",), "edit": PROMPTS}
+
+RECIPE_FILE = ConfigFormat(
+    "recipe", "TOML", "a picture, a verb and what is swept", RecipeError, compose_toml
+)
 
 MOST_POINTS = 100_000
 
@@ -83,14 +88,14 @@ class Recipe:
         Raises:
             RecipeError: a value that can't be meant, with its line.
         """
-        said = dict(self.fixed)
+        spots = dict(self.fixed)
         for axis, value in zip(self.axes, point, strict=True):
-            said[axis.name] = value.spot
-        ask, models = self._ask(said), self._models(said)
+            spots[axis.name] = value.spot
+        ask, models = self._ask(spots), self._models(spots)
         names = ", ".join(
             f"{axis.title}={value.label}" for axis, value in zip(self.axes, point, strict=True)
         )
-        values = [(name, read_value(name, said[name])) for name in _settings(said)]
+        values = [(name, read_value(name, spots[name])) for name in _settings(spots)]
         setting = effective(Setting(names, tuple(sorted(values, key=lambda pair: pair[0]))), ask)
         return tuple(
             Cell(
@@ -122,26 +127,26 @@ class Recipe:
         sizes = [_numbers_in(axis) if not axis.values else len(axis.values) for axis in self.axes]
         return math.prod(sizes)
 
-    def variables(self, said: Mapping[str, ConfigNode]) -> dict[str, Any]:
+    def variables(self, spots: Mapping[str, ConfigNode]) -> dict[str, Any]:
         return {
             name.removeprefix("vars."): spot.plain()
-            for name, spot in said.items()
+            for name, spot in spots.items()
             if name.startswith("vars.")
         }
 
-    def _ask(self, said: Mapping[str, ConfigNode]) -> Ask:
-        given = {key: said[key] for key in PROMPTS_OF[self.verb] if key in said}
+    def _ask(self, spots: Mapping[str, ConfigNode]) -> Ask:
+        given = {key: spots[key] for key in PROMPTS_OF[self.verb] if key in spots}
         if "find" not in given:
             self.spot.fail(f"[{self.verb}] doesn't say what to find.")
         body = given["find"]
         if self.verb == "edit":
             body = replace(self.spot, node=_table(given, self.spot))
-        return read_verb(self.verb, body.filled_from(self.variables(said)))
+        return read_verb(self.verb, body.filled_from(self.variables(spots)))
 
-    def _models(self, said: Mapping[str, ConfigNode]) -> ModelChoice:
+    def _models(self, spots: Mapping[str, ConfigNode]) -> ModelChoice:
         given = {
             name.removeprefix("models."): spot
-            for name, spot in said.items()
+            for name, spot in spots.items()
             if name == "profile" or name.startswith("models.")
         }
         if not given:
@@ -155,18 +160,18 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: what can't be meant, with its line.
     """
-    root = read_toml(path)
+    root = read_config(path, RECIPE_FILE)
     entry = root.mapping("A recipe", KEYS)
     if "sweep" not in entry:
         root.fail("The recipe has no [sweep]: the settings to vary, with their values.")
     verb = _verb(entry, root)
     axes = read_axes(entry["sweep"])
-    search, asked = read_search(entry.get("search"))
+    search, measures = read_search(entry.get("search"))
     recipe = Recipe(
         path=path,
         description=entry["description"].text("description") if "description" in entry else "",
         verb=verb,
-        cases=_cases(entry, root, asked),
+        cases=_cases(entry, root, measures),
         axes=tuple(axes),
         search=search,
         judges=read_judges(entry.get("judges")),
@@ -176,7 +181,7 @@ def read_recipe(path: Path) -> Recipe:
     _check_swept_once(recipe)
     _check_variables(recipe)
     _check_space(recipe, entry)
-    _check_cells(recipe, asked)
+    _check_cells(recipe, measures)
     return recipe
 
 
@@ -192,7 +197,9 @@ def _verb(entry: Mapping[str, ConfigNode], root: ConfigNode) -> str:
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def _cases(entry: Mapping[str, ConfigNode], root: ConfigNode, asked: Asked) -> tuple[Case, ...]:
+def _cases(
+    entry: Mapping[str, ConfigNode], root: ConfigNode, measures: Measures
+) -> tuple[Case, ...]:
     if ("image" in entry) == ("images" in entry):
         root.fail('The recipe has one of image = "a.png" and images = ["a.png", "b.png"].')
     if "image" in entry:
@@ -211,20 +218,20 @@ def _cases(entry: Mapping[str, ConfigNode], root: ConfigNode, asked: Asked) -> t
     for each in given:
         if "image" not in each:
             next(iter(each.values())).fail("This picture has no image.")
-        case = _case(each, asked)
+        case = _case(each, measures)
         if any(case.name == other.name for other in cases):
             each["image"].fail(f"{case.name} is among the images already.")
         cases.append(case)
     return tuple(cases)
 
 
-def _case(given: Mapping[str, ConfigNode], asked: Asked) -> Case:
+def _case(given: Mapping[str, ConfigNode], measures: Measures) -> Case:
     return Case(
         name=given["image"].text("image"),
         image=_file(given["image"], "image"),
         mask=_file(given["mask"], "mask") if "mask" in given else None,
         box=read_box(given["box"]) if "box" in given else None,
-        assertions=asked.assertions,
+        assertions=measures.assertions,
     )
 
 
@@ -265,8 +272,8 @@ def _fixed(entry: Mapping[str, ConfigNode], verb: str) -> dict[str, ConfigNode]:
     return fixed
 
 
-def _settings(said: Iterable[str]) -> list[str]:
-    return [name for name in said if name in OPTIONS or name == "select"]
+def _settings(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name in OPTIONS or name == "select"]
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -285,12 +292,12 @@ def _check_swept_once(recipe: Recipe) -> None:
 
 def _check_variables(recipe: Recipe) -> None:
     """Refuse a variable that no prompt asks for."""
-    said = {axis.name: axis.spot for axis in recipe.axes} | dict(recipe.fixed)
-    prompts = " ".join(str(said[name].plain()) for name in PROMPTS if name in said)
-    asked = " ".join(re.findall(r"{[{%].*?[}%]}", prompts))
-    for name, spot in said.items():
+    spots = {axis.name: axis.spot for axis in recipe.axes} | dict(recipe.fixed)
+    prompts = " ".join(str(spots[name].plain()) for name in PROMPTS if name in spots)
+    placeholders = " ".join(re.findall(r"{[{%].*?[}%]}", prompts))
+    for name, spot in spots.items():
         variable = name.removeprefix("vars.")
-        if name.startswith("vars.") and not re.search(rf"\b{re.escape(variable)}\b", asked):
+        if name.startswith("vars.") and not re.search(rf"\b{re.escape(variable)}\b", placeholders):
             spot.fail(f"No prompt asks for {variable}: write {{{{{variable}}}}} in one.")
 
 
@@ -312,17 +319,17 @@ def _check_space(recipe: Recipe, entry: Mapping[str, ConfigNode]) -> None:
         )
 
 
-def _check_cells(recipe: Recipe, asked: Asked) -> None:
+def _check_cells(recipe: Recipe, measures: Measures) -> None:
     """Make a cell of every value, so that what can't be meant is refused before a model runs."""
     matters: set[str] = set()
     for point in recipe.each_value_once():
         for cell in recipe.cells(point):
-            asked.check(cell.case, cell.ask)
+            measures.check(cell.case, cell.ask)
             matters |= {name for name, _ in cell.setting.values}
-    said = {axis.name: axis.spot for axis in recipe.axes} | dict(recipe.fixed)
-    for name in _settings(said):
+    spots = {axis.name: axis.spot for axis in recipe.axes} | dict(recipe.fixed)
+    for name in _settings(spots):
         if name not in matters:
-            said[name].fail(f"{name} has no effect on what is asked here: {recipe.verb}.")
+            spots[name].fail(f"{name} has no effect on what is asked here: {recipe.verb}.")
 
 
 def _numbers_in(axis: Axis) -> float:

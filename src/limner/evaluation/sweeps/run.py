@@ -13,7 +13,14 @@ from limner.errors import ImageError, RecipeError, StoreError
 from limner.evaluation.cells.cell import Case, Cell
 from limner.evaluation.cells.outcome import Outcome
 from limner.evaluation.cells.results import ERROR, CellResult
-from limner.evaluation.cells.runner import Make, OnResult, Runner, bench
+from limner.evaluation.cells.runner import (
+    ALONE,
+    Execution,
+    Make,
+    OnResult,
+    Runner,
+    open_runner,
+)
 from limner.evaluation.cells.work import small_jpeg
 from limner.evaluation.sweeps.objectives import RATING
 from limner.evaluation.sweeps.recipe import Point, Recipe
@@ -51,15 +58,13 @@ class SweepResult:
     """Ids of the runs that people must rate before the search goes on."""
 
 
-def run_sweep(
+def run_trials(
     recipe: Recipe,
     make: Make,
     folder: Path,
     state: State,
+    execution: Execution = ALONE,
     *,
-    workers: int = 1,
-    resume: bool = False,
-    retry_errors: bool = False,
     ratings: Ratings | None = None,
     on_result: OnResult | None = None,
 ) -> SweepResult:
@@ -74,24 +79,17 @@ def run_sweep(
         OutputError: the folder can't be written, or another process works on it.
     """
     searcher = searcher_of(recipe, at_once=state.batch)
-    learns = recipe.search.uses_optuna
+    at_once = state.batch if recipe.search.uses_optuna else 2**62
     tried: list[TrialResult] = []
-    with bench(
-        make,
-        folder,
-        workers=workers,
-        resume=resume,
-        retry_errors=retry_errors,
-        on_result=on_result,
-        keep=keep_whole,
-        verb="sweep",
-    ) as opened:
-        while trials := searcher.propose(state.batch if learns else 2**62):
-            done = _done(recipe, opened, trials)
+    with open_runner(
+        make, folder, execution, keep=keep_whole, verb="sweep", on_result=on_result
+    ) as runner:
+        while trials := searcher.propose(at_once):
+            done = _done(recipe, runner, trials)
             if recipe.search.waits and ratings:
                 state, unrated = _with_ratings(state, done, ratings)
                 state.write(folder)
-                done = [_rated(each, partial(_told, state)) for each in done]
+                done = [_rated(each, partial(_noted_rating, state)) for each in done]
                 if unrated:
                     tried += done
                     return SweepResult(tuple(tried), unrated)
@@ -103,7 +101,7 @@ def run_sweep(
     return SweepResult(tuple(tried))
 
 
-def _done(recipe: Recipe, opened: Runner, trials: Sequence[Trial]) -> list[TrialResult]:
+def _done(recipe: Recipe, runner: Runner, trials: Sequence[Trial]) -> list[TrialResult]:
     cells: dict[int, tuple[Cell, ...]] = {}
     refused: dict[int, tuple[CellResult, ...]] = {}
     for trial in trials:
@@ -111,13 +109,13 @@ def _done(recipe: Recipe, opened: Runner, trials: Sequence[Trial]) -> list[Trial
             cells[trial.number] = recipe.cells(trial.point)
         except RecipeError as error:  # of values that can't be meant together: a box inside out
             refused[trial.number] = tuple(_refused(case, trial, error) for case in recipe.cases)
-    results = iter(opened.results([cell for each in cells.values() for cell in each]))
-    made = []
+    results = iter(runner.run([cell for each in cells.values() for cell in each]))
+    done = []
     for trial in trials:
         own = refused.get(trial.number) or tuple(next(results) for _ in cells[trial.number])
         scores = [measured(result, recipe.search.objective) for result in own]
-        made.append(TrialResult(trial, own, mean(scores)))
-    return made
+        done.append(TrialResult(trial, own, mean(scores)))
+    return done
 
 
 def _refused(case: Case, trial: Trial, error: RecipeError) -> CellResult:
@@ -146,9 +144,9 @@ def _with_ratings(
     state: State, done: Sequence[TrialResult], ratings: Ratings
 ) -> tuple[State, tuple[str, ...]]:
     """The state with the ratings that came since, and the runs that still have none."""
-    told, unrated = dict(state.told), []
+    ratings_by_key, unrated = dict(state.told), []
     for result in (result for each in done for result in each.results):
-        if result.key in told or result.status == ERROR or not result.run:
+        if result.key in ratings_by_key or result.status == ERROR or not result.run:
             continue
         try:
             rating = ratings(result.run)
@@ -157,11 +155,11 @@ def _with_ratings(
         if rating is None:
             unrated.append(result.run)
         else:
-            told[result.key] = rating
-    return replace(state, told=told), tuple(dict.fromkeys(unrated))
+            ratings_by_key[result.key] = rating
+    return replace(state, told=ratings_by_key), tuple(dict.fromkeys(unrated))
 
 
-def _told(state: State, result: CellResult) -> int | None:
+def _noted_rating(state: State, result: CellResult) -> int | None:
     return state.told.get(result.key)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
+from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.evaluation.cells.templates import near
-from limner.evaluation.cells.yaml_nodes import ConfigNode
 from limner.evaluation.sweeps.objectives import (
     MAX,
     MEASURES,
     MIN,
     OBJECTIVES,
     RATING,
-    Asked,
+    Measures,
     read_measure,
     read_name,
 )
@@ -59,29 +59,29 @@ class Search:
         return self.uses_optuna and self.objective == RATING
 
 
-def read_search(spot: ConfigNode | None) -> tuple[Search, Asked]:
+def read_search(spot: ConfigNode | None) -> tuple[Search, Measures]:
     """The search, and what is measured of every cell: the objective first.
 
     Raises:
         RecipeError: no such method or objective, or what they need is missing.
     """
     if spot is None:
-        return Search(), Asked((), ())
+        return Search(), Measures((), ())
     entry = spot.mapping("[search]", KEYS)
     method = entry["method"].text("method") if "method" in entry else GRID
     if method not in METHODS:
         entry["method"].fail(
             f"There is no method {method!r}.{near(method, METHODS)} There are {', '.join(METHODS)}."
         )
-    asked = [*entry["measure"].items("measure")] if "measure" in entry else []
+    measured = [*entry["measure"].items("measure")] if "measure" in entry else []
     objective = None
     if "objective" in entry:
         objective = read_name(entry["objective"], OBJECTIVES)
         if objective != RATING:
-            asked.insert(0, entry["objective"])
+            measured.insert(0, entry["objective"])
     texts = entry.get("text"), entry.get("reference")
-    assertions = tuple(read_measure(each, *texts) for each in asked)
-    _check_different(assertions, asked)
+    assertions = tuple(read_measure(each, *texts) for each in measured)
+    _check_different(assertions, measured)
     for key, value in zip(("text", "reference"), texts, strict=True):
         if value and not any(getattr(each, key) for each in assertions):
             value.fail(f"{key} has no effect: no measure here compares with it.")
@@ -94,7 +94,7 @@ def read_search(spot: ConfigNode | None) -> tuple[Search, Asked]:
         _whole(entry["batch"], "batch", 1, 1000) if "batch" in entry else None,
     )
     _check(search, entry, spot)
-    return search, Asked(assertions, tuple(asked))
+    return search, Measures(assertions, tuple(measured))
 
 
 def _check(search: Search, entry: dict[str, ConfigNode], spot: ConfigNode) -> None:
@@ -119,12 +119,12 @@ def _check_different(assertions: tuple[object, ...], spots: list[ConfigNode]) ->
 def _better(spot: ConfigNode | None, objective: str | None) -> str:
     if spot is None:
         return MEASURES[objective].better if objective and objective in MEASURES else MAX
-    said = spot.text("direction")
-    if said not in DIRECTIONS:
+    direction = spot.text("direction")
+    if direction not in DIRECTIONS:
         spot.fail(f"direction is maximise or minimise, got {spot.kind}.")
     if objective is None:
         spot.fail("direction has no effect without an objective.")
-    return DIRECTIONS[said]
+    return DIRECTIONS[direction]
 
 
 def _whole(spot: ConfigNode, what: str, low: int, high: int) -> int:

@@ -130,7 +130,7 @@ class Sampled:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._axes, self._left = recipe.axes, recipe.search.trials or 0
         self._columns = [_column(axis) for axis in recipe.axes]
-        self._asked: dict[int, Any] = {}
+        self._proposals: dict[int, Any] = {}
         chosen: dict[str, Any] = {"seed": recipe.search.seed}
         if recipe.search.method == "tpe":
             chosen["constant_liar"] = at_once > 1  # what is being tried is not proposed again
@@ -144,30 +144,30 @@ class Sampled:
         trials = []
         for _ in range(min(count, self._left)):
             with _quietly():
-                asked = self._study.ask(
+                proposal = self._study.ask(
                     {
                         axis.name: column.distribution
                         for axis, column in zip(self._axes, self._columns, strict=True)
                     }
                 )
             point = tuple(
-                column.value(asked.params[axis.name])
+                column.value(proposal.params[axis.name])
                 for axis, column in zip(self._axes, self._columns, strict=True)
             )
-            self._asked[asked.number] = asked
-            trials.append(Trial(asked.number, point))
+            self._proposals[proposal.number] = proposal
+            trials.append(Trial(proposal.number, point))
         self._left -= len(trials)
         return trials
 
     def tell(self, trial: Trial, score: float | None) -> None:
         import optuna
 
-        asked = self._asked.pop(trial.number)
+        proposal = self._proposals.pop(trial.number)
         with _quietly():
             if score is None:
-                self._study.tell(asked, state=optuna.trial.TrialState.FAIL)
+                self._study.tell(proposal, state=optuna.trial.TrialState.FAIL)
             else:
-                self._study.tell(asked, score)
+                self._study.tell(proposal, score)
 
 
 @dataclass(frozen=True)

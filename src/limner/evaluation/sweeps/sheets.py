@@ -50,28 +50,28 @@ class Shown:
 def shown(recipe: Recipe, swept: SweepResult) -> list[Shown]:
     """All cells of a sweep."""
     several = len(recipe.cases) > 1
-    made = []
+    cells = []
     for tried in swept.tried:
         labels = tuple(value.label for value in tried.point)
         for case, result in zip(recipe.cases, tried.results, strict=True):
             own = measured(result, recipe.search.objective)
             if recipe.search.objective == RATING:
                 own = tried.score
-            made.append(Shown(tried, result, own, (*labels, case.name) if several else labels))
-    return made
+            cells.append(Shown(tried, result, own, (*labels, case.name) if several else labels))
+    return cells
 
 
 def edges(recipe: Recipe, cells: Sequence[Shown]) -> list[Edge]:
     """The axes with the values that came, in order; numbers from low to high."""
     names = [axis.title for axis in recipe.axes]
     names += [PICTURE] if len(recipe.cases) > 1 else []
-    made = []
+    axes = []
     for k, name in enumerate(names):
         values = list(dict.fromkeys(cell.at[k] for cell in cells))
         if k < len(recipe.axes) and not recipe.axes[k].values:
             values.sort(key=float)
-        made.append(Edge(name, tuple(values)))
-    return made
+        axes.append(Edge(name, tuple(values)))
+    return axes
 
 
 def sheets(recipe: Recipe, swept: SweepResult, pictures: Path) -> Iterator[tuple[str, Image.Image]]:
@@ -92,10 +92,10 @@ def sheets(recipe: Recipe, swept: SweepResult, pictures: Path) -> Iterator[tuple
             for cell in cells
             if cell.at[2:] == combination
         }
-        said = ", ".join(
+        values = ", ".join(
             f"{edge.name} {value}" for edge, value in zip(further, combination, strict=True)
         )
-        title = " · ".join(part for part in (_title(recipe), said) if part)
+        title = " · ".join(part for part in (_title(recipe), values) if part)
         yield (
             _file_name(combination, names),
             contact_sheet(

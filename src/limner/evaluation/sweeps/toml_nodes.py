@@ -1,4 +1,4 @@
-"""TOML whose every value knows its line, as the nodes that ``suites.lines.ConfigNode`` reads.
+"""TOML whose every value knows its line, as the nodes that ``ConfigNode`` reads.
 
 ``tomllib`` says whether a file is TOML and what each scalar means, but not where anything stands:
 that is found here. Because the text is known to be TOML, finding takes no care of what is none.
@@ -10,15 +10,11 @@ import bisect
 import re
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from limner.errors import FileError, FileMissing, RecipeError
-from limner.evaluation.cells.yaml_nodes import ConfigNode
-from limner.untrusted.json_toml import MOST_TEXT_BYTES, parse_toml
-from limner.untrusted.regular_files import read_text, shown
+from limner.untrusted.json_toml import parse_toml
 
 _TAG = "tag:yaml.org,2002:"
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -32,20 +28,14 @@ _STRINGS = (
 )
 
 
-def read_toml(path: Path) -> ConfigNode:
-    """A file's root table.
+def compose_toml(text: str, name: str) -> yaml.MappingNode:
+    """A text's root table.
 
     Raises:
-        RecipeError: no such file, not UTF-8, or not TOML; with the line where there is one.
+        FileError: as ``parse_toml``.
     """
-    try:
-        text = read_text(path, limit=MOST_TEXT_BYTES, what="recipe")
-        parse_toml(text, shown(path))
-    except FileMissing as error:
-        raise RecipeError(f"{error} It is a TOML file.") from None
-    except FileError as error:
-        raise RecipeError(str(error)) from None
-    return ConfigNode(nodes(text), path, refusal=RecipeError)
+    parse_toml(text, name)
+    return nodes(text)
 
 
 def nodes(text: str) -> yaml.MappingNode:
@@ -60,10 +50,10 @@ def scalar(value: Any, mark: yaml.Mark) -> yaml.ScalarNode:
     if isinstance(value, int):
         return yaml.ScalarNode(f"{_TAG}int", str(value), mark)
     if isinstance(value, float):
-        said = repr(value).replace("inf", ".inf").replace("nan", ".nan")
-        if "e" in said and "." not in said:  # YAML's numbers have a point: 5e-324 would be a word
-            said = said.replace("e", ".0e")
-        return yaml.ScalarNode(f"{_TAG}float", said, mark)
+        text = repr(value).replace("inf", ".inf").replace("nan", ".nan")
+        if "e" in text and "." not in text:  # YAML's numbers have a point: 5e-324 would be a word
+            text = text.replace("e", ".0e")
+        return yaml.ScalarNode(f"{_TAG}float", text, mark)
     return yaml.ScalarNode(f"{_TAG}str", str(value), mark)  # dates are words here
 
 
@@ -77,7 +67,7 @@ class _Scanner:
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
-        self._ends = [found.start() for found in re.finditer("\n", text)]
+        self._ends = [match.start() for match in re.finditer("\n", text)]
         self._inside: dict[int, dict[str, yaml.Node]] = {}
         """What each table has, by the table's ``id``, so that no key is looked for among all."""
 
@@ -103,8 +93,8 @@ class _Scanner:
 
     def _skip(self) -> bool:
         """Over blanks, line ends and comments; whether anything is left."""
-        found = _SPACE.match(self.text, self.at)
-        self.at = found.end() if found else self.at
+        blanks = _SPACE.match(self.text, self.at)
+        self.at = blanks.end() if blanks else self.at
         return self.at < len(self.text)
 
     def _keys(self) -> list[yaml.ScalarNode]:
@@ -116,10 +106,10 @@ class _Scanner:
             if self.text[self.at] in "\"'":
                 keys.append(scalar(self._string(), mark))
             else:
-                found = _WORD.match(self.text, self.at)
-                assert found is not None
-                self.at = found.end()
-                keys.append(scalar(found[0], mark))
+                word = _WORD.match(self.text, self.at)
+                assert word is not None
+                self.at = word.end()
+                keys.append(scalar(word[0], mark))
             self._skip()
             if self.text[self.at] != ".":
                 return keys
@@ -141,13 +131,13 @@ class _Scanner:
             self._each("]", lambda: items.append(self._value()))
             return yaml.SequenceNode(f"{_TAG}seq", items, mark)
         if first == "{":
-            made = table([], mark)
-            self._each("}", lambda: self._pair(made))
-            return made
-        found = _SCALAR.match(self.text, self.at)
-        assert found is not None
-        self.at = found.end()
-        return scalar(_meant(found[0].strip()), mark)
+            inner = table([], mark)
+            self._each("}", lambda: self._pair(inner))
+            return inner
+        word = _SCALAR.match(self.text, self.at)
+        assert word is not None
+        self.at = word.end()
+        return scalar(_value_of(word[0].strip()), mark)
 
     def _each(self, end: str, read: Callable[[], None]) -> None:
         """Reads what stands between brackets, with commas between."""
@@ -160,38 +150,38 @@ class _Scanner:
 
     def _string(self) -> str:
         for form in _STRINGS:
-            if found := form.match(self.text, self.at):
-                self.at = found.end()
-                return str(_meant(found[0]))
+            if match := form.match(self.text, self.at):
+                self.at = match.end()
+                return str(_value_of(match[0]))
         raise AssertionError(self.text[self.at : self.at + 20])
 
     def _inner(self, node: yaml.MappingNode, path: list[yaml.ScalarNode]) -> yaml.MappingNode:
         """The table that a path of keys leads to, made where there is none; of several the last."""
         for key in path:
-            found = self._inside.get(id(node), {}).get(key.value)
-            if isinstance(found, yaml.SequenceNode):
-                found = found.value[-1]
-            if found is None:
-                found = table([], key.start_mark)
-                self._add(node, key, found)
-            assert isinstance(found, yaml.MappingNode)
-            node = found
+            inner = self._inside.get(id(node), {}).get(key.value)
+            if isinstance(inner, yaml.SequenceNode):
+                inner = inner.value[-1]
+            if inner is None:
+                inner = table([], key.start_mark)
+                self._add(node, key, inner)
+            assert isinstance(inner, yaml.MappingNode)
+            node = inner
         return node
 
     def _appended(self, node: yaml.MappingNode, key: yaml.ScalarNode) -> yaml.MappingNode:
         """A new last table of the list of tables that a key names."""
-        made = table([], key.start_mark)
-        known = self._inside.get(id(node), {}).get(key.value)
-        if known is None:
-            self._add(node, key, yaml.SequenceNode(f"{_TAG}seq", [made], key.start_mark))
+        last = table([], key.start_mark)
+        tables = self._inside.get(id(node), {}).get(key.value)
+        if tables is None:
+            self._add(node, key, yaml.SequenceNode(f"{_TAG}seq", [last], key.start_mark))
         else:
-            known.value.append(made)
-        return made
+            tables.value.append(last)
+        return last
 
     def _add(self, node: yaml.MappingNode, key: yaml.ScalarNode, value: yaml.Node) -> None:
         node.value.append((key, value))
         self._inside.setdefault(id(node), {})[key.value] = value
 
 
-def _meant(said: str) -> Any:
-    return tomllib.loads(f"x = {said}")["x"]
+def _value_of(text: str) -> Any:
+    return tomllib.loads(f"x = {text}")["x"]

@@ -1,24 +1,37 @@
-"""What is scored: rows of a result file, and the report of them."""
+"""What ``score detect``, ``score segment`` and ``tune`` share: labels, the report, charts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limner.cli.options.charts import draw_charts, ranked_charts
 from limner.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from limner.evaluation.datasets import Dataset
     from limner.evaluation.metrics.average_precision import IouType
-    from limner.evaluation.metrics.matching import Matched
 
 
-def matched_of(data: Dataset, rows: Sequence[dict[str, Any]], kind: IouType) -> list[Matched]:
-    """The results of each class by name, right or wrong at IoU 0.5."""
+def asked_by_name(given: Mapping[str, Any], data: Dataset) -> Dataset:
+    """The labels whose classes are asked for by their names: all, unless some were named."""
+    return data if given["classes"] else data.askable()
+
+
+def draw_ranked(
+    given: Mapping[str, Any],
+    data: Dataset,
+    rows: Sequence[dict[str, Any]],
+    kind: IouType,
+    threshold: float | None = None,
+) -> None:
+    """Where charts are asked for, those of COCO's result rows, right or wrong at IoU 0.5."""
     from limner.evaluation.metrics.matching import matched
 
-    return matched(data.truth, rows, kind, dict(zip(data.category_ids, data.names, strict=True)))
+    if given["charts"]:
+        names = dict(zip(data.category_ids, data.names, strict=True))
+        draw_charts(given, ranked_charts(matched(data.truth, rows, kind, names), threshold))
 
 
 def check_either(given: dict[str, Any], predictions: Path | None, of_model: Sequence[str]) -> None:
@@ -27,11 +40,11 @@ def check_either(given: dict[str, Any], predictions: Path | None, of_model: Sequ
         return
     if not predictions.exists():
         raise InputError(f"There is no {predictions}: expected predictions to score.")
-    said = [f"--{name.replace('_', '-')}" for name in of_model if given.get(name) is not None]
-    if said:
-        have = "have" if len(said) > 1 else "has"
+    idle = [f"--{name.replace('_', '-')}" for name in of_model if given.get(name) is not None]
+    if idle:
+        have = "have" if len(idle) > 1 else "has"
         raise OptionError(
-            f"{' and '.join(said)} {have} no effect with --predictions: no model is run."
+            f"{' and '.join(idle)} {have} no effect with --predictions: no model is run."
         )
 
 
@@ -40,7 +53,7 @@ def report(
     given: dict[str, Any],
     data: Dataset,
     models: list[dict[str, Any]],
-    scores: dict[str, Any],
+    scores: Any,
     **more: Any,
 ) -> dict[str, Any]:
     """What is written, as JSON values."""

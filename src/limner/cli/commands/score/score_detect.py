@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from limner.cli.commands.score.score_data import check_either, matched_of, report
-from limner.cli.options.charts import (
-    RANKED,
-    charts_option,
-    check_charts,
-    draw_charts,
-    ranked_charts,
+from limner.cli.commands.score.score_data import (
+    asked_by_name,
+    check_either,
+    draw_ranked,
+    report,
 )
+from limner.cli.options.charts import RANKED, charts_option, check_charts
 from limner.cli.options.flags import flags, typed
 from limner.cli.options.report import (
     check_report,
@@ -29,10 +28,6 @@ from limner.cli.options.session import session_of
 from limner.cli.progress import progress
 from limner.errors import OptionError
 from limner.options import DetectOptions
-
-if TYPE_CHECKING:
-    from limner.evaluation.datasets import Dataset
-    from limner.session import Session
 
 PROTOCOLS = ("coco", "lvis", "d3")
 
@@ -66,6 +61,7 @@ def detect(**given: Any) -> None:
     """
     from limner import evaluation
     from limner.evaluation.datasets.predictions import rows_for
+    from limner.session.labelled_answers import boxes_by_words
 
     check_report(given)
     if given["charts"] and given["protocol"] != "coco":
@@ -84,33 +80,15 @@ def detect(**given: Any) -> None:
     data = read_data(given, "bbox")
     models: list[dict[str, Any]] = []
     if predictions is None:
-        data = data if given["classes"] else data.askable()
+        data = asked_by_name(given, data)
         options = typed(DetectOptions, {**given, "threshold": given["threshold"] or 0.0})
         session = session_of(given)
-        rows: Any = found_boxes(data, session, options)
+        with progress("pictures") as on_step:
+            rows: Any = boxes_by_words(session, data, options, on_step)
         models = models_used(session, "detect")
     else:
         rows = rows_for(data, predictions, given["classes"])
     judge = evaluation.evaluate_lvis if given["protocol"] == "lvis" else evaluation.evaluate
     scores = judge(data.truth, rows, "bbox")
     finish(given, report("score detect", given, data, models, scores.to_dict()))
-    if given["charts"]:
-        draw_charts(given, ranked_charts(matched_of(data, rows, "bbox"), given["threshold"]))
-
-
-def found_boxes(data: Dataset, session: Session, options: DetectOptions) -> list[dict[str, Any]]:
-    """COCO result rows of every class asked by name on every picture."""
-    from limner.evaluation import results_from
-    from limner.prompts import Text, VisualPrompt
-    from limner.session import FindOptions, Source
-
-    prompts = [VisualPrompt(text=Text(name)) for name in data.names]
-    rows: list[dict[str, Any]] = []
-    with progress("pictures") as on_step:
-        for number, image in enumerate(data.images, start=1):
-            source = Source.open(image.path)
-            image.check_size(source.image.size)
-            run = session.detect(source, prompts, finding=FindOptions(detect=options))
-            rows += results_from(run.grounding.detections, image.id, data.category_ids)
-            on_step(number, len(data))
-    return rows
+    draw_ranked(given, data, rows, "bbox", given["threshold"])

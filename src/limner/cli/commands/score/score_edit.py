@@ -81,8 +81,8 @@ def edit(**given: Any) -> None:
                 scores["clip_t"] = _clip_t(session.models.encoder, second, where, given["paint"])
             rows.append({"image": name, **scores})
             on_step(number, len(triples))
-    asked = [key for key in rows[0] if key != "image" and rows[0][key] is not None]
-    scores = {"pictures": len(rows), **{key: mean(row[key] for row in rows) for key in asked}}
+    measures = [key for key in rows[0] if key != "image" and rows[0][key] is not None]
+    scores = {"pictures": len(rows), **{key: mean(row[key] for row in rows) for key in measures}}
     scores["outside_changed_pixels"] = sum(row["outside_changed_pixels"] for row in rows)
     models = models_used(session, "encode")
     finish(given, {"what": "score edit", "models": models, "scores": scores, "rows": rows})
@@ -140,11 +140,11 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     """
     from limner.io.images import find_images
 
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in find_images(folder):
-        if (other := found.setdefault(path.stem, path)) != path:
+        if (other := paths.setdefault(path.stem, path)) != path:
             raise ImageError(f"{other} and {path.name} are both {path.stem}: which one is meant?")
-    return found
+    return paths
 
 
 def _lpips_outside(before: Image, after: Image, mask: Any) -> float:

@@ -12,7 +12,10 @@ import click
 from limner.cli.commands.score.subject_options import (
     PAINTING,
     check_places,
+    draw_sheet,
+    judges_of,
     judging_options,
+    painting_of,
     painting_options,
     print_scores,
 )
@@ -22,15 +25,14 @@ from limner.cli.options.report import (
     check_report,
     finish,
     model_options,
-    models_used,
     report_options,
     write_report,
 )
-from limner.cli.options.session import session_of
-from limner.cli.scorecard import Asked, dino_session, draw_sheet, score_painters, trade_off
+from limner.cli.progress import progress
 from limner.errors import FileError, InputError, OptionError
 from limner.registry.device import let_threads_sleep
 from limner.session.prompt_files import Opener
+from limner.session.scorecard import SubjectNames, score_painters, trade_off
 from limner.untrusted.json_toml import read_json_object
 
 if TYPE_CHECKING:
@@ -81,8 +83,8 @@ def subject(**given: Any) -> None:
     if (given["made"] is None) == (not given["adapters"]):
         raise OptionError("Portraits are those in MADE, or painted by --adapter: give one of them.")
     by, idle = ("--adapter", OF_FOLDERS) if given["adapters"] else ("MADE", OF_ADAPTERS)
-    if said := [name for name in idle if given[name]]:
-        flag = said[0].replace("count", "prompts").replace("_", "-")
+    if without_effect := [name for name in idle if given[name]]:
+        flag = without_effect[0].replace("count", "prompts").replace("_", "-")
         raise OptionError(f"--{flag} has no effect with {by}.")
     if given["adapters"]:
         _score_adapters(given)
@@ -99,24 +101,27 @@ def _score_adapters(given: Mapping[str, Any]) -> None:
     let_threads_sleep()  # before torch comes
     check_places(given)
     adapters = {text: subjects.adapter_of(*subjects.parse(text)) for text in given["adapters"]}
-    asked = _asked(given, adapters)
-    with pool.no_progress_bars():
-        scored = score_painters(asked, given["real"], adapters, given)
-    report, title = scored.report, f"{asked.instance_prompt} by {asked.model}"
-    files = {name: one.sha256 for name, one in adapters.items()}
-    about = {"base": asked.model, "instance_prompt": asked.instance_prompt, "adapters": files}
+    names = _names(given, adapters)
+    judges, options = judges_of(given), painting_of(given)
+    with pool.no_progress_bars(), progress("painters") as on_step:
+        scorecard = score_painters(
+            names, given["real"], adapters, judges, options, on_step=on_step, notify=say_note
+        )
+    report, title = scorecard.report, f"{names.instance_prompt} by {names.model}"
+    files = {name: adapter.sha256 for name, adapter in adapters.items()}
+    about = {"base": names.model, "instance_prompt": names.instance_prompt, "adapters": files}
     write_report(given, {"what": "score subject", **about, **report})
-    draw_sheet(scored, given, title, "adapter")
+    draw_sheet(scorecard, given, title, "adapter")
     if given["charts"]:
         draw_charts(given, trade_off(report, title, joined=False))
     if not given["as_json"]:
         print_scores(report)
         if len(adapters) > 1:
-            say(f"best: {report['best'] or scored.none_is_good()}")
+            say(f"best: {report['best'] or scorecard.none_is_good()}")
 
 
-def _asked(given: Mapping[str, Any], adapters: Mapping[str, Adapter]) -> Asked:
-    """What was said, and what the cards of subjects say.
+def _names(given: Mapping[str, Any], adapters: Mapping[str, Adapter]) -> SubjectNames:
+    """What the options say, and what the cards of subjects say.
 
     Raises:
         OptionError: something is lacking, or two cards differ in it.
@@ -124,15 +129,15 @@ def _asked(given: Mapping[str, Any], adapters: Mapping[str, Adapter]) -> Asked:
     from limner.registry import subjects
     from limner.registry.weights import is_path
 
-    names = [subjects.parse(text)[0] for text in adapters]
-    cards = [subjects.find(name).card for name in names if not is_path(name)]
-    told = {
+    subject_names = [subjects.parse(text)[0] for text in adapters]
+    cards = [subjects.find(name).card for name in subject_names if not is_path(name)]
+    on_cards = {
         "model": {card["base"]["asked_for"] for card in cards},
         "instance_prompt": {card["instance_prompt"] for card in cards},
         "class_prompt": {card["class_prompt"] for card in cards},
     }
-    found: dict[str, str] = {}
-    for key, values in told.items():
+    names: dict[str, str] = {}
+    for key, values in on_cards.items():
         flag = f"--{key.replace('_', '-')}"
         if given[key]:
             values = {given[key]}
@@ -143,12 +148,12 @@ def _asked(given: Mapping[str, Any], adapters: Mapping[str, Adapter]) -> Asked:
             )
         if len(values) > 1:
             raise OptionError(
-                f"{', '.join(names)} were taught differently ({', '.join(sorted(values))}): "
-                f"give {flag}, or score them one by one."
+                f"{', '.join(subject_names)} were taught differently "
+                f"({', '.join(sorted(values))}): give {flag}, or score them one by one."
             )
-        (found[key],) = values
+        (names[key],) = values
     sides = {card["side"] for card in cards}
-    return Asked(**found, side=max(sides, default=None))
+    return SubjectNames(**names, side=max(sides, default=None))
 
 
 # ---- folders of pictures
@@ -164,28 +169,28 @@ def _score_pictures(given: Mapping[str, Any]) -> None:
     opener = Opener(100_000_000, say_note)
     real = [opener.open(path).image for path in find_images(given["real"])]
     files = find_images(given["made"])
-    made = [opener.open(path).image for path in files]
+    portraits = [opener.open(path).image for path in files]
     others_in: Path | None = given["class_images"]
     others = [opener.open(path).image for path in find_images(others_in)] if others_in else []
     prompts = _prompts(given["made"], files, given["prompt"])
-    session, dino = session_of(dict(given)), dino_session(given)
+    judges = judges_of(given)
     scores = subject_scores(
         real,
-        made,
-        clip=session.models.encoder,
-        dino=dino.models.encoder,
+        portraits,
+        clip=judges.clip.models.encoder,
+        dino=judges.dino.models.encoder,
         prompts=prompts,
         others=others,
     )
     if given["div"]:
-        div = diversity(made, prompts or [""] * len(made), lpips)
+        div = diversity(portraits, prompts or [""] * len(portraits), lpips)
         if div is None:
             raise OptionError("--div compares pictures of one prompt, and no prompt has two.")
         scores = replace(scores, div=div)
-    numbers: dict[str, Any] = {"real": len(real), "made": len(made), **scores.to_dict()}
+    numbers: dict[str, Any] = {"real": len(real), "made": len(portraits), **scores.to_dict()}
     if given["fid"]:
         numbers["fid"], numbers["kid"] = frechet_and_kernel(given["real"], given["made"])
-    models = models_used(session, "encode") + models_used(dino, "encode")
+    models = judges.models()
     notes = [] if prompts else [f"no CLIP-T: give --prompt, or {given['made'] / PROMPTS}."]
     finish(given, {"what": "score subject", "models": models, "scores": numbers, "notes": notes})
 
@@ -202,10 +207,10 @@ def _prompts(folder: Path, files: Sequence[Path], common: str | None) -> list[st
     if not listing.exists():
         return None
     try:
-        said = read_json_object(listing)
+        prompts = read_json_object(listing)
     except FileError as error:
         raise InputError(f"{error} It maps file names to prompts.") from error
     for file in files:
-        if not isinstance(said.get(file.name), str):
+        if not isinstance(prompts.get(file.name), str):
             raise InputError(f"{listing} has no prompt for {file.name}.")
-    return [said[file.name] for file in files]
+    return [prompts[file.name] for file in files]

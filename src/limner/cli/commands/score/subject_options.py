@@ -9,11 +9,22 @@ from typing import Any, TypeVar
 import click
 
 from limner.cli.batch.output_paths import check_writable
+from limner.cli.console import say
 from limner.cli.options.charts import check_charts
 from limner.cli.options.report import check_report, print_table, shown
 from limner.cli.options.run_store import no_record_option
-from limner.cli.scorecard import DINO, REAL, TRADE_OFF
+from limner.cli.options.session import session_of
 from limner.errors import OutputError
+from limner.session.scorecard import (
+    DINO,
+    REAL,
+    TRADE_OFF,
+    CardJudges,
+    PaintingOptions,
+    Scorecard,
+    dino_for,
+    sheet_of,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -72,6 +83,28 @@ def judging_options(command: Command) -> Command:
     return command
 
 
+def judges_of(given: Mapping[str, Any]) -> CardJudges:
+    """From ``judging_options`` and ``model_options``.
+
+    Raises:
+        UnknownModel, ModelError, LicenceRefused: as ``session_of``.
+    """
+    dino = given["dino"] or dino_for(given["profile"])
+    return CardJudges(session_of(dict(given)), session_of({**given, "encoder": dino}), given["div"])
+
+
+def painting_of(given: Mapping[str, Any]) -> PaintingOptions:
+    """From ``painting_options`` and ``runtime_options``."""
+    return PaintingOptions(
+        count=given["count"],
+        seeds=given["seeds"] or PaintingOptions.seeds,
+        live=given["live"],
+        batch=given["sample_batch_size"] or PaintingOptions.batch,
+        device=given["device"],
+        dtype=given["dtype"],
+    )
+
+
 def check_places(given: Mapping[str, Any]) -> None:
     """Refuse places that can't be written, before hours of painting.
 
@@ -93,3 +126,20 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     ceiling = scores["ceiling"]
     rows.append((REAL, *(shown(ceiling.get(key)) for key in COLUMNS)))
     print_table(("", *COLUMNS.values()), rows)
+
+
+def draw_sheet(scorecard: Scorecard, given: Mapping[str, Any], title: str, painters: str) -> None:
+    """The portraits side by side, as ``--sheet`` asks.
+
+    Args:
+        painters: what they are, such as "step".
+    """
+    from limner.io.save import save_image
+
+    if not given["sheet"]:
+        return
+    sheet = sheet_of(scorecard, title, painters)
+    record = None if given["no_record"] else scorecard.report
+    save_image(sheet, given["sheet"], record=record, overwrite=given["overwrite"])
+    if not given["as_json"]:
+        say(str(given["sheet"]))

@@ -95,8 +95,8 @@ def caption(given: Mapping[str, Any], naming: Naming) -> Path:
             pictures[path.name] = images.open_image(path).image
         except ImageError:
             continue  # said by the recipe, which leaves it out
-    said = _session(given).models.captioner.caption(list(pictures.values()))
-    texts = [captions.with_identifier(text, naming) for text in said]
+    sentences = _session(given).models.captioner.caption(list(pictures.values()))
+    texts = [captions.with_identifier(text, naming) for text in sentences]
     return captions.write(folder, dict(zip(pictures, texts, strict=True)))
 
 

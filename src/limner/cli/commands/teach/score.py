@@ -9,16 +9,26 @@ import click
 
 from limner.cli.commands.score.subject_options import (
     check_places,
+    draw_sheet,
+    judges_of,
     judging_options,
+    painting_of,
     painting_options,
     print_scores,
 )
-from limner.cli.console import say
+from limner.cli.console import say, say_note
 from limner.cli.options.charts import charts_option, draw_charts
 from limner.cli.options.report import model_options, report_options, write_report
-from limner.cli.scorecard import TRADE_OFF, Asked, Scored, draw_sheet, score_painters, trade_off
+from limner.cli.progress import progress
 from limner.errors import InputError, NothingFound
 from limner.registry.device import let_threads_sleep
+from limner.session.scorecard import (
+    TRADE_OFF,
+    Scorecard,
+    SubjectNames,
+    score_painters,
+    trade_off,
+)
 
 if TYPE_CHECKING:
     from limner.registry.subjects import Subject
@@ -50,40 +60,43 @@ def score(**given: Any) -> None:
     if not whole:
         raise InputError(f"{given['name']} has no checkpoints in {subject.run}: teach it again.")
     card = subject.card
-    asked = Asked(
+    names = SubjectNames(
         card["base"]["asked_for"], card["instance_prompt"], card["class_prompt"], card["side"]
     )
-    with pool.no_progress_bars():
-        scored = score_painters(asked, given["photographs"], whole, given)
-    report, best = scored.report, scored.report["best"]
-    subject = _on_card(subject, scored)
+    judges, options = judges_of(given), painting_of(given)
+    with pool.no_progress_bars(), progress("painters") as on_step:
+        scorecard = score_painters(
+            names, given["photographs"], whole, judges, options, on_step=on_step, notify=say_note
+        )
+    report, best = scorecard.report, scorecard.report["best"]
+    subject = _on_card(subject, scorecard)
     if given["take_best"] and best:
         subject = subjects.take(subject, whole[best], int(best))
     write_report(given, {"what": "teach score", "subject": dict(subject.card), **report})
-    draw_sheet(scored, given, subject.name, "step")
+    draw_sheet(scorecard, given, subject.name, "step")
     if given["charts"]:
         draw_charts(given, trade_off(report, subject.name))
     if not given["as_json"]:
         print_scores(report)
-        kept = ", now the subject" if given["take_best"] else " (--take-best makes it the subject)"
-        say(f"best: step {best}{kept}" if best else f"best: {scored.none_is_good()}")
+        then = ", now the subject" if given["take_best"] else " (--take-best makes it the subject)"
+        say(f"best: step {best}{then}" if best else f"best: {scorecard.none_is_good()}")
     if given["take_best"] and not best:
         raise NothingFound(
-            f"No checkpoint of {subject.name} was taken: {scored.none_is_good()}. Teach it longer, "
-            "or with other settings."
+            f"No checkpoint of {subject.name} was taken: {scorecard.none_is_good()}. Teach it "
+            "longer, or with other settings."
         )
 
 
-def _on_card(subject: Subject, scored: Scored) -> Subject:
+def _on_card(subject: Subject, scorecard: Scorecard) -> Subject:
     """The subject with its scores, their trade-off and portraits by the best checkpoint."""
     from limner.evaluation.charts.style import save_chart
     from limner.io.save import save_image
     from limner.registry import subjects
 
     place, pictures = subject.folder / subjects.SCORES, []
-    for figure in trade_off(scored.report, subject.name).values():
+    for figure in trade_off(scorecard.report, subject.name).values():
         pictures.append(save_chart(figure, place / f"{TRADE_OFF}.png", overwrite=True))
-    for number, picture in enumerate(scored.thumbnails()):
+    for number, picture in enumerate(scorecard.thumbnails()):
         pictures.append(save_image(picture, place / f"{number:02}.jpg", overwrite=True))
     paths = [path.relative_to(subject.folder).as_posix() for path in pictures]
-    return subjects.rewrite(subject, {"scores": {**scored.report, "pictures": paths}})
+    return subjects.rewrite(subject, {"scores": {**scorecard.report, "pictures": paths}})

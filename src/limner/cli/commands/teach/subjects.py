@@ -19,15 +19,15 @@ def listed(as_json: bool) -> None:
     """List the subjects that were taught."""
     from limner.registry import subjects
 
-    found = subjects.found(lambda sentence: say(f"limner: {sentence}", err=True))
+    taught = subjects.found(lambda sentence: say(f"limner: {sentence}", err=True))
     if as_json:
-        say_json([dict(one.card) for one in found])
+        say_json([dict(one.card) for one in taught])
         return
-    if not found:
+    if not taught:
         say("No subject was taught yet: limner teach --help says how.", err=True)
         return
     columns = ("name", "say", "model", "trained", "steps")
-    print_table(columns, [_row(one.card) for one in found])
+    print_table(columns, [_row(one.card) for one in taught])
 
 
 def _row(card: Any) -> tuple[str, ...]:

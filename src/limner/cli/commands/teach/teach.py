@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ from limner.registry.device import check_names, let_threads_sleep, tune_allocato
 
 if TYPE_CHECKING:
     from limner.protocols import OnStep
-    from limner.training.dreambooth import StepReport
+    from limner.runs.store import Store
+    from limner.training.dreambooth import Callbacks, StepReport, TeachConfig
     from limner.training.estimate import Plan
 
 
@@ -81,11 +83,11 @@ def run(**given: Any) -> None:
 
     let_threads_sleep()  # before torch comes
     from limner.training import identifiers
-    from limner.training.save_subject import check_consent, finish
+    from limner.training.save_subject import check_consent
 
     options = typed(TeachOptions, given)
-    named = identifiers.naming(options.instance_prompt, options.class_prompt)
-    check_consent(named.noun, given["consent"])
+    naming = identifiers.naming(options.instance_prompt, options.class_prompt)
+    check_consent(naming.noun, given["consent"])
     check_looking(given)
     _check_dry_run(given)
     store = recording_store(given)
@@ -93,12 +95,9 @@ def run(**given: Any) -> None:
     check_writable(place)
     check_names(given["device"], None)
     tune_allocator()
-    from limner.runs.entries import Labels
-    from limner.session.record import RunRecorder
-    from limner.session.teach import Teaching
-    from limner.training.dreambooth import Callbacks, TeachConfig, teach
+    from limner.training.dreambooth import Callbacks, TeachConfig
 
-    order = TeachConfig(
+    config = TeachConfig(
         given["model"],
         given["folder"],
         place / subjects.RUN,
@@ -107,42 +106,64 @@ def run(**given: Any) -> None:
         given["device"],
         given["overwrite"],
     )
-    say_once, outline = saying_once(), outline_of(given)
+    callbacks = Callbacks(saying_once(), outline=outline_of(given))
     with pool.no_progress_bars():
         if given["caption"]:
-            _say_captions(caption(given, named), given["as_json"])
-            return
-        if given["dry_run"]:
+            _say_captions(caption(given, naming), given["as_json"])
+        elif given["dry_run"]:
             from limner.training.estimate import plan
 
-            _say_plan(plan(order, Callbacks(say=say_once, outline=outline)), given["as_json"])
-            return
-        with tracking(given["track"], given["track_to"]) as recorders:
-            recording = RunRecorder(store, Labels(tuple(given["tags"])), say_once)
-            kept = Teaching(given["name"], order, recorders, recording)
-            try:
-                with _watched() as (on_class_image, on_step):
+            _say_plan(plan(config, callbacks), given["as_json"])
+        else:
+            _teach(given, config, callbacks, store)
 
-                    def stepped(report: StepReport) -> None:
-                        on_step(report)
-                        kept.step(report)
 
-                    watch = Callbacks(
-                        say_once, kept.begin, on_class_image, stepped, kept.painted, outline
-                    )
-                    done = teach(order, watch)
-                if not done.is_main:
-                    return
-                subject = finish(given["name"], place, order, done, consent=given["consent"])
-            except BaseException as error:
-                kept.failed(error)
-                raise
-            kept.done(subject.card, place)
+def _teach(
+    given: Mapping[str, Any],
+    config: TeachConfig,
+    callbacks: Callbacks,
+    store: Callable[[], Store] | None,
+) -> None:
+    """Teach, tell trackers and the store, and save the subject."""
+    from limner.runs.entries import Labels
+    from limner.session.record import RunRecorder
+    from limner.session.teach import Teaching
+    from limner.training.dreambooth import teach
+    from limner.training.save_subject import finish
+
+    name, place = given["name"], config.folder.parent
+    with tracking(given["track"], given["track_to"]) as recorders:
+        recording = RunRecorder(store, Labels(tuple(given["tags"])), callbacks.say)
+        teaching = Teaching(name, config, recorders, recording)
+        try:
+            with _watched() as (on_class_image, on_step):
+
+                def stepped(report: StepReport) -> None:
+                    on_step(report)
+                    teaching.step(report)
+
+                result = teach(
+                    config,
+                    replace(
+                        callbacks,
+                        on_begin=teaching.begin,
+                        on_class_image=on_class_image,
+                        on_step=stepped,
+                        on_picture=teaching.painted,
+                    ),
+                )
+            if not result.is_main:
+                return
+            subject = finish(name, place, config, result, consent=given["consent"])
+        except BaseException as error:
+            teaching.failed(error)
+            raise
+        teaching.done(subject.card, place)
     if given["as_json"]:
         say_json(dict(subject.card))
         return
-    count = len(done.photographs.kept)
-    say(f"{place}  {done.step} steps, {count} photographs, {done.seconds:.0f} s")
+    count = len(result.photographs.kept)
+    say(f"{place}  {result.step} steps, {count} photographs, {result.seconds:.0f} s")
 
 
 teach.add_command(taught.listed)
@@ -160,15 +181,15 @@ def _check_dry_run(given: Mapping[str, Any]) -> None:
     """
     source = click.get_current_context().get_parameter_source
     typed_here = click.core.ParameterSource.COMMANDLINE
-    said = [
+    idle = [
         name
         for name, flag in (("--track", "track"), ("--tag", "tags"))
         if given[flag] and source(flag) is typed_here
     ]
-    said += ["--caption"] if given["caption"] else []
-    if given["dry_run"] and said:
-        have = "have" if len(said) > 1 else "has"
-        raise OptionError(f"{' and '.join(said)} {have} no effect with --dry-run.")
+    idle += ["--caption"] if given["caption"] else []
+    if given["dry_run"] and idle:
+        have = "have" if len(idle) > 1 else "has"
+        raise OptionError(f"{' and '.join(idle)} {have} no effect with --dry-run.")
 
 
 @contextmanager
@@ -213,23 +234,23 @@ def _say_captions(written: Path, as_json: bool) -> None:
         say(f"{written}  nothing is taught yet: edit it, then run the same without --caption")
 
 
-def _say_plan(found: Plan, as_json: bool) -> None:
+def _say_plan(plan: Plan, as_json: bool) -> None:
     if as_json:
         from dataclasses import asdict
 
-        whole = {"minutes_a_hundred": found.minutes_a_hundred, "minutes": found.minutes}
-        say_json({**asdict(found), **whole})
+        whole = {"minutes_a_hundred": plan.minutes_a_hundred, "minutes": plan.minutes}
+        say_json({**asdict(plan), **whole})
         return
     held = [
         f"{size / 1e9:.1f} GB {where}"
-        for size, where in ((found.memory_bytes, "of memory"), (found.device_bytes, "on the GPU"))
+        for size, where in ((plan.memory_bytes, "of memory"), (plan.device_bytes, "on the GPU"))
         if size
     ]
     say(f"memory: {' and '.join(held) or 'not known'}")
-    say(f"a hundred steps: {found.minutes_a_hundred:.1f} minutes at {found.side} px")
-    if found.seconds_a_class_image is not None:
-        say(f"a class image: {found.seconds_a_class_image:.1f} s, {found.class_images} are needed")
-    say(f"in all: about {found.minutes:.1f} minutes for {found.steps} steps")
+    say(f"a hundred steps: {plan.minutes_a_hundred:.1f} minutes at {plan.side} px")
+    if plan.seconds_a_class_image is not None:
+        say(f"a class image: {plan.seconds_a_class_image:.1f} s, {plan.class_images} are needed")
+    say(f"in all: about {plan.minutes:.1f} minutes for {plan.steps} steps")
     say(
         "to need less memory: --gradient-checkpointing, --mixed-precision bf16, a smaller "
         "--train-batch-size or --resolution, and last --use-8bit-adam with --method full"

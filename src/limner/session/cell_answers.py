@@ -1,15 +1,12 @@
-"""Answers to the cells of a suite by sessions: in each process one choice of models at a time."""
+"""Answers to cells by sessions: in each process one choice of models at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.cli.console import say_note, saying_once
-from limner.cli.options.run_store import recording_store, stage_cache
 from limner.errors import UnknownModel
 from limner.evaluation.cells.cell import Cell, ModelChoice
 from limner.evaluation.cells.outcome import JUDGES, Outcome
@@ -20,9 +17,10 @@ from limner.prompts import Mask, Text, VisualPrompt
 from limner.protocols import Encoder, Say
 from limner.runs import peak_memory
 from limner.runs.entries import Labels
-from limner.session import FindOptions, Run, Session, Source
 from limner.session.cache.disk import StageCache
 from limner.session.prompt_files import Opener, resolve
+from limner.session.results import FindOptions, Run, Source
+from limner.session.session import Session
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -32,50 +30,43 @@ if TYPE_CHECKING:
 
 COSTS = ("latency", "peak_memory")
 """Assertions about what an answer costs: one that was at hand costs nothing."""
+MOST_PIXELS = 100_000_000
+"""Of a mask, or of an example picture."""
+
+
+def unheard(sentence: str) -> None:
+    """For who wants no notes."""
 
 
 @dataclass(frozen=True)
-class SuiteModels:
-    """What a worker needs to make its sessions; called, it makes the worker's answerer."""
+class AnswererConfig:
+    """What a worker needs to make its sessions; called, it makes the worker's answerer.
 
-    judges: dict[str, str]
+    It is sent to other processes, and so are ``store`` and ``notify``.
+    """
+
+    judges: Mapping[str, str] = field(default_factory=dict)
+    """The models of ``JUDGES``, by the names there; a suite's and a recipe's own take their
+    place."""
     commercial_safe: bool = False
     device: str | None = None
     dtype: str | None = None
-    cache: bool = True
-    """Let cells about one picture share what was said of it; without it every cell is answered
-    anew."""
+    reuse: bool = True
+    """Let cells about one picture share what was answered about it; without it every cell is
+    answered anew."""
     stages: StageCache | None = None
     """Where answers of stages outlive this run."""
     store: Callable[[], Store] | None = None
-    """What opens the store that answers are recorded in, as ``keeping.recording_store`` gives it:
-    it is sent to other processes."""
+    """What opens the store that answers are recorded in; None: they aren't."""
     labels: Labels = field(default_factory=Labels)
     """What the recorded runs belong to."""
     record: bool = True
     """Whether pictures that are kept say how they were made."""
+    notify: Say = unheard
+    """Gets a sentence about how a cell is answered, or about a picture that it names."""
 
-    @classmethod
-    def of(cls, given: Mapping[str, Any], judges: Mapping[str, str], labels: Labels) -> SuiteModels:
-        """From a command's ``runtime_options``, ``keeping_options`` and ``caching_option``.
-
-        Raises:
-            OptionError, StoreError: as ``recording_store`` and ``stage_cache`` do.
-        """
-        return cls(
-            dict(judges),
-            given["commercial_safe"],
-            given["device"],
-            given["dtype"],
-            cache=not given["no_cache"],
-            stages=stage_cache(given),
-            store=recording_store(given),
-            labels=labels,
-            record=not given.get("no_record"),
-        )
-
-    def __call__(self) -> Answers:
-        return Answers(self)
+    def __call__(self) -> SessionAnswerer:
+        return SessionAnswerer(self)
 
     def session(
         self,
@@ -111,25 +102,25 @@ class SuiteModels:
                 session.models.entry(task)
 
 
-@dataclass
-class Answers:
+class SessionAnswerer:
     """Satisfies ``outcome.Answerer``.
 
     The sessions of judges stay: they are asked about every choice of models.
     """
 
-    made_of: SuiteModels
-    opener: Opener = field(default_factory=lambda: Opener(100_000_000, say_note))
-    _say: Say = field(default_factory=saying_once)
-    _session: tuple[ModelChoice, Session] | None = None
-    _judges: dict[str, Session] = field(default_factory=dict)
+    def __init__(self, config: AnswererConfig) -> None:
+        self.config = config
+        self.opener = Opener(MOST_PIXELS, config.notify)
+        self._notes: set[str] = set()
+        self._session: tuple[ModelChoice, Session] | None = None
+        self._judges: dict[str, Session] = {}
 
     def answer(self, cell: Cell) -> Outcome:
         """What the cell's models make of it; what takes part is loaded before the clock runs."""
         source = Source.open(cell.case.image)
-        session = self._session_of(cell.models)
-        measured = any(each.type in COSTS for each in cell.case.assertions)
-        anew = measured or not self.made_of.cache
+        session = self.session_of(cell.models)
+        is_measured = any(assertion.type in COSTS for assertion in cell.case.assertions)
+        anew = is_measured or not self.config.reuse
         if anew:
             session.stages.forget()
         prompts = resolve(cell.ask.find, source.image.size, self.opener)
@@ -147,21 +138,21 @@ class Answers:
             peak_bytes=None if most is None else most + (peak_memory.device_peak_bytes() or 0),
             models=tuple(model["name"] for model in run.record.models),
             run=run.id or "",
-            record=run.record.to_dict() if self.made_of.record else {},
+            record=run.record.to_dict() if self.config.record else {},
         )
 
     def encoder(self, judge: str) -> Encoder:
-        name = self.made_of.judges[judge]
+        name = self.config.judges[judge]
         if judge not in self._judges:
             task, _ = JUDGES[judge]
-            self._judges[judge] = self.made_of.session("classical", {task: name})
+            self._judges[judge] = self.config.session("classical", {task: name})
         return self._judges[judge].models.encoder
 
     def look(self, cell: Cell, image: Image, phrase: str, least: float | None) -> sv.Detections:
-        name = self.made_of.judges["detect"]
-        session = self._session_of(cell.models)
+        name = self.config.judges["detect"]
+        session = self.session_of(cell.models)
         if name and "detect" not in self._judges:
-            self._judges["detect"] = self.made_of.session("classical", {"detect": name})
+            self._judges["detect"] = self.config.session("classical", {"detect": name})
         if name:
             session = self._judges["detect"]
         elif session.models.names.get("detect") is None:
@@ -177,14 +168,20 @@ class Answers:
     def true_mask(self, cell: Cell) -> Mask:
         return self.opener.mask(str(cell.case.mask))
 
-    def _session_of(self, choice: ModelChoice) -> Session:
+    def session_of(self, choice: ModelChoice) -> Session:
+        """The session with these models; that with the former ones goes before they are loaded."""
         if self._session is None or self._session[0] != choice:
-            self._session = None  # the former's models go before the next ones come
-            session = self.made_of.session(
-                choice.profile, dict(choice.models), self._say, recorded=True
+            self._session = None
+            session = self.config.session(
+                choice.profile, dict(choice.models), self._notify_once, recorded=True
             )
             self._session = choice, session
         return self._session[1]
+
+    def _notify_once(self, sentence: str) -> None:
+        if sentence not in self._notes:
+            self.config.notify(sentence)
+        self._notes.add(sentence)
 
 
 def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPrompt]) -> Run:
@@ -199,14 +196,14 @@ def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPromp
         return session.detect(source, prompts, finding=finding)
     if verb == "segment":
         return session.segment(source, prompts, finding=finding)
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "finding": finding,
         "inpaint": seeded(options[InpaintOptions], session, cell),
         "edit": options[EditOptions],
     }
     if verb == "edit" and cell.ask.paint is not None:
-        return session.edit(source, prompts, cell.ask.paint, **asked)
-    return session.remove(source, prompts, **asked)
+        return session.edit(source, prompts, cell.ask.paint, **settings)
+    return session.remove(source, prompts, **settings)
 
 
 def seeded(options: InpaintOptions, session: Session, cell: Cell) -> InpaintOptions:
@@ -220,13 +217,3 @@ def seeded(options: InpaintOptions, session: Session, cell: Cell) -> InpaintOpti
     if not painter.takes_text:
         return options
     return replace(options, seed=(options.seed or 0) + repeat)
-
-
-def journal_folder(suite: Path) -> Path:
-    """Where the results of a suite are kept while it runs: below the working folder."""
-    import hashlib
-
-    whole = str(suite.resolve())
-    return (
-        Path(".limner") / "evals" / f"{suite.stem}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
-    )

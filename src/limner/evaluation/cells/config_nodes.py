@@ -1,14 +1,15 @@
-"""YAML whose every value knows its line, so that what is wrong with it can be pointed at.
+"""A file of settings whose every value knows its line, so that what is wrong can be pointed at.
 
-PyYAML's ``compose`` gives nodes with marks; ``ConfigNode`` reads them as what is expected, or fails
-with the file, the line, what was expected, what came, and the nearest known word.
+A format gives PyYAML's nodes, which have marks (YAML by its own ``compose``, TOML by
+``sweeps.toml_nodes``); ``ConfigNode`` reads them as what is expected, or fails with the file, the
+line, what was expected, what came, and the nearest known word.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +20,6 @@ from limner.errors import FileError, FileMissing, InputError, LimnerError, Suite
 from limner.evaluation.cells.templates import TemplateFault, fill, is_template, near
 from limner.untrusted.json_toml import MOST_TEXT_BYTES
 from limner.untrusted.regular_files import read_text, shown
-from limner.untrusted.yaml_documents import compose_yaml
 
 MERGE = "tag:yaml.org,2002:merge"
 NUMBER = re.compile(
@@ -87,7 +87,7 @@ class ConfigNode:
         """
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"{what} is a mapping, got {self.kind}.")
-        found: dict[str, ConfigNode] = {}
+        values: dict[str, ConfigNode] = {}
         for key_node, value_node in self._pairs(self.node, what):
             key_spot = replace(self, node=key_node)
             key = str(key_node.value)
@@ -97,10 +97,10 @@ class ConfigNode:
                     f"{what} has no key {key!r}.{hint or near(key, known)} "
                     f"It has {', '.join(known)}."
                 )
-            if key in found:
-                key_spot.fail(f"{key} was said already in line {found[key].line}.")
-            found[key] = replace(self, node=value_node)
-        return found
+            if key in values:
+                key_spot.fail(f"{key} was said already in line {values[key].line}.")
+            values[key] = replace(self, node=value_node)
+        return values
 
     def items(self, what: str) -> list[ConfigNode]:
         """The values of a list; a single value counts as a list of one."""
@@ -161,8 +161,8 @@ class ConfigNode:
         if isinstance(value, bool):
             return value
         if not isinstance(value, str):
-            said = str(self.node.value)
-            return value if str(value) == said else said  # 1.50 is not written 1.5
+            written = str(self.node.value)
+            return value if str(value) == written else written  # 1.50 is not written 1.5
         if is_template(value):
             self.fail(
                 f"The variable {name} is a template itself, and {{{{…}}}} is filled in once: write "
@@ -188,11 +188,11 @@ class ConfigNode:
             self.fail(f"{self.node.value!r} can't be read: {_reason(error)}.")
         # YAML 1.1 takes on, off, yes and no for truth values, 2026-01-01 for a day, 12:30:00 for a
         # number of base 60 and 010 for 8; in a suite they are words, as in YAML 1.2.
-        said = str(self.node.value)
-        is_word = isinstance(value, bool) and said.lower() not in ("true", "false")
-        is_word |= type(value) in (int, float) and not NUMBER.fullmatch(said)
+        written = str(self.node.value)
+        is_word = isinstance(value, bool) and written.lower() not in ("true", "false")
+        is_word |= type(value) in (int, float) and not NUMBER.fullmatch(written)
         plain = value is None or isinstance(value, str | int | float)
-        return value if plain and not is_word else said
+        return value if plain and not is_word else written
 
     def _pairs(
         self, node: yaml.MappingNode, what: str, depth: int = 0
@@ -223,27 +223,45 @@ class ConfigNode:
         return own
 
 
-def read_yaml(path: Path) -> ConfigNode:
+@dataclass(frozen=True)
+class ConfigFormat:
+    """A kind of file that people write settings in."""
+
+    what: str
+    """For sentences: "suite"."""
+    language: str
+    """Its name: "YAML"."""
+    keys: str
+    """What such a file has."""
+    refusal: type[InputError]
+    """What is raised when something in it can't be meant."""
+    compose: Callable[[str, str], yaml.Node | None]
+    """``compose(text, the file's name for sentences)``; None where the file is empty; raises
+    ``FileError``."""
+
+
+def read_config(path: Path, form: ConfigFormat) -> ConfigNode:
     """A file's one document.
 
     Raises:
-        SuiteError: no such file, not UTF-8, not YAML, empty, or beyond what ``yaml_documents``
-            reads.
+        InputError: the format's ``refusal``: no such file, not UTF-8, not of this language, empty,
+            or beyond what its ``compose`` reads; with the line where there is one.
     """
     try:
-        node = compose_yaml(read_text(path, limit=MOST_TEXT_BYTES, what="suite"), shown(path))
+        text = read_text(path, limit=MOST_TEXT_BYTES, what=form.what)
+        node = form.compose(text, shown(path))
     except FileMissing as error:
-        raise SuiteError(f"{error} It is a YAML file.") from None
+        raise form.refusal(f"{error} It is a {form.language} file.") from None
     except FileError as error:
-        raise SuiteError(str(error)) from None
+        raise form.refusal(str(error)) from None
     if node is None:
-        raise SuiteError(f"{path}:1: The suite is empty: it has models, prompts and cases.")
-    return ConfigNode(node, path)
+        raise form.refusal(f"{path}:1: The {form.what} is empty: it has {form.keys}.")
+    return ConfigNode(node, path, refusal=form.refusal)
 
 
 def _reason(error: Exception) -> str:
-    said = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    return " ".join(str(said).split())
+    reason = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    return " ".join(str(reason).split())
 
 
 def _lower(what: str) -> str:
