@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-    from limner.evaluation.prompt_sensitivity import Sensitivity, Trial
-    from limner.prompts import VisualPrompt
-    from limner.session import FindOptions, Session, Source
+    from limner.evaluation.prompt_sensitivity import Sensitivity
 
 
 @click.command(cls=ObjectCommand)
@@ -85,6 +83,7 @@ def probe(ctx: click.Context, /, **given: Any) -> None:
     is varied instead, scored by CLIP-T where the profile has an encoder and by the seam otherwise.
     """
     from limner.session import Source
+    from limner.session.probe import Variation, probe_outline, probe_painting
 
     objects = drafts(ctx)
     if len(objects) != 1:
@@ -97,10 +96,20 @@ def probe(ctx: click.Context, /, **given: Any) -> None:
     source = Source(opened.image, opened.digest, str(given["image"]), opened.notes)
     (prompt,) = resolve(objects, source.image.size, opener)
     finding, session = finding_of({"multimask_output": None, **given}), session_of(given)
+    variation = Variation(given["times"], given["jitter"], given["templates"], given["seed"])
     if given["paint"]:
-        sensitivity, worst = _painted(given, source, prompt, finding, session)
+        if given["truth"] or given["templates"]:
+            raise OptionError("--truth and --template have no effect with --paint.")
+        with progress("seeds") as on_step:
+            sensitivity, worst = probe_painting(
+                session, source, prompt, given["paint"], finding, variation, on_step=on_step
+            )
     else:
-        sensitivity, worst = _outlined(given, source, prompt, finding, session, opener)
+        truth = opener.mask(str(given["truth"])).array if given["truth"] else None
+        with progress("variants") as on_step:
+            sensitivity, worst = probe_outline(
+                session, source, prompt, finding, variation, truth=truth, on_step=on_step
+            )
     models = models_used(session, "detect", "segment", "inpaint", "encode")
     _write(given, out, sensitivity, worst, models)
     if given["charts"]:
@@ -123,100 +132,6 @@ def _chart(name: str, sensitivity: Sensitivity) -> Figure:
 def _place(given: dict[str, Any]) -> Path:
     out: Path = given["out"] or Path(f"{given['image'].stem}-probe.png")
     return new_picture(out, overwrite=given["overwrite"], beside=(".json",))
-
-
-def _outlined(
-    given: dict[str, Any],
-    source: Source,
-    prompt: VisualPrompt,
-    finding: FindOptions,
-    session: Session,
-    opener: Opener,
-) -> tuple[Sensitivity, Image]:
-    from limner.evaluation import prompt_sensitivity
-    from limner.ops import masks
-    from limner.ops.overlay import overlay
-
-    truth = opener.mask(str(given["truth"])).array if given["truth"] else None
-    _check_truth(truth, source.image.size)
-
-    def ask(variant: VisualPrompt) -> Any:
-        return session.segment(source, [variant], finding=finding).grounding.mask
-
-    first = ask(prompt)
-    box = masks.box_of(first if truth is None else truth)
-    side = max(box[2] - box[0], box[3] - box[1]) if box else max(source.image.size)
-    pixels = given["jitter"] * side
-    templates = given["templates"] or prompt_sensitivity.TEMPLATES
-    variants = [
-        *prompt_sensitivity.moved(prompt, source.image.size, pixels, given["times"], given["seed"]),
-        *prompt_sensitivity.said_otherwise(prompt, templates),
-    ]
-    if given["templates"] and prompt.text is None:
-        raise OptionError("--template has no effect without --text.")
-    known = iter([first])  # it need not be asked again
-    with progress("variants") as on_step:
-        done = iter(range(len(variants) + 1))
-
-        def ask_once(variant: VisualPrompt) -> Any:
-            on_step(next(done), len(variants))
-            return next(known, None) if variant is prompt else ask(variant)
-
-        sensitivity = prompt_sensitivity.probe(ask_once, prompt, variants, truth)
-    worst = sensitivity.worst.prompt or prompt
-    run = session.segment(source, [worst], finding=finding)
-    return sensitivity, overlay(source.image, run.grounding.detections, [worst])
-
-
-def _check_truth(truth: Any, size_wh: tuple[int, int]) -> None:
-    from limner.errors import PromptError
-
-    if truth is not None and truth.shape != size_wh[::-1]:
-        raise PromptError(
-            f"The true mask is {truth.shape[1]}x{truth.shape[0]} pixels and the image "
-            f"{size_wh[0]}x{size_wh[1]}: a mask covers the whole image, pixel for pixel."
-        )
-
-
-def _painted(
-    given: dict[str, Any],
-    source: Source,
-    prompt: VisualPrompt,
-    finding: FindOptions,
-    session: Session,
-) -> tuple[Sensitivity, Image]:
-    from limner.evaluation import clip_t
-    from limner.evaluation.prompt_sensitivity import Sensitivity, Trial
-    from limner.options import InpaintOptions
-    from limner.pipeline.crops import crop_around
-    from limner.prompts import Text
-
-    if given["truth"] or given["templates"]:
-        raise OptionError("--truth and --template have no effect with --paint.")
-    encoder = session.models.encoder if "encode" in session.models.names else None
-    trials: list[Trial] = []
-    with progress("seeds") as on_step:
-        for seed in range(given["seed"], given["seed"] + given["times"]):
-            run = session.edit(
-                source,
-                [prompt],
-                Text(given["paint"]),
-                finding=finding,
-                inpaint=InpaintOptions(seed=seed),
-            )
-            if not run.edits:
-                raise OptionError("Nothing was found by the prompt: there is no place to paint.")
-            edit, value = run.edits[0], run.edits[0].seam
-            if encoder is not None:
-                crop = edit.image.crop(crop_around(edit.mask, context=0.1, grid=1))
-                value = clip_t(encoder, [crop], [given["paint"]])
-            trials.append(Trial(f"seed {seed}", value, edit.image))
-            on_step(len(trials), given["times"])
-    by_words = encoder is not None
-    against = f"“{given['paint']}”" if by_words else "its surroundings"
-    measure = "clip_t" if by_words else "seam"
-    sensitivity = Sensitivity(measure, against, None, tuple(trials), higher_is_better=by_words)
-    return sensitivity, sensitivity.worst.answer
 
 
 def _write(
