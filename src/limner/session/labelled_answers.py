@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from limner.evaluation.metrics.segmentation import Named
     from limner.evaluation.threshold_tuning import Evidence
     from limner.prompts import BoolMask
-    from limner.protocols import OnStep
-    from limner.session.model_slots import Say
+    from limner.protocols import OnStep, Say
     from limner.session.session import Session
 
     MaskAnswers = Iterator[tuple[Labelled, list[Named], list[dict[str, Any]]]]

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import PromptError
-from limner.protocols import OnStep
+from limner.protocols import OnStep, Say
 from limner.session.cell_answers import unheard
-from limner.session.model_slots import Say
 from limner.session.session import Session
 
 if TYPE_CHECKING:
