@@ -12,12 +12,12 @@ import numpy.typing as npt
 import supervision as sv
 from PIL import Image
 
-from limner.ops import lettering
+from limner.ops import lettering, palette
 from limner.ops.detections import class_names, crop_of
 from limner.ops.lettering import middle_cut, readable
 from limner.prompts import Box, Point, RgbArray, VisualPrompt
 
-PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00")
+PALETTE = palette.ON_PICTURES
 """Okabe and Ito's colours, told apart with any colour vision (Wong 2011, Nature Methods 8:441)."""
 
 MOST_LABELS = 30
@@ -179,7 +179,7 @@ def _mark_point(pixels: RgbArray, point: Point, radius: float) -> None:
     one = 1 << _SUBPIXEL
     # A pixel's centre is at its index for cv2 and half a pixel further on for us.
     centre = (round((point.x - 0.5) * one), round((point.y - 0.5) * one))
-    fill = _rgb("#009E73") if point.foreground else _rgb("#D55E00")
+    fill = _rgb(palette.GREEN) if point.foreground else _rgb(palette.VERMILION)
     rim = max(1, round(radius / 4))
     for grow, colour in ((2 * rim, _INK), (rim, _WHITE), (0, fill)):
         size = round((radius + grow) * one)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from limner.evaluation.suites.svg import LINES, charts_of
+from limner.pages import render
 
 
 def cell(prompt: str, value: float | None, **more: Any) -> dict[str, Any]:
@@ -17,8 +18,12 @@ def cell(prompt: str, value: float | None, **more: Any) -> dict[str, Any]:
     return {**made, "verdicts": [verdict, timed], **more}
 
 
+def page_of(cells: list[dict[str, Any]]) -> str:
+    return render("charts", charts=charts_of(cells))
+
+
 def drawn(cells: list[dict[str, Any]]) -> ElementTree.Element:
-    return ElementTree.fromstring(charts_of(cells).replace(" open>", ">"))
+    return ElementTree.fromstring(f"<div>{page_of(cells)}</div>")
 
 
 def test_a_row_of_dots_a_column_with_what_failed_told_apart() -> None:
@@ -67,4 +72,4 @@ def test_a_line_over_a_setting_that_is_a_number() -> None:
     ],
 )
 def test_what_would_say_nothing_is_not_drawn(cells: list[dict[str, Any]], figures: int) -> None:
-    assert charts_of(cells).count("<figure>") == figures
+    assert page_of(cells).count("<figure>") == figures

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageOps
 
 from limner.errors import InputError
+from limner.ops import palette
 from limner.ops.lettering import fitted
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-_INK, _QUIET, _PAPER, _EMPTY, _BEST = "#222222", "#666666", "#FFFFFF", "#F2F2F2", "#0072B2"
+_INK, _QUIET, _PAPER, _EMPTY, _BEST = "#222222", "#666666", "#FFFFFF", "#F2F2F2", palette.BLUE
 _GAP = 6
 
 

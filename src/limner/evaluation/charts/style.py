@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from limner.errors import OutputError
 from limner.io.save import write_atomic
-from limner.ops import lettering
+from limner.ops import lettering, palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = palette.ON_PAPER
 """Okabe and Ito's, told apart with any colour vision; not their yellow, which fades on white."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

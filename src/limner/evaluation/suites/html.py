@@ -5,19 +5,16 @@ It works opened from disk: pictures are data URIs, and nothing is fetched.
 
 from __future__ import annotations
 
-import base64
-import html
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from limner.evaluation.cells.cell import OWN
 from limner.evaluation.cells.measures import gigabytes
 from limner.evaluation.cells.results import ERROR, FAIL, PASS
 from limner.evaluation.suites.svg import charts_of, column_of, graded
-
-FRAME = Path(__file__).parent / "matrix.html"
+from limner.pages import data_uri, render
 
 MARKS = {PASS: "✓", FAIL: "✗", ERROR: "!"}
 WORDS = {PASS: "pass", FAIL: "fail", ERROR: "error"}
@@ -43,169 +40,132 @@ def report_html(report: Mapping[str, Any], pictures: Path) -> str:
     """
     cells: Sequence[Cell] = report["cells"]
     columns = list(dict.fromkeys(map(column_of, cells)))
-    rows = list(dict.fromkeys(cell["case"] for cell in cells))
+    cases = list(dict.fromkeys(cell["case"] for cell in cells))
     at: dict[tuple[str, tuple[str, str, str]], list[Cell]] = {}
     for cell in cells:
         at.setdefault((cell["case"], column_of(cell)), []).append(cell)
-    title = report["description"] or Path(report["suite"]).name
-    body = [
-        _row(case, [at.get((case, column), []) for column in columns], pictures) for case in rows
+    rows = [
+        _row(case, [at.get((case, column), []) for column in columns], pictures) for case in cases
     ]
-    return Template(FRAME.read_text(encoding="utf-8")).substitute(
-        title=html.escape(title),
-        suite=html.escape(report["suite"]),
+    baseline = report.get("baseline")
+    return render(
+        "suite",
+        title=report["description"] or Path(report["suite"]).name,
+        suite=report["suite"],
         summary=_summary(report),
-        baseline=_baseline(report.get("baseline")),
+        computing=_seconds(sum(cell["seconds"] or 0 for cell in cells)),
+        regressions=None if baseline is None else baseline["regressions"],
         charts=charts_of(cells),
-        heads="".join(
-            _head(column, [cell for cell in cells if column_of(cell) == column])
+        columns=[
+            _column(column, [cell for cell in cells if column_of(cell) == column])
             for column in columns
-        ),
-        rows="\n".join(body),
-        made=html.escape(
-            f"Eval {report['id']}, limner {report['limner']}, "
-            f"{report['created'].replace('T', ' ')[:16]} UTC"
-        ),
-        different=sum('data-different="1"' in row for row in body),
-        failing=sum('data-failing="1"' in row for row in body),
-        every=len(rows),
-        columns=len(columns),
-        dense=' class="dense"' if len(columns) > ROOMY else "",
+        ],
+        rows=rows,
+        made=f"Eval {report['id']}, limner {report['limner']}, "
+        f"{report['created'].replace('T', ' ')[:16]} UTC",
+        different=sum(row["different"] for row in rows),
+        failing=sum(row["failing"] for row in rows),
+        dense=len(columns) > ROOMY,
+        parts=_breakable,
+        LONG=LONG,
+        RUN_SHOWN=RUN_SHOWN,
     )
 
 
-def _summary(report: Mapping[str, Any]) -> str:
-    parts = [
-        f'<span class="{status}">{MARKS[status]} {count} {WORDS[status]}</span>'
+def _summary(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"status": status, "text": f"{MARKS[status]} {count} {WORDS[status]}"}
         for status, count in report["stats"].items()
         if count or status == PASS
     ]
-    seconds = sum(cell["seconds"] or 0 for cell in report["cells"])
-    return "".join(parts) + f"<span>{_seconds(seconds)} computing</span>"
 
 
-def _baseline(compared: Mapping[str, Any] | None) -> str:
-    if compared is None:
-        return ""
-    lines = [
-        f"<li>{html.escape(name)}: {before} → <b>{now}</b></li>"
-        for name, before, now in compared["regressions"]
-    ]
-    if not lines:
-        return '<p class="note">No regression since the baseline.</p>'
-    return f'<div class="note worse">Worse than the baseline:<ul>{"".join(lines)}</ul></div>'
-
-
-def _head(column: tuple[str, str, str], cells: Sequence[Cell]) -> str:
+def _column(column: tuple[str, str, str], cells: Sequence[Cell]) -> dict[str, Any]:
     prompt, models, settings = column
     passed = sum(cell["status"] == PASS for cell in cells)
-    said = "each case’s own" if prompt == OWN else prompt
-    lines = [f"<b>{html.escape(said)}</b>", f"<span>{html.escape(models)}</span>"]
-    if settings:
-        lines.append(f"<span>{html.escape(settings)}</span>")
-    share = 100 * passed / len(cells)
-    lines.append(f'<div class="bar"><i style="width:{share:.0f}%"></i></div>')
+    prompt = "each case’s own" if prompt == OWN else prompt
     means = [f"{passed}/{len(cells)} pass"]
     means += [f"{name} {value:.2f}" for name, value in _means(cells).items()]
-    lines.append(f'<span class="facts">{html.escape(" · ".join(means))}</span>')
-    whole = html.escape(" · ".join(part for part in (said, models, settings) if part))
-    return f'<th scope="col" title="{whole}">{"".join(lines)}</th>'
+    return {
+        "prompt": prompt,
+        "models": models,
+        "settings": settings,
+        "whole": " · ".join(part for part in (prompt, models, settings) if part),
+        "share": f"{100 * passed / len(cells):.0f}",
+        "facts": " · ".join(means),
+    }
 
 
 def _means(cells: Sequence[Cell]) -> dict[str, float]:
     """Mean measure by type, of those without a unit: they can be compared between columns."""
-    found: dict[str, list[float]] = {}
+    measures: dict[str, list[float]] = {}
     for cell in cells:
         for verdict in cell["verdicts"]:
             if graded(verdict):
-                found.setdefault(verdict["type"].removeprefix("not-"), []).append(
-                    verdict["measured"]
-                )
-    return {name: sum(values) / len(values) for name, values in found.items()}
+                kind = verdict["type"].removeprefix("not-")
+                measures.setdefault(kind, []).append(verdict["measured"])
+    return {name: sum(values) / len(values) for name, values in measures.items()}
 
 
-def _row(case: str, places: Sequence[Sequence[Cell]], pictures: Path) -> str:
-    here = [cell for place in places for cell in place]
+def _row(case: str, places: Sequence[Sequence[Cell]], pictures: Path) -> dict[str, Any]:
+    cells = [cell for place in places for cell in place]
     outcomes = {
-        (cell["status"], tuple(verdict["pass"] for verdict in cell["verdicts"])) for cell in here
+        (cell["status"], tuple(verdict["pass"] for verdict in cell["verdicts"])) for cell in cells
     }
-    failing = any(cell["status"] != PASS for cell in here)
-    marks = f'data-failing="{int(failing)}" data-different="{int(len(outcomes) > 1)}"'
-    least = here[0]["threshold"]
-    note = (
-        f'<span class="facts">passes from a score of {least:g}</span>' if least is not None else ""
-    )
-    boxes = "".join(
-        f"<td>{''.join(_try(cell, pictures) for cell in place)}</td>" for place in places
-    )
-    return f'<tr {marks}><th scope="row">{_breakable(case)}{note}</th>{boxes}</tr>'
+    return {
+        "case": case,
+        "failing": int(any(cell["status"] != PASS for cell in cells)),
+        "different": int(len(outcomes) > 1),
+        "threshold": cells[0]["threshold"],
+        "tries": [[_try(cell, pictures) for cell in place] for place in places],
+    }
 
 
-def _breakable(text: str) -> str:
-    """Escaped, with places where a long path or list may go on in the next line."""
-    return _folded(text, html.escape(text).replace("/", "/<wbr>").replace(",", ",<wbr>"))
+def _breakable(text: str) -> list[str]:
+    """Parts after which a long path or list may go on in the next line."""
+    return re.split("(?<=[/,])", text)
 
 
-def _try(cell: Cell, pictures: Path) -> str:
+def _try(cell: Cell, pictures: Path) -> dict[str, Any]:
     """One try: its picture, whether it passed, score and time, and every verdict."""
     status = cell["status"]
-    facts = [f'<b class="{status}">{MARKS[status]} {WORDS[status]}</b>']
+    facts = []
     if status != ERROR:
-        facts.append(f"<span>score {cell['score']:.2f}</span>")
-        facts.append(f"<span>{_seconds(cell['seconds'] or 0)}</span>")
-        facts.append(f"<span>{cell['found']} found</span>")
+        facts += [f"score {cell['score']:.2f}", _seconds(cell["seconds"] or 0)]
+        facts.append(f"{cell['found']} found")
     if cell["repeat"]:
-        facts.append(f"<span>#{cell['repeat'] + 1}</span>")
-    if cell["run"]:
-        run = html.escape(cell["run"])
-        facts.append(f'<span title="limner runs show {run}">run {run[:RUN_SHOWN]}</span>')
-    asked = f'<p class="asked">{html.escape(cell["asked"])}</p>'
-    said = "".join(map(_verdict, cell["verdicts"]))
-    if cell["error"]:
-        said = f"<li>{_folded(cell['error'])}</li>"
-    listed = f"<ul>{said}</ul>" if said else ""
-    return (
-        f'<article class="try {status}">{_picture(cell, pictures)}{asked}'
-        f'<p class="facts">{"".join(facts)}</p>{listed}</article>'
-    )
-
-
-def _picture(cell: Cell, pictures: Path) -> str:
+        facts.append(f"#{cell['repeat'] + 1}")
     path = pictures / cell["picture"]
-    if not cell["picture"] or not path.exists():
-        return '<div class="none">no picture</div>'
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    alt = html.escape(f"{cell['case']}: {cell['asked']}", quote=True)
-    return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}">'
+    return {
+        "status": status,
+        "verdict": f"{MARKS[status]} {WORDS[status]}",
+        "facts": facts,
+        "run": cell["run"],
+        "asked": cell["asked"],
+        "picture": data_uri(path) if cell["picture"] and path.exists() else "",
+        "alt": f"{cell['case']}: {cell['asked']}",
+        "error": cell["error"],
+        "verdicts": [_verdict(verdict) for verdict in cell["verdicts"]],
+    }
 
 
-def _verdict(verdict: Mapping[str, Any]) -> str:
+def _verdict(verdict: Mapping[str, Any]) -> dict[str, str]:
     """``✓ iou 0.95 ≥ …`` with the whole reason where it failed."""
-    mark = PASS if verdict["pass"] else FAIL
-    name = html.escape(verdict["type"])
+    status = PASS if verdict["pass"] else FAIL
     measured = verdict["measured"]
     if verdict["unit"] == "bytes" and measured is not None:
-        shown = gigabytes(measured)
+        amount = gigabytes(measured)
     elif measured is not None:
-        shown = f"{measured:.3g}" + (f" {verdict['unit']}" if verdict["unit"] else "")
+        amount = f"{measured:.3g}" + (f" {verdict['unit']}" if verdict["unit"] else "")
     else:
-        shown = ""
-    detail = _folded(verdict["reason"]) if not verdict["pass"] or not shown else shown
-    weight = "" if verdict["weight"] == 1 else f" (weight {verdict['weight']:g})"
-    return f'<li><b class="{mark}">{MARKS[mark]}</b> {name} <span>{detail}{weight}</span></li>'
-
-
-def _folded(text: str, said: str | None = None) -> str:
-    """Escaped; three lines of what is long, and the rest when it is clicked on.
-
-    Args:
-        said: the text as HTML, where it isn't only escaped.
-    """
-    escaped = html.escape(text)
-    said = said or escaped
-    if len(text) <= LONG:
-        return said
-    return f'<details class="long"><summary title="{escaped}">{said}</summary></details>'
+        amount = ""
+    return {
+        "status": status,
+        "mark": MARKS[status],
+        "type": verdict["type"],
+        "detail": amount if verdict["pass"] and amount else verdict["reason"],
+        "weight": "" if verdict["weight"] == 1 else f" (weight {verdict['weight']:g})",
+    }
 
 
 def _seconds(seconds: float) -> str:

@@ -1,17 +1,18 @@
-"""The charts of a suite's page, as SVG in its own colours: measures by column, and by a setting.
+"""What the charts of a suite's page show, and where: measures by column, and by a setting.
 
-By hand and not by matplotlib: they follow the page's light and dark, and cost nothing to load.
+``pages/templates/charts.html`` draws them as SVG and not matplotlib: they follow the page's light
+and dark, and cost nothing to load.
 """
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Cell = Mapping[str, Any]
 Column = tuple[str, str, str]
+Chart = dict[str, Any]
 
 WIDTH, ROW = 320, 22
 """Pixels of a row of dots."""
@@ -21,15 +22,9 @@ LINES = 6
 """Lines of one chart; the page has so many colours for them."""
 
 
-def charts_of(cells: Sequence[Cell]) -> str:
-    """HTML of all that there is to draw; empty where there is nothing."""
-    drawn = [*_by_setting(cells), *_by_column(cells)]
-    if not drawn:
-        return ""
-    return (
-        f'<details class="charts" open><summary>Charts</summary><div>{"".join(drawn)}</div>'
-        "</details>"
-    )
+def charts_of(cells: Sequence[Cell]) -> list[Chart]:
+    """All that there is to draw, each a ``form`` ("lines" or "dots") and what that takes."""
+    return [*_by_setting(cells), *_by_column(cells)]
 
 
 def graded(verdict: Mapping[str, Any]) -> bool:
@@ -44,17 +39,18 @@ def graded(verdict: Mapping[str, Any]) -> bool:
 
 def _measures(cells: Sequence[Cell]) -> dict[str, list[tuple[Cell, float, bool]]]:
     """By type of assertion: cell, measure, whether it held."""
-    found: dict[str, list[tuple[Cell, float, bool]]] = {}
+    measures: dict[str, list[tuple[Cell, float, bool]]] = {}
     for cell in cells:
         for verdict in filter(graded, cell["verdicts"]):
             kind = verdict["type"].removeprefix("not-")
-            found.setdefault(kind, []).append((cell, verdict["measured"], verdict["pass"]))
-    return found
+            measures.setdefault(kind, []).append((cell, verdict["measured"], verdict["pass"]))
+    return measures
 
 
-def _by_column(cells: Sequence[Cell]) -> list[str]:
-    """A row of dots for each column, where there is more than one, or many cases."""
-    drawn = []
+def _by_column(cells: Sequence[Cell]) -> list[Chart]:
+    """A row of dots for each column, where there is more than one, or many cases: hollow where its
+    assertion failed, and their mean as a line."""
+    charts = []
     for kind, points in _measures(cells).items():
         rows: dict[Column, list[tuple[Cell, float, bool]]] = {}
         for point in points:
@@ -62,47 +58,43 @@ def _by_column(cells: Sequence[Cell]) -> list[str]:
         if len(rows) > MOST_ROWS or len(points) < 3:
             continue
         low, high = _span([value for _, value, _ in points])
-        lines = [
-            f'<div class="name">{html.escape(_named(column, rows))}</div>'
-            f"{_dots(some, low, high)}"
-            f'<div class="mean">{math.fsum(v for _, v, _ in some) / len(some):.2f}</div>'
-            for column, some in rows.items()
-        ]
-        scale = (
-            f'<div></div><div class="scale"><span>{low:g}</span><span>{high:g}</span></div>'
-            '<div class="mean">mean</div>'
+        charts.append(
+            {
+                "form": "dots",
+                "kind": kind,
+                "width": WIDTH,
+                "height": ROW,
+                "middle": ROW / 2,
+                "low": f"{low:g}",
+                "high": f"{high:g}",
+                "rows": [
+                    {"name": _named(column, rows), **_dots(some, low, high)}
+                    for column, some in rows.items()
+                ],
+            }
         )
-        drawn.append(
-            f'<figure><figcaption>{html.escape(kind)} by column</figcaption><div class="rows">'
-            f"{''.join(lines)}{scale}</div></figure>"
-        )
-    return drawn
+    return charts
 
 
-def _dots(points: Sequence[tuple[Cell, float, bool]], low: float, high: float) -> str:
-    """Each measure as a dot, hollow where its assertion failed, and their mean as a line."""
+def _dots(points: Sequence[tuple[Cell, float, bool]], low: float, high: float) -> Chart:
+    def at(value: float) -> str:
+        return f"{6 + (WIDTH - 12) * (value - low) / (high - low):.1f}"
 
-    def at(value: float) -> float:
-        return 6 + (WIDTH - 12) * (value - low) / (high - low)
-
-    middle = ROW / 2
-    mean = at(math.fsum(value for _, value, _ in points) / len(points))
-    marks = "".join(
-        f'<circle class="{"pass" if held else "fail"}" cx="{at(value):.1f}" cy="{middle}" r="4.5">'
-        f"<title>{html.escape(cell['case'])}: {value:.3g}</title></circle>"
-        for cell, value, held in points
-    )
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {ROW}" width="{WIDTH}" height="{ROW}" role="img">'
-        f'<path class="axis" d="M6 {middle}H{WIDTH - 6}"/>'
-        f'<path class="middle" d="M{mean:.1f} 2V{ROW - 2}"/>{marks}</svg>'
-    )
+    mean = math.fsum(value for _, value, _ in points) / len(points)
+    return {
+        "mean": f"{mean:.2f}",
+        "mean_x": at(mean),
+        "dots": [
+            {"x": at(value), "held": held, "title": f"{cell['case']}: {value:.3g}"}
+            for cell, value, held in points
+        ],
+    }
 
 
-def _by_setting(cells: Sequence[Cell]) -> list[str]:
+def _by_setting(cells: Sequence[Cell]) -> list[Chart]:
     """The mean of each measure against each setting that is a number and takes two values or more;
     a line for each prompt, models and other settings."""
-    drawn = []
+    charts = []
     names = dict.fromkeys(name for cell in cells for name in cell["set"])
     for name in names:
         for kind, points in _measures(cells).items():
@@ -117,11 +109,11 @@ def _by_setting(cells: Sequence[Cell]) -> list[str]:
                     line.setdefault(float(setting), []).append(value)
             lines = {label: line for label, line in lines.items() if len(line) > 1}
             if 0 < len(lines) <= LINES:
-                drawn.append(_lines(name, kind, lines))
-    return drawn
+                charts.append(_lines(name, kind, lines))
+    return charts
 
 
-def _lines(name: str, kind: str, lines: Mapping[str, Mapping[float, Sequence[float]]]) -> str:
+def _lines(name: str, kind: str, lines: Mapping[str, Mapping[float, Sequence[float]]]) -> Chart:
     width, height, left, below = 420, 190, 40, 34
     xs = sorted({x for line in lines.values() for x in line})
     means = {
@@ -135,33 +127,40 @@ def _lines(name: str, kind: str, lines: Mapping[str, Mapping[float, Sequence[flo
         up = (y - low) / (high - low)
         return left + 8 + (width - left - 22) * across, 10 + (height - below - 10) * (1 - up)
 
-    parts = []
-    for y in (low, (low + high) / 2, high):
-        _, here = at(xs[0], y)
-        parts.append(f'<path class="axis" d="M{left} {here:.1f}H{width - 6}"/>')
-        parts.append(f'<text x="{left - 6}" y="{here + 4:.1f}" class="end">{y:.2g}</text>')
-    for x in xs if len(xs) <= 8 else (xs[0], xs[-1]):
-        here, _ = at(x, low)
-        parts.append(f'<text x="{here:.1f}" y="{height - 16}" class="under">{x:g}</text>')
-    parts.append(
-        f'<text x="{width / 2:.0f}" y="{height - 1}" class="under">{html.escape(name)}</text>'
-    )
-    keys = []
-    for k, (label, points) in enumerate(means.items()):
-        places = [at(x, y) for x, y in points]
-        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-        parts.append(f'<g class="line{k}"><path d="M{path}"/>')
-        parts += [
-            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4"><title>{x:g}: {y:.3g}</title></circle>'
-            for (px, py), (x, y) in zip(places, points, strict=True)
-        ]
-        parts.append("</g>")
-        keys.append(f'<li class="line{k}">{html.escape(label)}</li>')
-    return (
-        f"<figure><figcaption>{html.escape(kind)} by {html.escape(name)}, mean of the cases"
-        f'</figcaption><svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img">{"".join(parts)}</svg><ul class="keys">{"".join(keys)}</ul></figure>'
-    )
+    shown = xs if len(xs) <= 8 else [xs[0], xs[-1]]
+    return {
+        "form": "lines",
+        "kind": kind,
+        "setting": name,
+        "width": width,
+        "height": height,
+        "left": left,
+        "centre": f"{width / 2:.0f}",
+        "up": [
+            {
+                "y": f"{at(xs[0], y)[1]:.1f}",
+                "text_y": f"{at(xs[0], y)[1] + 4:.1f}",
+                "text": f"{y:.2g}",
+            }
+            for y in (low, (low + high) / 2, high)
+        ],
+        "across": [{"x": f"{at(x, low)[0]:.1f}", "text": f"{x:g}"} for x in shown],
+        "lines": [
+            {
+                "label": label,
+                "path": "L".join("{:.1f} {:.1f}".format(*at(x, y)) for x, y in points),
+                "dots": [
+                    {
+                        "x": f"{at(x, y)[0]:.1f}",
+                        "y": f"{at(x, y)[1]:.1f}",
+                        "title": f"{x:g}: {y:.3g}",
+                    }
+                    for x, y in points
+                ],
+            }
+            for label, points in means.items()
+        ],
+    }
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

@@ -6,18 +6,15 @@ the files beside it, where they still lie there.
 
 from __future__ import annotations
 
-import base64
-import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from limner.evaluation.sweeps.objectives import MAX, MEASURES, MIN, RATING
 from limner.evaluation.sweeps.search_config import GRID
+from limner.pages import data_uri, render, script_json
 
-FRAME = Path(__file__).parent / "page.html"
 SECONDS = "seconds"
 """What every cell is measured by besides: of computing, without loading models."""
 
@@ -36,13 +33,12 @@ def page(report: Report, pictures: Path, commands: Mapping[str, str]) -> str:
         commands: what repeats a cell, by its key.
     """
     name = Path(report["recipe"]).stem
-    return Template(FRAME.read_text(encoding="utf-8")).substitute(
-        title=html.escape(report["description"] or f"{name}: a sweep"),
-        recipe=html.escape(f"{report['recipe']} · {report['method']}"),
-        made=html.escape(
-            f"limner {report['limner']}, {report['created'].replace('T', ' ')[:16]} UTC"
-        ),
-        data=_script(_data(report, pictures, commands)),
+    return render(
+        "sweep",
+        title=report["description"] or f"{name}: a sweep",
+        recipe=f"{report['recipe']} · {report['method']}",
+        made=f"limner {report['limner']}, {report['created'].replace('T', ' ')[:16]} UTC",
+        data=script_json(_data(report, pictures, commands)),
     )
 
 
@@ -142,10 +138,7 @@ def _image(image: Mapping[str, Any], pictures: Path, k: int) -> dict[str, str]:
 
 
 def _uri(pictures: Path, name: str) -> str:
-    if not _link(pictures, name):
-        return ""
-    data = base64.b64encode((pictures / name).read_bytes())
-    return f"data:image/jpeg;base64,{data.decode('ascii')}"
+    return data_uri(pictures / name) if _link(pictures, name) else ""
 
 
 def _link(pictures: Path, name: str) -> str:
@@ -154,9 +147,3 @@ def _link(pictures: Path, name: str) -> str:
 
 def _said(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _script(value: Any) -> str:
-    """JSON that can stand in a page: no text in it ends the script."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -60,7 +60,7 @@ SCENE = (
     ),
     Step(
         "Outline it",
-        "The box becomes a mask, exact to the pixel.",
+        "The box becomes a mask.",
         (f'limner segment scene.png --text "{FIND}" --profile mini -o outlined.png',),
         minis=(FINDER, OUTLINER),
     ),

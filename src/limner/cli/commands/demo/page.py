@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import html
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from limner.cli.batch.output_paths import Place
 from limner.cli.batch.resume import Stored, stored
-from limner.cli.commands.demo.choice import CHOICE, FILES
+from limner.cli.commands.demo.choice import CHOICE
+from limner.pages import render
 from limner.version import __version__
 
-FRAME = FILES / "page.html"
 MARK = '<meta name="generator" content="limner demo">'
 """By which a later demo knows the page as its own."""
 
@@ -70,63 +68,39 @@ def page(scene: Sequence[Told], photo: Sequence[Told], seconds: float | None) ->
         took = "limner demo is still at work, or was interrupted: this is how far it came."
     else:
         took = f"Made on this machine in {seconds:.0f} seconds, without a network."
-    return Template(FRAME.read_text(encoding="utf-8")).substitute(
-        mark=MARK,
+    return render(
+        "demo",
         took=took,
         hero=_hero(scene),
-        scene="\n".join(map(_card, scene)),
-        photo="\n".join(map(_card, photo)),
+        scene=[_card(step) for step in scene],
+        photo=[_card(step) for step in photo],
         version=f"limner {__version__}, Python {platform.python_version()}, {platform.system()} "
         f"{platform.machine()}",
     )
 
 
-def _hero(scene: Sequence[Told]) -> str:
+def _hero(scene: Sequence[Told]) -> list[dict[str, str]]:
     """The picture, what was meant, what became of it: as far as they are there."""
-    parts = [_picture(Path("scene.png"), "A picture", "A picture.")]
-    for name, said in (("outlined.png", "find"), ("painted.png", "paint")):
-        for told in scene:
-            if Path(name) in told.made[0].pictures:
-                parts.append(_picture(Path(name), told.title, f"Say “{CHOICE[said]}”."))
-    return '<span class="arrow">→</span>'.join(parts)
+    parts = [{"path": "scene.png", "alt": "A picture", "caption": "A picture."}]
+    for name, words in (("outlined.png", "find"), ("painted.png", "paint")):
+        for step in scene:
+            if Path(name) in step.made[0].pictures:
+                caption = f"Say “{CHOICE[words]}”."
+                parts.append({"path": name, "alt": step.title, "caption": caption})
+    return parts
 
 
-def _picture(path: Path, alt: str, caption: str) -> str:
-    return (
-        f'<figure><img src="{html.escape(str(path))}" alt="{html.escape(alt)}">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-    )
-
-
-def _card(told: Told) -> str:
-    if told.columns:
-        shown = _sheet(told)
-    else:
-        alt = html.escape(told.title)
-        shown = "".join(
-            f'<img src="{html.escape(str(picture))}" alt="{alt}">'
-            for made in told.made
-            for picture in made.pictures[:1]
-        )
-        shown = f'<div class="pictures">{shown}</div>' if shown else ""
-    commands = [_code(command) for command in told.commands]
-    if told.columns:  # all but one setting is the same
-        commands = [commands[0], f"<i># and with {', '.join(told.columns[1:])}</i>"]
-    return (
-        f'<article class="{_width(told)}">{shown}<div class="words">'
-        f"<h3>{html.escape(told.title)}</h3><p>{html.escape(told.meaning)}</p>"
-        f"<pre><code>{'<br>'.join(commands)}</code></pre>"
-        f'<p class="facts">{html.escape(facts(told))}</p></div></article>'
-    )
-
-
-def _code(command: str) -> str:
-    """A command that is broken between words only, not after a hyphen."""
-    return " ".join(f"<span>{html.escape(word)}</span>" for word in command.split())
-
-
-def _width(told: Told) -> str:
-    return "double" if len(told.made) > 1 else "single"
+def _card(step: Told) -> dict[str, Any]:
+    return {
+        "title": step.title,
+        "meaning": step.meaning,
+        "commands": step.commands,
+        "columns": step.columns,  # all but one setting is the same in each command
+        "results": step.made,
+        "pictures": [str(picture) for made in step.made for picture in made.pictures[:1]],
+        "sheet": _sheet(step) if step.columns else [],
+        "facts": facts(step),
+    }
 
 
 def facts(told: Told) -> str:
@@ -153,16 +127,18 @@ def facts(told: Told) -> str:
     return " · ".join(said)
 
 
-def _sheet(told: Told) -> str:
+def _sheet(step: Told) -> list[dict[str, Any]]:
     """The repainted part of every picture: a column a command, a row a seed."""
-    cells = ["<span></span>", *(f"<b>{html.escape(column)}</b>" for column in told.columns)]
-    rows = max((len(made.pictures) for made in told.made), default=0)
-    for row in range(rows):
-        seeds = {_seed(made, row) for made in told.made} - {None}
-        cells.append(f"<b>{', '.join(f'seed {seed}' for seed in sorted(map(str, seeds)))}</b>")
-        cells += [_cell(made, row, told.title) for made in told.made]
-    columns = f"grid-template-columns: auto repeat({len(told.columns)}, 1fr)"
-    return f'<div class="sheet" style="{columns}">{"".join(cells)}</div>'
+    rows = []
+    for row in range(max((len(made.pictures) for made in step.made), default=0)):
+        seeds = sorted({str(seed) for made in step.made if (seed := _seed(made, row)) is not None})
+        rows.append(
+            {
+                "seeds": ", ".join(f"seed {seed}" for seed in seeds),
+                "cells": [_cell(made, row) for made in step.made],
+            }
+        )
+    return rows
 
 
 def _edit(made: Made, row: int) -> dict[str, Any] | None:
@@ -175,20 +151,17 @@ def _seed(made: Made, row: int) -> int | None:
     return edit["seed"] if edit else None
 
 
-def _cell(made: Made, row: int, alt: str) -> str:
-    """A picture, cut by CSS to what the painter was shown of it."""
+def _cell(made: Made, row: int) -> dict[str, str] | None:
+    """A picture, cut by CSS to what the painter was shown of it; None where nothing was painted."""
     edit = _edit(made, row)
     if edit is None or row >= len(made.pictures):
-        return '<span class="none">nothing found</span>'
+        return None
     width, _ = made.record["input"]["size_wh"]
     x0, y0, x1, y1 = edit["crops"][0]["xyxy"]
     w, h = x1 - x0, y1 - y0
-    style = (
-        f"width:{100 * width / w:.2f}%;margin-left:{-100 * x0 / w:.2f}%;"
-        f"margin-top:{-100 * y0 / w:.2f}%"
-    )
-    return (
-        f'<span class="cell" style="aspect-ratio:{w}/{h}">'
-        f'<img src="{html.escape(str(made.pictures[row]))}" alt="{html.escape(alt)}" '
-        f'style="{style}"></span>'
-    )
+    return {
+        "path": str(made.pictures[row]),
+        "aspect": f"{w}/{h}",
+        "style": f"width:{100 * width / w:.2f}%;margin-left:{-100 * x0 / w:.2f}%;"
+        f"margin-top:{-100 * y0 / w:.2f}%",
+    }
