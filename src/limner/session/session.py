@@ -43,7 +43,8 @@ class Session:
             "remove" names what removes where no words say what is to be painted (absent: what
             inpaints), "refine" what does the last steps of what inpaints.
         commercial_safe: refuse models whose licence bars commercial use.
-        device, dtype: see ``models.runtime.choose``; None chooses.
+        device: where models run, see ``registry.device.choose``; None chooses.
+        dtype: of their numbers, likewise.
         memory_budget: bytes of live models; None is half of the machine's memory.
         say: gets sentences that a person should read, such as that a deleted repository's successor
             was used.
