@@ -207,7 +207,7 @@ def _check_tests(suite: Suite) -> None:
     Raises:
         SuiteError: nothing that counts is asserted of any cell.
     """
-    if not any(each.weight > 0 for cell in suite.cells for each in cell.case.assertions):
+    if not any(assertion.weight > 0 for cell in suite.cells for assertion in cell.case.assertions):
         raise SuiteError(
             f"{suite.path} tests nothing: no case to be run has an assertion with a weight above "
             "0, so every cell would pass. Add assert to a case or to defaults."

@@ -130,13 +130,13 @@ def _say(recipe: Recipe, run: SweepRun, folder: Path) -> None:
 
 def _say_errors(recipe: Recipe, swept: SweepResult) -> None:
     """Each sentence once: a setting that a model refuses is refused in every cell."""
-    where: dict[str, list[str]] = {}
+    cells: dict[str, list[str]] = {}
     for tried in swept.tried:
         for case, result in zip(recipe.cases, tried.results, strict=True):
             if result.error:
                 name = f"{case.name}, {settings_of(recipe, tried)}"
-                where.setdefault(result.error, []).append(name)
-    for sentence, names in where.items():
+                cells.setdefault(result.error, []).append(name)
+    for sentence, names in cells.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         say(f"ERROR  {names[0]}{more}: {sentence}", err=True)
 

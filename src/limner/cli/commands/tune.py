@@ -109,19 +109,24 @@ def _print(tuned: list[Tuned]) -> None:
     """A table, what to take with a grain of salt, and the flags to paste."""
     columns = ("phrase", "threshold", "90 % of draws", "F1", "F1 left out", "pictures", "objects")
     rows = []
-    for one in tuned:
-        span = "–" if one.low is None else f"{one.low:.3f} to {one.high:.3f}"
-        counted = (str(one.images), str(one.objects))
-        numbers = (shown(one.threshold), span, shown(one.f1), shown(one.f1_left_out))
-        rows.append((one.phrase, *numbers, *counted))
+    for threshold in tuned:
+        span = "–" if threshold.low is None else f"{threshold.low:.3f} to {threshold.high:.3f}"
+        counted = (str(threshold.images), str(threshold.objects))
+        numbers = (
+            shown(threshold.threshold),
+            span,
+            shown(threshold.f1),
+            shown(threshold.f1_left_out),
+        )
+        rows.append((threshold.phrase, *numbers, *counted))
     print_table(columns, rows)
-    for one in tuned:
-        for note in one.notes:
+    for threshold in tuned:
+        for note in threshold.notes:
             say(f"limner: {note}", err=True)
     flags = [
-        f"--threshold-for '{one.phrase}={one.threshold:.3f}'"
-        for one in tuned
-        if one.threshold is not None
+        f"--threshold-for '{threshold.phrase}={threshold.threshold:.3f}'"
+        for threshold in tuned
+        if threshold.threshold is not None
     ]
     if flags:
         say(" ".join(flags))

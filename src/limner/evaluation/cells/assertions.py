@@ -177,11 +177,14 @@ def total(case: Case, judged: Sequence[Judged]) -> tuple[bool, float]:
     The score is the weighted mean. Without a threshold of the case every assertion with a weight
     must hold; with one the score must reach it, whichever hold.
     """
-    counting = [each for each in judged if each.counts]
-    weight = sum(each.assertion.weight for each in counting)
+    counting = [judgement for judgement in judged if judgement.counts]
+    weight = sum(judgement.assertion.weight for judgement in counting)
     score = 1.0
     if counting:
-        score = sum(each.verdict.score * each.assertion.weight for each in counting) / weight
+        score = (
+            sum(judgement.verdict.score * judgement.assertion.weight for judgement in counting)
+            / weight
+        )
     if case.threshold is not None:
         return score >= case.threshold - 1e-9, score
-    return all(each.verdict.passed for each in counting), score
+    return all(judgement.verdict.passed for judgement in counting), score

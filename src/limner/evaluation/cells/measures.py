@@ -243,17 +243,17 @@ def python(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -
     ``Verdict``, or a mapping with ``pass``, ``score`` and ``reason`` as promptfoo's do.
     """
     path, name = assertion.value
-    who = f"{path.name}:{name}"
+    where = f"{path.name}:{name}"
     try:
         given = _function(path, name)(outcome, cell.case)
-        return _verdict(given, assertion.threshold, who)
+        return _verdict(given, assertion.threshold, where)
     except (LimnerError, KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:  # theirs: whatever it is, sys.exit too, it is this cell's error
-        raise InputError(f"{who} raised {_said(error)}") from error
+        raise InputError(f"{where} raised {_error_text(error)}") from error
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}".removesuffix(": ")
     except Exception:  # a __str__ of theirs
@@ -271,22 +271,22 @@ def _function(path: Path, name: str) -> Callable[..., Any]:
     return function
 
 
-def _verdict(given: Any, threshold: float | None, who: str) -> Verdict:
+def _verdict(given: Any, threshold: float | None, where: str) -> Verdict:
     if isinstance(given, Verdict):
         return given
-    reason = f"{who} says {given!r:.80}"
+    reason = f"{where} says {given!r:.80}"
     if isinstance(given, bool | np.bool_):
         return Verdict(bool(given), float(given), None, reason)
     score: Any = given
     if isinstance(given, Mapping):
         unknown = sorted(set(given) - {"pass", "score", "reason"})
         if unknown or not given:
-            raise InputError(f"{who} returns pass, score and reason; got {given!r:.80}.")
+            raise InputError(f"{where} returns pass, score and reason; got {given!r:.80}.")
         score = given.get("score", float(bool(given.get("pass"))))
         reason = str(given.get("reason", reason))
     if not isinstance(score, int | float | np.number) or not 0 <= score <= 1:
         raise InputError(
-            f"{who} returns true or false, a score from 0 to 1, or pass, score and reason; "
+            f"{where} returns true or false, a score from 0 to 1, or pass, score and reason; "
             f"got {given!r:.80}."
         )
     passed = score >= threshold if threshold is not None else score > 0

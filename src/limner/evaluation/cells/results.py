@@ -72,7 +72,7 @@ def judged_result(
         name=cell.name,
         status=PASS if passed else FAIL,
         score=score,
-        verdicts=tuple(each.to_dict() for each in judged),
+        verdicts=tuple(judgement.to_dict() for judgement in judged),
         found=len(outcome.detections),
         seconds=sum(outcome.seconds.values()),
         peak_bytes=outcome.peak_bytes,
@@ -90,4 +90,4 @@ def broken_result(cell: Cell, sentence: str, run: str = "") -> CellResult:
 
 def counts(results: Sequence[CellResult]) -> dict[str, int]:
     """How many of each status."""
-    return {status: sum(each.status == status for each in results) for status in STATUSES}
+    return {status: sum(result.status == status for result in results) for status in STATUSES}

@@ -35,7 +35,7 @@ OPTIONS: dict[str, type[Any]] = {
 
 
 def read_models(spot: ConfigNode) -> list[ModelChoice]:
-    return _all_different([(read_choice(each), each) for each in spot.items("models")], "models")
+    return _all_different([(read_choice(item), item) for item in spot.items("models")], "models")
 
 
 def read_choice(spot: ConfigNode) -> ModelChoice:
@@ -119,9 +119,9 @@ def read_settings(spot: ConfigNode | None) -> list[tuple[Setting, ConfigNode | N
     """Each with its place; one without fields where the suite has none."""
     if spot is None:
         return [(Setting(), None)]
-    read = [(_setting(each), each) for each in spot.items("settings")]
+    read = [(_setting(item), item) for item in spot.items("settings")]
     _all_different(read, "settings")
-    return [(setting, each) for setting, each in read]
+    return [(setting, item) for setting, item in read]
 
 
 def _setting(spot: ConfigNode) -> Setting:
@@ -141,7 +141,7 @@ def read_value(name: str, spot: ConfigNode) -> Any:
     value = spot.plain()
     try:
         if name == "select":
-            texts = tuple(each.text("select") for each in spot.items("select"))
+            texts = tuple(item.text("select") for item in spot.items("select"))
             for text in texts:
                 parse_selection(text)
             return texts

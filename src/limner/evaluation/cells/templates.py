@@ -54,7 +54,9 @@ def fill(text: str, variables: Mapping[str, Any]) -> str:
     simple = _PLAIN.sub("", text)
     if not is_template(simple) and all(name in variables for name in _PLAIN.findall(text)):
         pieces = _PLAIN.split(text)  # what stands between, and each name after it
-        return _joined(text, (_said(variables[p]) if k % 2 else p for k, p in enumerate(pieces)))
+        return _joined(
+            text, (_as_written(variables[p]) if k % 2 else p for k, p in enumerate(pieces))
+        )
     return _rendered(text, variables)
 
 
@@ -131,7 +133,7 @@ def _missing(text: str, variables: Mapping[str, Any]) -> list[str]:
     return sorted(names - set(variables))
 
 
-def _said(value: Any) -> str:
+def _as_written(value: Any) -> str:
     """A value as it is written in a suite."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -151,4 +153,4 @@ def _environment() -> SandboxedEnvironment:
 
 
 def _finalized(value: Any) -> Any:
-    return _said(value) if isinstance(value, bool) else value
+    return _as_written(value) if isinstance(value, bool) else value

@@ -34,7 +34,7 @@ def work(answerer: Answerer, cell: Cell, pictures: Path, keep: Keep) -> CellResu
     try:
         outcome = answerer.answer(cell)
         run = outcome.run
-        judged = [judge(outcome, cell, each, answerer) for each in cell.case.assertions]
+        judged = [judge(outcome, cell, assertion, answerer) for assertion in cell.case.assertions]
         name = keep(outcome, pictures / cell.key[:24])
         return judged_result(cell, outcome, judged, name)
     except LimnerError as error:

@@ -52,8 +52,8 @@ def compare(report: Mapping[str, Any], baseline: Mapping[str, str]) -> Compariso
     changes = [(name, baseline[name], now[name]) for name in now if name in baseline]
     rank = STATUSES.index
     return Comparison(
-        regressions=tuple(each for each in changes if rank(each[2]) > rank(each[1])),
-        improvements=tuple(each for each in changes if rank(each[2]) < rank(each[1])),
+        regressions=tuple(change for change in changes if rank(change[2]) > rank(change[1])),
+        improvements=tuple(change for change in changes if rank(change[2]) < rank(change[1])),
         new_failures=tuple(n for n, status in now.items() if n not in baseline and status != PASS),
         gone=tuple(name for name in baseline if name not in now),
     )

@@ -25,7 +25,7 @@ class Placed:
 
 
 def read_assertions(spot: ConfigNode) -> list[Placed]:
-    return [Placed(_assertion(each), each) for each in spot.items("assert")]
+    return [Placed(_assertion(item), item) for item in spot.items("assert")]
 
 
 def _assertion(spot: ConfigNode) -> Assertion:
@@ -71,7 +71,9 @@ def _check_keys(entry: dict[str, ConfigNode], name: str, kind: Type) -> None:
         entry["threshold"].fail(f"{name} takes a value or a threshold: they mean the same.")
     for key in ("text", "reference"):
         if key in entry and key not in kind.takes:
-            takers = ", ".join(known for known, each in TYPES.items() if key in each.takes)
+            takers = ", ".join(
+                known for known, known_type in TYPES.items() if key in known_type.takes
+            )
             entry[key].fail(f"{key} has no effect on {name}: it is for {takers}.")
 
 

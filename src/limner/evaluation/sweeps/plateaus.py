@@ -27,18 +27,20 @@ Ranks = tuple[int, ...]
 def best_of(recipe: Recipe, tried: Sequence[TrialResult]) -> TrialResult | None:
     """The best of those that have a score; None where nothing was found that could be one."""
     objective = recipe.search.objective
-    candidates = [each for each in tried if each.score is not None and _found(each, objective)]
+    candidates = [
+        trial for trial in tried if trial.score is not None and _has_finds(trial, objective)
+    ]
     if objective is None or not candidates:
         return None
     sign = 1 if recipe.search.better == MAX else -1
-    top = max(sign * (each.score or 0.0) for each in candidates)
+    top = max(sign * (trial.score or 0.0) for trial in candidates)
     if top <= 0 and objective in MEASURES and MEASURES[objective].bar == 0:
         return None  # found, and nothing of it right: 0 is the least that such a measure can be
-    equals = [each for each in candidates if sign * (each.score or 0.0) >= top - SAME]
+    equals = [trial for trial in candidates if sign * (trial.score or 0.0) >= top - SAME]
     return _middle(recipe, tried, equals)
 
 
-def _found(tried: TrialResult, objective: str | None) -> bool:
+def _has_finds(tried: TrialResult, objective: str | None) -> bool:
     """Whether anything was, in any of the pictures; people rate also what has nothing in it."""
     return objective == RATING or any(result.found for result in tried.results)
 
@@ -49,11 +51,11 @@ def _middle(
     """Of the largest plateau the point that is nearest to the median of each axis; of equals the
     one tried first."""
     ordered = [k for k, axis in enumerate(recipe.axes) if axis.is_ordered]
-    rank_of = [_ranks(each.point[k].plain for each in tried) for k in ordered]
+    rank_of = [_ranks(trial.point[k].plain for trial in tried) for k in ordered]
     groups: dict[tuple[str, ...], dict[int, Ranks]] = defaultdict(dict)
-    for number, each in enumerate(equals):
-        others = tuple(v.label for k, v in enumerate(each.point) if k not in ordered)
-        ranks = (rank[each.point[k].plain] for k, rank in zip(ordered, rank_of, strict=True))
+    for number, trial in enumerate(equals):
+        others = tuple(v.label for k, v in enumerate(trial.point) if k not in ordered)
+        ranks = (rank[trial.point[k].plain] for k, rank in zip(ordered, rank_of, strict=True))
         groups[others][number] = tuple(ranks)
     # Numbers that were drawn are all different: along several axes none is another's neighbour.
     drawn = len(ordered) > 1 and any(not recipe.axes[k].values for k in ordered)

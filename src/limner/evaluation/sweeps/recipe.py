@@ -211,16 +211,16 @@ def _cases(
                     f"{key} is of one picture: write images = [{{image = …, {key} = …}}]."
                 )
         given = [
-            each.mapping("A picture", PICTURE_KEYS) if each.is_mapping else {"image": each}
-            for each in entry["images"].items("images")
+            picture.mapping("A picture", PICTURE_KEYS) if picture.is_mapping else {"image": picture}
+            for picture in entry["images"].items("images")
         ]
     cases: list[Case] = []
-    for each in given:
-        if "image" not in each:
-            next(iter(each.values())).fail("This picture has no image.")
-        case = _case(each, measures)
+    for picture in given:
+        if "image" not in picture:
+            next(iter(picture.values())).fail("This picture has no image.")
+        case = _case(picture, measures)
         if any(case.name == other.name for other in cases):
-            each["image"].fail(f"{case.name} is among the images already.")
+            picture["image"].fail(f"{case.name} is among the images already.")
         cases.append(case)
     return tuple(cases)
 

@@ -99,7 +99,7 @@ def report_csv(report: Mapping[str, Any]) -> str:
             row = [
                 trial["number"],
                 cell["image"],
-                *(_said(trial["settings"][name]) for name in axes),
+                *(_as_text(trial["settings"][name]) for name in axes),
                 trial["score"],
                 *(cell["measures"].get(name) for name in measures),
                 *(cell[key if key != "picture" else "whole"] for key in rest),
@@ -108,5 +108,5 @@ def report_csv(report: Mapping[str, Any]) -> str:
     return csv_text(rows)
 
 
-def _said(value: Any) -> Any:
+def _as_text(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)

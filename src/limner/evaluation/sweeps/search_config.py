@@ -80,10 +80,10 @@ def read_search(spot: ConfigNode | None) -> tuple[Search, Measures]:
         if objective != RATING:
             measured.insert(0, entry["objective"])
     texts = entry.get("text"), entry.get("reference")
-    assertions = tuple(read_measure(each, *texts) for each in measured)
+    assertions = tuple(read_measure(measure, *texts) for measure in measured)
     _check_different(assertions, measured)
     for key, value in zip(("text", "reference"), texts, strict=True):
-        if value and not any(getattr(each, key) for each in assertions):
+        if value and not any(getattr(measure, key) for measure in assertions):
             value.fail(f"{key} has no effect: no measure here compares with it.")
     search = Search(
         method,

@@ -185,7 +185,7 @@ def curves(recipe: Recipe, swept: SweepResult) -> Figure | None:
 
     None where fewer than two points have a score.
     """
-    scored = [each for each in swept.tried if each.score is not None]
+    scored = [trial for trial in swept.tried if trial.score is not None]
     if len(scored) < 2:
         return None
     objective, better = recipe.search.objective or "", recipe.search.better
@@ -193,10 +193,10 @@ def curves(recipe: Recipe, swept: SweepResult) -> Figure | None:
         return _progress(scored, recipe, objective, better)
     first, second = recipe.axes[0], recipe.axes[1] if len(recipe.axes) > 1 else None
     lines: dict[str, dict[Setting, list[float]]] = {}
-    for each in scored:
-        name = f"{second.title} {each.point[1].label}" if second else objective
-        x = each.point[0].plain if first.is_ordered else each.point[0].label
-        lines.setdefault(name, {}).setdefault(x, []).append(each.score or 0.0)
+    for trial in scored:
+        name = f"{second.title} {trial.point[1].label}" if second else objective
+        x = trial.point[0].plain if first.is_ordered else trial.point[0].label
+        lines.setdefault(name, {}).setdefault(x, []).append(trial.score or 0.0)
     return score_curves(
         [Curve.of(name, by_x) for name, by_x in lines.items()],
         setting=first.title,
@@ -207,16 +207,16 @@ def curves(recipe: Recipe, swept: SweepResult) -> Figure | None:
 
 
 def _progress(scored: Sequence[TrialResult], recipe: Recipe, objective: str, better: str) -> Figure:
-    each: Mapping[Setting, list[float]] = {
-        float(one.trial.number + 1): [one.score or 0.0] for one in scored
+    scores: Mapping[Setting, list[float]] = {
+        float(trial.trial.number + 1): [trial.score or 0.0] for trial in scored
     }
     pick = max if better == MAX else min
-    so_far = itertools.accumulate((one.score or 0.0 for one in scored), pick)
+    so_far = itertools.accumulate((trial.score or 0.0 for trial in scored), pick)
     best: Mapping[Setting, list[float]] = {
-        float(one.trial.number + 1): [value] for one, value in zip(scored, so_far, strict=True)
+        float(trial.trial.number + 1): [value] for trial, value in zip(scored, so_far, strict=True)
     }
     return score_curves(
-        [Curve.of("each trial", each), Curve.of("best so far", best)],
+        [Curve.of("each trial", scores), Curve.of("best so far", best)],
         setting="trial",
         score=objective,
         title=_title(recipe),

@@ -70,15 +70,15 @@ def edit(**given: Any) -> None:
         for number, (name, before, after, mask) in enumerate(triples, start=1):
             pictures = opener.open(before), opener.open(after)
             first, second = pictures[0].image, pictures[1].image
-            where = opener.mask(str(mask)).array
-            scores: dict[str, Any] = edit_scores(first, second, where, given["step"]).to_dict()
+            area = opener.mask(str(mask)).array
+            scores: dict[str, Any] = edit_scores(first, second, area, given["step"]).to_dict()
             rasters = pictures[0].raster, pictures[1].raster
             if rasters[0].dtype == rasters[1].dtype:  # then the files' own values tell more
-                scores["outside_changed_pixels"] = changed_pixels(*rasters, ~where)
+                scores["outside_changed_pixels"] = changed_pixels(*rasters, ~area)
             if given["lpips"]:
-                scores["lpips_outside"] = _lpips_outside(first, second, where)
+                scores["lpips_outside"] = _lpips_outside(first, second, area)
             if given["paint"]:
-                scores["clip_t"] = _clip_t(session.models.encoder, second, where, given["paint"])
+                scores["clip_t"] = _clip_t(session.models.encoder, second, area, given["paint"])
             rows.append({"image": name, **scores})
             on_step(number, len(triples))
     measures = [key for key in rows[0] if key != "image" and rows[0][key] is not None]
@@ -109,8 +109,8 @@ def _triples(before: Path, after: Path, mask: Path) -> list[tuple[str, Path, Pat
     triples = []
     for path in _by_stem(before).values():
         result = _named_for(path, results, after)
-        where = _named_for(path, drawn, mask) if mask.is_dir() else mask
-        triples.append((path.name, path, result, where))
+        drawn_mask = _named_for(path, drawn, mask) if mask.is_dir() else mask
+        triples.append((path.name, path, result, drawn_mask))
     return triples
 
 
@@ -142,8 +142,8 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
     paths: dict[str, Path] = {}
     for path in find_images(folder):
-        if (other := paths.setdefault(path.stem, path)) != path:
-            raise ImageError(f"{other} and {path.name} are both {path.stem}: which one is meant?")
+        if (first := paths.setdefault(path.stem, path)) != path:
+            raise ImageError(f"{first} and {path.name} are both {path.stem}: which one is meant?")
     return paths
 
 

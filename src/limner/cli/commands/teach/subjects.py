@@ -21,13 +21,13 @@ def listed(as_json: bool) -> None:
 
     taught = subjects.found(lambda sentence: say(f"limner: {sentence}", err=True))
     if as_json:
-        say_json([dict(one.card) for one in taught])
+        say_json([dict(subject.card) for subject in taught])
         return
     if not taught:
         say("No subject was taught yet: limner teach --help says how.", err=True)
         return
     columns = ("name", "say", "model", "trained", "steps")
-    print_table(columns, [_row(one.card) for one in taught])
+    print_table(columns, [_row(subject.card) for subject in taught])
 
 
 def _row(card: Any) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def merge(names: tuple[str, ...], model: str | None, out: Path, overwrite: bool)
             merged(model or str(next(iter(bases))), adapters, out)
         except OSError as error:
             raise OutputError(f"{out} can't be written: {error}.") from error
-    say(f"{out}  knows {', '.join(one.name for one in adapters)}")
+    say(f"{out}  knows {', '.join(adapter.name for adapter in adapters)}")
 
 
 def _asked_for(text: str) -> str | None:
