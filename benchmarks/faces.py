@@ -125,13 +125,13 @@ def finds(
     with Image.open(photo.path) as opened:
         image = opened.convert("RGB")
     seen = image.rotate(90 * turn, expand=True) if turn else image
-    found = look(detector, seen, [FACE], DetectOptions(look=how, threshold=least))
-    boxes = found.xyxy.astype(np.float64)
+    detections = look(detector, seen, [FACE], DetectOptions(look=how, threshold=least))
+    boxes = detections.xyxy.astype(np.float64)
     for undone in range(turn):  # back by a quarter turn with the clock
         side = seen.height if undone % 2 == 0 else seen.width
         x0, y0, x1, y1 = boxes.T
         boxes = np.stack([side - y1, x0, side - y0, x1], axis=1)
-    return boxes, np.asarray(found.confidence, np.float64)
+    return boxes, np.asarray(detections.confidence, np.float64)
 
 
 def main() -> None:
@@ -162,8 +162,8 @@ def main() -> None:
             for least in thresholds:
                 score = Score()
                 for photo, (boxes, scores) in zip(photos, answers, strict=True):
-                    kept = boxes if least is None else boxes[scores >= least]
-                    count(photo, kept, score, show=given.show)
+                    chosen = boxes if least is None else boxes[scores >= least]
+                    count(photo, chosen, score, show=given.show)
                 at = "its own threshold" if least is None else f"{least:g}"
                 print(f"{name}, {how}, {at}: {score}", flush=True)
 

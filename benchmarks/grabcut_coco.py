@@ -60,8 +60,8 @@ def main() -> None:
     ]
     print(table(rows))
     if options.json:
-        asked = [{name: asdict(answer) for name, answer in row.items()} for row in rows]
-        options.json.write_text(json.dumps(asked, indent=1))
+        listed = [{name: asdict(answer) for name, answer in row.items()} for row in rows]
+        options.json.write_text(json.dumps(listed, indent=1))
 
 
 def objects(data: Path, start: int, every: int) -> Iterator[tuple[np.ndarray, BoolMask]]:

@@ -82,13 +82,13 @@ def command_seconds(model: str, count: int, rounds: int) -> float:
     """Median of `limner segment` with all boxes, user and system time."""
     prompts = boxes(count, Image.open(PICTURE).size)
     sides = [",".join(f"{side:.3f}" for side in p.box.xyxy) for p in prompts if p.box]
-    asked = [word for box in sides for word in ("--object", "--box", box)][1:]
+    words = [word for box in sides for word in ("--object", "--box", box)][1:]
     seconds = []
     for _ in range(rounds):
         before = _children()
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(PICTURE, folder)
-            command = [sys.executable, "-m", "limner", "segment", PICTURE.name, *asked]
+            command = [sys.executable, "-m", "limner", "segment", PICTURE.name, *words]
             command += ["--segmenter", model, "-o", "out"]
             subprocess.run(command, cwd=folder, check=True, capture_output=True)
         seconds.append(_children() - before)

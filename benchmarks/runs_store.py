@@ -32,13 +32,13 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--store", help="A database URL (default: SQLite in a temporary folder).")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        place = asked.store or str(Path(folder) / "store")
+        place = args.store or str(Path(folder) / "store")
         store = Store.open(place, Path(folder) / "files")
-        steps = [asked.runs // 4 * k for k in range(1, 5)]
+        steps = [args.runs // 4 * k for k in range(1, 5)]
         rows = [_grown(store, step, Path(folder)) for step in steps]
-        commands = _commands(place, asked.repeat)
+        commands = _commands(place, args.repeat)
     print(f"{'runs':>7} {'ms a run':>9} {'MB':>7} {'list ms':>8} {'filtered ms':>12}")
     for row in rows:
         print(
@@ -48,10 +48,10 @@ def main() -> None:
     for name, took in commands.items():
         print(
             f"{name:24} {took['seconds']:6.3f} s, {took['processor_seconds']:6.3f} of the "
-            f"processor, medians of {asked.repeat}"
+            f"processor, medians of {args.repeat}"
         )
-    if asked.json:
-        asked.json.write_text(json.dumps({"store": rows, "commands": commands}, indent=2))
+    if args.json:
+        args.json.write_text(json.dumps({"store": rows, "commands": commands}, indent=2))
 
 
 def _grown(store: Store, runs: int, folder: Path) -> dict[str, Any]:

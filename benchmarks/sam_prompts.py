@@ -75,7 +75,7 @@ def measure(model: Any, grid: torch.Tensor, size_wh: tuple[int, int], calls: int
     frame = sam_frame(size_wh, 1024)
     embedding = ImageEmbedding("", size_wh, REF.name, ImageFeatures((grid,), frame))
     prompt = VisualPrompt(points=(Point(size_wh[0] * 0.4, size_wh[1] * 0.6),))
-    asked: dict[str, Any] = {
+    inputs: dict[str, Any] = {
         "image_embeddings": grid,
         "input_points": torch.from_numpy(
             frame.forward_points([(p.x, p.y) for p in prompt.points])[None, None]
@@ -85,7 +85,7 @@ def measure(model: Any, grid: torch.Tensor, size_wh: tuple[int, int], calls: int
 
     def bare() -> Any:
         with torch.no_grad():
-            return model(**asked)
+            return model(**inputs)
 
     first = bare()
     processor = SamImageProcessorPil()

@@ -146,12 +146,15 @@ def bars(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
         ("dino", MISSING, False),
     ):
         ours, theirs = mean(WITH, key), mean(other, key)
-        said = f"{key} {'below' if lower else 'above'} that of “{other.name}”, {theirs:.3f}"
-        checks.append((said, ours, ours < theirs if lower else ours > theirs))
+        sentence = f"{key} {'below' if lower else 'above'} that of “{other.name}”, {theirs:.3f}"
+        checks.append((sentence, ours, ours < theirs if lower else ours > theirs))
     return [
         "| bar | measured | |",
         "|---|---|---|",
-        *(_row(said, [f"{value:.3f}", "yes" if ok else "**no**"]) for said, value, ok in checks),
+        *(
+            _row(sentence, [f"{value:.3f}", "yes" if ok else "**no**"])
+            for sentence, value, ok in checks
+        ),
     ]
 
 
@@ -176,8 +179,8 @@ def main() -> int:
     if args.seeds < 2:
         parser.error("--seeds: DIV compares pictures of one prompt, at least 2")
     let_threads_sleep()
-    kept = args.folder / f"{args.steps} steps, chosen by {args.choose_by} prompts"
-    kept.mkdir(parents=True, exist_ok=True)
+    reports_folder = args.folder / f"{args.steps} steps, chosen by {args.choose_by} prompts"
+    reports_folder.mkdir(parents=True, exist_ok=True)
     runs: dict[Condition, dict[int, dict[int, Path]]] = {one: {} for one in CONDITIONS}
     reports, best = {}, {}
     with pool.no_progress_bars():
@@ -185,14 +188,14 @@ def main() -> int:
             for condition in CONDITIONS:
                 runs[condition][seed] = taught(args.folder, condition, seed, args.steps)
         for condition in CONDITIONS:
-            best[condition] = chosen(kept, condition, runs[condition], args.choose_by)
+            best[condition] = chosen(reports_folder, condition, runs[condition], args.choose_by)
         for alike in ([WITH, WITHOUT], [WRONG], [MISSING]):  # by their prompts
             learned = {
                 f"{condition.name}, seed {seed}": runs[condition][seed][step]
                 for condition in alike
                 for seed, step in best[condition].items()
             }
-            file = kept / f"scores, {alike[0].name}, {args.seeds} seeds.json"
+            file = reports_folder / f"scores, {alike[0].name}, {args.seeds} seeds.json"
             report = scored(file, alike[0], learned, 25, args.seeds)
             before, *rows = report["rows"]
             for condition in alike:

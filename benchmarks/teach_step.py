@@ -237,16 +237,16 @@ def main(arguments: list[str]) -> None:
     make_pictures(args.folder / "pictures" / "subject", 4, 0)
     make_pictures(args.folder / "pictures" / "class", 4, 100)
     environment = {**os.environ, "LIMNER_HOME": str(args.folder / "home"), "HF_HUB_OFFLINE": "1"}
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     for _ in range(args.rounds):
         for kind in KINDS:
             out = args.folder / f"{kind}.json"
             words = [sys.executable, __file__, *arguments, "--only", kind, "--json", str(out)]
             subprocess.run(words, check=True, env=environment, stdout=sys.stderr)
-            found[kind].append(json.loads(out.read_text("utf-8")))
-    rows = table(found)
+            runs[kind].append(json.loads(out.read_text("utf-8")))
+    rows = table(runs)
     if args.json:
-        args.json.write_text(json.dumps({"rows": rows, "runs": found}, indent=2) + "\n", "utf-8")
+        args.json.write_text(json.dumps({"rows": rows, "runs": runs}, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
