@@ -42,6 +42,28 @@ class Axis:
     values: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where what stands, in pixels."""
+
+    wide: int
+    high: int
+    """Of a picture."""
+    caption: int
+    """Of the text under a picture."""
+    left: int
+    top: int
+    """Of the first picture."""
+    size_wh: tuple[int, int]
+
+    def corner(self, row: int, column: int) -> tuple[int, int]:
+        """Upper left of a picture."""
+        return (
+            self.left + column * (self.wide + _GAP),
+            self.top + row * (self.high + self.caption + _GAP),
+        )
+
+
 def contact_sheet(
     columns: Axis,
     rows: Axis,
@@ -49,8 +71,7 @@ def contact_sheet(
     *,
     title: str = "",
     score: str = "",
-    best: str = "max",
-    framed: Collection[tuple[int, int]] | None = None,
+    best: str | Collection[tuple[int, int]] = "max",
     side: int = 192,
 ) -> Image.Image:
     """The sheet as a picture (RGB).
@@ -58,8 +79,8 @@ def contact_sheet(
     Args:
         cells: (row, column) -> what was made there; a place without one stays empty.
         score: what the scores are called.
-        best: which score is framed, "max" or "min"; "" frames none.
-        framed: the cells that are framed whatever they score, instead.
+        best: which score is framed, "max" or "min"; "" frames none; or the cells that are framed,
+            whatever they score.
         side: longest side of a picture on the sheet, in pixels.
 
     Raises:
@@ -73,54 +94,78 @@ def contact_sheet(
                 f"The cell {(row, column)} lies outside the sheet of {len(rows.values)} rows and "
                 f"{len(columns.values)} columns."
             )
+    layout = _layout(columns, rows, cells, side, titled=bool(title))
+    sheet = Image.new("RGB", layout.size_wh, _PAPER)
+    _draw_labels(sheet, layout, columns, rows, title)
+    framed = _best(cells, best) if isinstance(best, str) else best
+    for place, cell in sorted(cells.items(), key=lambda item: item[0]):
+        _draw_cell(sheet, layout, place, cell, score=score, is_best=place in framed)
+    return sheet
+
+
+def _layout(
+    columns: Axis, rows: Axis, cells: Mapping[tuple[int, int], Cell], side: int, *, titled: bool
+) -> _Layout:
     wide, high = _cell_size(cells, side)
-    row_labels = fitted(rows.values, 15, 200)
     caption = (0, 24, 42)[max((cell.lines for cell in cells.values()), default=0)]
-    left = 2 * _GAP + 24 + min(200, max(_width(*each) for each in row_labels))
-    top = _GAP + (30 if title else 0) + 24 + 26
-    sheet = Image.new(
-        "RGB",
-        (
-            left + len(columns.values) * (wide + _GAP) + _GAP,
-            top + len(rows.values) * (high + caption + _GAP) + _GAP,
-        ),
-        _PAPER,
+    labels = fitted(rows.values, 15, 200)
+    left = 2 * _GAP + 24 + min(200, max(_width(*label) for label in labels))
+    top = _GAP + (30 if titled else 0) + 24 + 26
+    size_wh = (
+        left + len(columns.values) * (wide + _GAP) + _GAP,
+        top + len(rows.values) * (high + caption + _GAP) + _GAP,
     )
+    return _Layout(wide, high, caption, left, top, size_wh)
+
+
+def _draw_labels(
+    sheet: Image.Image, layout: _Layout, columns: Axis, rows: Axis, title: str
+) -> None:
+    """Title, names of the axes, and their values along the edges."""
     draw = ImageDraw.Draw(sheet)
+    left, top = layout.left, layout.top
     if title:
         ((text, font),) = fitted([title], 16, sheet.width - left, bold=True)
         draw.text((left, _GAP), text, _INK, font)
     across = left + (sheet.width - left) / 2
     ((text, font),) = fitted([columns.name], 15, sheet.width - left)
     draw.text((across, top - 50), text, _QUIET, font, anchor="ma")
-    for k, (text, font) in enumerate(fitted(columns.values, 15, wide)):
-        x = left + k * (wide + _GAP) + wide / 2
-        draw.text((x, top - 6), text, _INK, font, anchor="ms")
-    for k, (text, font) in enumerate(row_labels):
-        y = top + k * (high + caption + _GAP) + high / 2
-        draw.text((left - _GAP, y), text, _INK, font, anchor="rm")
+    for k, (text, font) in enumerate(fitted(columns.values, 15, layout.wide)):
+        x, _ = layout.corner(0, k)
+        draw.text((x + layout.wide / 2, top - 6), text, _INK, font, anchor="ms")
+    for k, (text, font) in enumerate(fitted(rows.values, 15, 200)):
+        _, y = layout.corner(k, 0)
+        draw.text((left - _GAP, y + layout.high / 2), text, _INK, font, anchor="rm")
     _write_upwards(sheet, rows.name, (_GAP, top), sheet.height - top)
-    if framed is None:
-        framed = _best(cells, best)
-    for (row, column), cell in sorted(cells.items(), key=lambda item: item[0]):
-        x, y = left + column * (wide + _GAP), top + row * (high + caption + _GAP)
-        box = (x, y, x + wide - 1, y + high - 1)
-        draw.rectangle(box, _EMPTY)
-        if cell.picture is not None:
-            shown = ImageOps.contain(cell.picture.convert("RGB"), (wide, high))
-            sheet.paste(shown, (x + (wide - shown.width) // 2, y + (high - shown.height) // 2))
-        is_best = (row, column) in framed
-        if is_best:
-            draw.rectangle((x - 3, y - 3, x + wide + 2, y + high + 2), outline=_BEST, width=3)
-        texts = [f"{score} {cell.score:.3f}".strip()] if cell.score is not None else []
-        texts += [cell.note] if cell.note else []
-        for k, text in enumerate(texts):
-            scores = k == 0 and cell.score is not None
-            colour = (_BEST if is_best else _INK) if scores else _QUIET
-            middle = (x + wide / 2, y + high + 13 + 17 * k)
-            ((text, font),) = fitted([text], 13, wide, bold=is_best and scores)
-            draw.text(middle, text, colour, font, anchor="mm")
-    return sheet
+
+
+def _draw_cell(
+    sheet: Image.Image,
+    layout: _Layout,
+    place: tuple[int, int],
+    cell: Cell,
+    *,
+    score: str,
+    is_best: bool,
+) -> None:
+    """A picture in its place, its frame and its lines of text."""
+    draw = ImageDraw.Draw(sheet)
+    wide, high = layout.wide, layout.high
+    x, y = layout.corner(*place)
+    draw.rectangle((x, y, x + wide - 1, y + high - 1), _EMPTY)
+    if cell.picture is not None:
+        picture = ImageOps.contain(cell.picture.convert("RGB"), (wide, high))
+        sheet.paste(picture, (x + (wide - picture.width) // 2, y + (high - picture.height) // 2))
+    if is_best:
+        draw.rectangle((x - 3, y - 3, x + wide + 2, y + high + 2), outline=_BEST, width=3)
+    texts = [f"{score} {cell.score:.3f}".strip()] if cell.score is not None else []
+    texts += [cell.note] if cell.note else []
+    for k, text in enumerate(texts):
+        scores = k == 0 and cell.score is not None
+        colour = (_BEST if is_best else _INK) if scores else _QUIET
+        middle = (x + wide / 2, y + high + 13 + 17 * k)
+        ((text, font),) = fitted([text], 13, wide, bold=is_best and scores)
+        draw.text(middle, text, colour, font, anchor="mm")
 
 
 def _cell_size(cells: Mapping[tuple[int, int], Cell], side: int) -> tuple[int, int]:

@@ -160,13 +160,13 @@ def operating_points(
             f"things, {len(scores)} scores and {len(hits)} hits."
         )
     order = sorted(range(len(scores)), key=lambda k: -scores[k])
-    recalls, precisions, found = [], [], 0
+    recalls, precisions, hit_count = [], [], 0
     for rank, k in enumerate(order, start=1):
-        found += bool(hits[k])
+        hit_count += bool(hits[k])
         if rank < len(order) and scores[order[rank]] == scores[k]:
             continue  # no threshold lies between equal scores
-        recalls.append(found / positives)
-        precisions.append(found / rank)
+        recalls.append(hit_count / positives)
+        precisions.append(hit_count / rank)
     return recalls, precisions
 
 
@@ -211,9 +211,9 @@ def confidence_histogram(
     ]
     if threshold is not None:
         axes.axvline(threshold, color="#222222", linewidth=1, linestyle=(0, (4, 3)))
-        kept = [sum(score >= threshold for score in part) for part in (hits, misses)]
+        counts = [sum(score >= threshold for score in part) for part in (hits, misses)]
         texts = [
-            f"{text}, {n} at {threshold:g} or more" for text, n in zip(texts, kept, strict=True)
+            f"{text}, {n} at {threshold:g} or more" for text, n in zip(texts, counts, strict=True)
         ]
     for text, at, side, colour in zip(
         texts, (0.97, 0.03), ("top", "bottom"), COLOURS, strict=False

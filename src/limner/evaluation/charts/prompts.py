@@ -40,24 +40,15 @@ def threshold_curves(
         or any(len(values) != len(thresholds) for values in scores.values())
     ):
         raise InputError("A chart of thresholds needs at least one, and each score at every one.")
-    said = [f"dashed: {chosen:.3f}"] if chosen is not None else []
-    said += [f"band: {span[0]:.3f} to {span[1]:.3f}"] if span is not None else []
-    name_x = "threshold" + (f" ({', '.join(said)})" if said else "")
+    marks = [f"dashed: {chosen:.3f}"] if chosen is not None else []
+    marks += [f"band: {span[0]:.3f} to {span[1]:.3f}"] if span is not None else []
+    name_x = "threshold" + (f" ({', '.join(marks)})" if marks else "")
     figure, axes = new_axes(name_x, "score", title, width=7.2)
     if span is not None:
         axes.axvspan(*span, color=FAINT, alpha=0.18, linewidth=0)
     if chosen is not None:
         axes.axvline(chosen, color="#222222", linewidth=1, linestyle=(0, (4, 3)))
-    told = {name: values for name, values in scores.items() if values[0] is not None}
-    # Named where the lines begin: where they end most are 0.
-    order = sorted(told, key=lambda name: told[name][0] or 0.0)
-    heights = dict(
-        zip(
-            order,
-            spread([(told[name][0] or 0.0) + 0.03 for name in order], 0.06, 0.03, 1),
-            strict=True,
-        )
-    )
+    heights = _name_heights(scores)
     for k, (name, values) in enumerate(scores.items()):
         colour = COLOURS[k % len(COLOURS)]
         drawn = [math.nan if value is None else value for value in values]
@@ -76,6 +67,15 @@ def threshold_curves(
             )
     axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1.02))
     return figure
+
+
+def _name_heights(scores: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
+    """Where each line's name stands: at its beginning, for where they end most are 0."""
+    first = {name: values[0] for name, values in scores.items() if values[0] is not None}
+    order = sorted(first, key=first.__getitem__)
+    return dict(
+        zip(order, spread([first[name] + 0.03 for name in order], 0.06, 0.03, 1), strict=True)
+    )
 
 
 def trial_dots(

@@ -10,6 +10,7 @@ from limner.evaluation.charts.curves import freeze
 from limner.evaluation.charts.style import COLOURS, FAINT, new_axes
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Point = tuple[float, float]
@@ -63,6 +64,20 @@ def trade_off(
     if best is not None:
         axes.plot(*points[best], "o", ms=13, mfc="none", mec=COLOURS[1], mew=1.6, zorder=4)
     axes.margins(x=0.12, y=0.1)
+    _draw_levels(axes, before, ceiling)
+    freeze(axes)
+    for name, point in {"untaught": before, **points}.items():
+        text = f"{name}, best" if name == best else name
+        axes.annotate(
+            text, point, (8, 5), textcoords="offset points", fontsize=8.5,
+            color=COLOURS[1] if name == best else COLOURS[0],
+            fontweight="bold" if name == best else "normal", bbox=BEHIND,
+        )  # fmt: skip
+    return figure
+
+
+def _draw_levels(axes: Axes, before: Point, ceiling: float) -> None:
+    """The photographs' own DINO, half way to it, and a tenth off the untaught model's CLIP-T."""
     level = (before[1] + ceiling) / 2
     for y, text in ((ceiling, f"photographs {ceiling:.3f}"), (level, f"half way {level:.3f}")):
         axes.axhline(y, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -77,12 +92,3 @@ def trade_off(
             xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=8,
             color="#666666", bbox=BEHIND,
         )  # fmt: skip
-    freeze(axes)
-    for name, point in {"untaught": before, **points}.items():
-        text = f"{name}, best" if name == best else name
-        axes.annotate(
-            text, point, (8, 5), textcoords="offset points", fontsize=8.5,
-            color=COLOURS[1] if name == best else COLOURS[0],
-            fontweight="bold" if name == best else "normal", bbox=BEHIND,
-        )  # fmt: skip
-    return figure

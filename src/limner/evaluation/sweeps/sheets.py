@@ -104,7 +104,7 @@ def sheets(recipe: Recipe, swept: SweepResult, pictures: Path) -> Iterator[tuple
                 {at: _place(cell, pictures) for at, cell in places.items()},
                 title=title,
                 score=recipe.search.objective or "",
-                framed=[at for at, cell in places.items() if cell.tried is best],
+                best=[at for at, cell in places.items() if cell.tried is best],
                 side=_side(len(columns.values), len(rows.values)),
             ),
         )
@@ -133,7 +133,7 @@ def _ranked(
         places,
         title=_title(recipe),
         score=recipe.search.objective or "",
-        framed=[divmod(k, across) for k, cell in enumerate(best_first) if cell.tried is best],
+        best=[divmod(k, across) for k, cell in enumerate(best_first) if cell.tried is best],
         side=LARGE,
     )
 

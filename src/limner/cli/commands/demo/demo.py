@@ -21,7 +21,7 @@ from limner.cli.console import say
 from limner.errors import OutputError
 
 if TYPE_CHECKING:
-    from limner.cli.commands.demo.page import Told
+    from limner.cli.commands.demo.page import FinishedStep
 
 INPUTS = ("scene.png", "photo.jpg")
 PAGE = "index.html"
@@ -146,15 +146,15 @@ def demo(out: Path) -> None:
     take_folder(out)
     started = time.perf_counter()
     heard: set[str] = set()
-    scene: list[Told] = []
-    photo: list[Told] = []
+    scene: list[FinishedStep] = []
+    photo: list[FinishedStep] = []
     steps = [(step, scene) for step in possible(SCENE)] + [(step, photo) for step in PHOTO]
     with contextlib.chdir(out):
         _write(scene, photo, None)  # first of all: by its page the folder is known as ours
         for name in INPUTS:
             shutil.copyfile(FILES / name, name)
-        for step, told in steps:
-            told.append(_run(step, heard))
+        for step, finished in steps:
+            finished.append(_run(step, heard))
             _write(scene, photo, None)
         _write(scene, photo, time.perf_counter() - started)
     say("")
@@ -192,7 +192,7 @@ def take_folder(out: Path) -> None:
             )
 
 
-def _run(step: Step, heard: set[str]) -> Told:
+def _run(step: Step, heard: set[str]) -> FinishedStep:
     """Do one step in the working folder.
 
     Args:
@@ -202,11 +202,11 @@ def _run(step: Step, heard: set[str]) -> Told:
         click.exceptions.Exit: a command failed, and has said why.
     """
     from limner.cli.app import main
-    from limner.cli.commands.demo.page import Told, read_made
+    from limner.cli.commands.demo.page import FinishedStep, read_result
 
     say("")
     say(f"# {step.title}. {step.meaning}")
-    made = []
+    results = []
     for command in step.commands:
         say(f"$ {command}")
         sys.stdout.flush()
@@ -221,11 +221,13 @@ def _run(step: Step, heard: set[str]) -> Told:
         if code:
             raise click.exceptions.Exit(code)
         picture = Path(words[-1])
-        made.append(read_made(picture, step.pictures, time.perf_counter() - started))
-    return Told(step.title, step.meaning, step.commands, tuple(made), step.columns)
+        results.append(read_result(picture, step.pictures, time.perf_counter() - started))
+    return FinishedStep(step.title, step.meaning, step.commands, tuple(results), step.columns)
 
 
-def _write(scene: Sequence[Told], photo: Sequence[Told], seconds: float | None) -> None:
+def _write(
+    scene: Sequence[FinishedStep], photo: Sequence[FinishedStep], seconds: float | None
+) -> None:
     """The page as far as it goes. Written after each step, so that it can be looked at."""
     from limner.cli.commands.demo.page import page
     from limner.io.save import write_atomic
