@@ -90,16 +90,17 @@ def edited(limner: Command, verb: str, source: Path, out: Path, **more: Any) -> 
 @pytest.fixture
 def painter(monkeypatch: pytest.MonkeyPatch) -> None:
     """``edit`` paints without weights."""
-    from limner.session import Session
+    from limner.session.model_slots import Models
+    from limner.session.verbs import paint as verbs
 
-    own = Session._following
+    own = verbs.painter_for
 
-    def following(self: Session, paint: Any, *rest: Any) -> Any:
+    def painter_for(models: Models, paint: Any, *rest: Any) -> Any:
         if paint is None:
-            return own(self, paint, *rest)
-        return self.models.painting_slot(words=False), FloodInpainter()
+            return own(models, paint, *rest)
+        return models.painting_slot(words=False), FloodInpainter()
 
-    monkeypatch.setattr(Session, "_following", following)
+    monkeypatch.setattr(verbs, "painter_for", painter_for)
 
 
 def random_edits(limner: Command, first: int, count: int) -> None:
@@ -189,7 +190,7 @@ def test_a_loss_is_said_before_a_model_is_asked(
         raise OptionError("the work has begun")
 
     write(Path("in.png"), noise(np.random.default_rng(0), "RGB", "uint16", SIZE), "RGB")
-    monkeypatch.setattr(Session, "remove", fail)
+    monkeypatch.setattr(Session, "answer", fail)
     answer = limner.run("remove", "in.png", "--box", "2,2,9,9", "--no-store", "-o", "out.webp")
     assert answer.stderr.index("WebP holds 8 bits") < answer.stderr.index("the work has begun")
 

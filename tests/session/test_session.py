@@ -428,15 +428,15 @@ def test_commercial_safe_refuses_a_folder_whose_licence_nobody_knows(tmp_path: P
 
 def test_models_that_can_take_a_prompt_are_named() -> None:
     models = Session().models
-    said = models.able([PromptKind.EXEMPLAR], "detect")
+    said = models.others.able([PromptKind.EXEMPLAR], "detect")
     assert said.startswith("Models that can: owlvit-base-patch32, ")
     assert said.endswith(".")
     assert "haar" not in said
-    assert "haar" in models.able(iter([PromptKind.TEXT]), "detect")
-    assert "haar" not in models.able([PromptKind.TEXT, PromptKind.EXEMPLAR], "detect")
-    assert models.able([PromptKind.EXEMPLAR], "segment") == ""
-    safe = Session(commercial_safe=True).models.able([PromptKind.TEXT], "inpaint")
-    assert "sd15-inpaint" in models.able([PromptKind.TEXT], "inpaint")
+    assert "haar" in models.others.able(iter([PromptKind.TEXT]), "detect")
+    assert "haar" not in models.others.able([PromptKind.TEXT, PromptKind.EXEMPLAR], "detect")
+    assert models.others.able([PromptKind.EXEMPLAR], "segment") == ""
+    safe = Session(commercial_safe=True).models.others.able([PromptKind.TEXT], "inpaint")
+    assert "sd15-inpaint" in models.others.able([PromptKind.TEXT], "inpaint")
     assert "sd15-inpaint" not in safe
 
 

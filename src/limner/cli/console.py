@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.untrusted.plain_text import visible
+from limner.verbs import VERBS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -120,7 +121,7 @@ def say_run(
             facts.append("; ".join(record["lost"]))
         else:
             facts.append(f"{edit.outside_changed_pixels} pixels changed outside the mask")
-        if settings.verb in ("edit", "remove"):  # elsewhere a border is wanted
+        if VERBS[settings.verb].hides_seam:  # elsewhere a border is wanted
             facts.append(f"seam {edit.seam:.3f}")
     if run.redaction:
         facts += second_look(record["result"])
@@ -207,9 +208,9 @@ def _say_json(record: Mapping[str, Any], outputs: Sequence[Path], finds: Mapping
 
 
 def summary(count: int, tally: Tally) -> str:
-    parts = [f"{count} images: {tally.made} done"]
-    if tally.kept:
-        parts.append(f"{tally.kept} done already")
+    parts = [f"{count} images: {tally.done} done"]
+    if tally.done_before:
+        parts.append(f"{tally.done_before} done already")
     if tally.empty:
         parts.append(f"{tally.empty} with nothing found")
     if tally.elsewhere:

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -58,6 +62,8 @@ class Opened:
     """None when it was opened from bytes."""
     raster: Raster
     """All that the file holds, of which ``image`` is a view."""
+    data: bytes = field(default=b"", repr=False)
+    """The file's bytes."""
 
 
 def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Opened:
@@ -80,7 +86,7 @@ def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     with decoding(name, kind):
         raster = read(data, name, kind, max_pixels, notes)
         image = raster.view()
-    return Opened(image, hashlib.sha256(data).hexdigest(), tuple(notes), kind, path, raster)
+    return Opened(image, hashlib.sha256(data).hexdigest(), tuple(notes), kind, path, raster, data)
 
 
 def upright_size(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -122,17 +128,43 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
     return paths
 
 
+_digests: ContextVar[dict[int, tuple[weakref.ref[Image.Image], str]] | None] = ContextVar(
+    "digests", default=None
+)
+"""By a picture's id, what is known of pictures that still live; None: nothing is kept."""
+
+
+@contextmanager
+def digests_kept() -> Iterator[None]:
+    """Hash each picture once, for as long as this lasts. None may be changed in place meanwhile."""
+    if _digests.get() is not None:
+        yield
+        return
+    token = _digests.set({})
+    try:
+        yield
+    finally:
+        _digests.reset(token)
+
+
 def digest(image: Image.Image) -> str:
-    """sha256 of an image's size and RGB bytes, in hexadecimal.
+    """sha256 of an image's size and RGB bytes, in hexadecimal; see ``digests_kept``.
 
     Raises:
         ImageError: the mode is not RGB.
     """
     if image.mode != "RGB":
         raise ImageError(f"An image here is of mode RGB, got {image.mode}: use open_image.")
-    return hashlib.sha256(
-        f"{image.width}x{image.height} RGB ".encode() + image.tobytes()
-    ).hexdigest()
+    known = _digests.get()
+    if known is not None and id(image) in known:
+        reference, digest_then = known[id(image)]
+        if reference() is image:
+            return digest_then
+    content = f"{image.width}x{image.height} RGB ".encode() + image.tobytes()
+    computed = hashlib.sha256(content).hexdigest()
+    if known is not None:
+        known[id(image)] = weakref.ref(image), computed
+    return computed
 
 
 def read_picture(path: Path) -> bytes:

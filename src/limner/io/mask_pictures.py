@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from limner.errors import LimnerError, PromptError
-from limner.io.save import read_record
+from limner.io.save import record_in
 from limner.prompts import BoolMask
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _is_our_cutout(opened: Opened) -> bool:
     if opened.path is None:
         return False
     try:
-        record = read_record(opened.path)
+        record = record_in(opened.data, str(opened.path))
     except LimnerError:
         return False
     return bool(record and record.get("verb") == "cutout")

@@ -96,10 +96,18 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     Raises:
         ImageError: no such file, no image, or a record that is damaged.
     """
-    data = read_picture(Path(path))
-    kind = identify(data, str(path))
-    with decoding(str(path), kind):
-        text, packet, continued = _metadata(data, kind, str(path))
+    return record_in(read_picture(Path(path)), str(path))
+
+
+def record_in(data: bytes, path: str) -> dict[str, Any] | None:
+    """The same of a file's bytes; ``path`` is what a complaint names.
+
+    Raises:
+        ImageError: as ``read_record``.
+    """
+    kind = identify(data, path)
+    with decoding(path, kind):
+        text, packet, continued = _metadata(data, kind, path)
     try:
         text = text or _record_in(packet) or _record_in(_joined_extension(packet, continued))
         record = None if text is None else parse_json(text, "its JSON", ours=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import supervision as sv
@@ -18,7 +19,7 @@ from limner.pipeline.empty_outlines import EmptyOutline, box_to_outline, without
 from limner.pipeline.ensemble import AGREED
 from limner.pipeline.stopwatch import Stopwatch
 from limner.pipeline.tiles import SEEN
-from limner.prompts import PromptKind, VisualPrompt
+from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import (
     Detector,
     EverythingSegmenter,
@@ -61,7 +62,7 @@ class Grounding:
     def __len__(self) -> int:
         return len(self.detections)
 
-    @property
+    @cached_property
     def mask(self) -> np.ndarray:
         """(H, W) bool: the union of all objects; all False where nothing was found."""
         return dets.union_of(self.detections, self.size_wh)
@@ -230,9 +231,26 @@ def _drawn(prompt: VisualPrompt, index: int) -> sv.Detections:
     return dets.with_masks(box, [crop], [1.0], candidates=[dets.Candidates.of([(crop, 1.0)])])
 
 
-def needs_detector(prompt: VisualPrompt, segmenter: Segmenter) -> bool:
+class Phrased(Protocol):
+    """What of a prompt says whether a segmenter understands it."""
+
+    @property
+    def text(self) -> Text | None: ...
+
+    @property
+    def kinds(self) -> Collection[PromptKind]: ...
+
+
+class Accepting(Protocol):
+    """A segmenter, or its family before it is loaded."""
+
+    @property
+    def accepts(self) -> frozenset[PromptKind]: ...
+
+
+def needs_detector(prompt: Phrased, segmenter: Accepting) -> bool:
     """Whether a prompt says *what* in a way that this segmenter doesn't understand itself."""
-    what = prompt.kinds & SAYS_WHAT
+    what = SAYS_WHAT.intersection(prompt.kinds)
     negated = prompt.text is not None and bool(prompt.text.negative)
     return bool(what) and (negated or not what <= segmenter.accepts)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from limner.errors import PromptError
-from limner.prompts import Box, Exemplar, Like, Mask, Point, Text, VisualPrompt
+from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
 
 PartT = TypeVar("PartT")
 
@@ -132,10 +132,19 @@ class Draft:
         return bool(self.text or self.exemplar or self.likes)
 
     @property
-    def is_boxed(self) -> bool:
-        """Whether it is a box, or will be one when it is found."""
-        only_box = self == Draft(box=self.box) and self.box is not None
-        return self.says_what or only_box
+    def kinds(self) -> frozenset[PromptKind]:
+        """As those of the prompt that it becomes."""
+        present = {
+            PromptKind.TEXT: self.text is not None,
+            PromptKind.EXEMPLAR: self.exemplar is not None,
+            PromptKind.LIKE: any(positive for _, positive in self.likes),
+            PromptKind.NEGATIVE_EXEMPLAR_BOX: any(not positive for _, positive in self.likes),
+            PromptKind.POINT: any(point.foreground for point in self.points),
+            PromptKind.BACKGROUND_POINT: any(not point.foreground for point in self.points),
+            PromptKind.BOX: self.box is not None,
+            PromptKind.MASK: self.mask is not None,
+        }
+        return frozenset(kind for kind, here in present.items() if here)
 
     def resolve(
         self,

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from limner.home import home
+from limner.verbs import VERBS as TABLE
 
-VERBS = frozenset({"redact"})
+VERBS = frozenset(verb.name for verb in TABLE.values() if verb.is_private)
 """Verbs whose records may be published while their inputs may not."""
 
 KEY = "secret.key"

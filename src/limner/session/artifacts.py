@@ -18,17 +18,15 @@ from limner.io.decode import identify
 from limner.ops.overlay import overlay
 from limner.runs.entries import COCO, MASK, PICTURE
 from limner.session.results import Run, Source
+from limner.verbs import VERBS, Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-DRAWN = ("detect", "segment")
-"""Verbs that make no picture of their own: their picture is the overlay."""
-
 
 @dataclass(frozen=True)
 class Output:
-    """A file to be kept."""
+    """A file of a run, to be kept."""
 
     role: str
     data: bytes
@@ -54,13 +52,14 @@ def outputs_of(run: Run) -> Iterator[Output]:
 
     A redaction that its check refused has no picture: what is still visible in it isn't kept.
     """
-    found, image = run.grounding.detections, run.source.image
+    detections, image = run.grounding.detections, run.source.image
     name = Path(run.source.path).name if run.source.path else "image"
-    listing = export.coco([(name, image.size, found)], export.asked_names(run.grounding.prompts))
+    names = export.asked_names(run.grounding.prompts)
+    listing = export.coco([(name, image.size, detections)], names)
     yield Output(COCO, json.dumps(listing).encode(), ".json")
-    if not len(found):
+    if not len(detections):
         return
-    if found.mask is not None:
+    if detections.mask is not None:
         yield Output(MASK, png(pil.fromarray(np.asarray(run.grounding.mask))), ".png")
     for position, picture in enumerate(pictures_of(run)):
         yield Output(PICTURE, png(picture), ".png", position)
@@ -72,7 +71,7 @@ def pictures_of(run: Run) -> list[Image]:
         return []
     if run.cutout is not None:
         return [run.cutout]
-    if run.record.job.verb in DRAWN and len(run.grounding):
+    if VERBS[run.record.job.verb].output is Picture.OVERLAY and len(run.grounding):
         return [overlay(run.source.image, run.grounding.detections, run.grounding.prompts)]
     return [edit.image for edit in run.edits]
 

@@ -7,7 +7,7 @@ the run, by name.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from limner.pipeline.extend import Extension
 from limner.prompts import Text, VisualPrompt
 from limner.runs.entries import BACKDROP, EXEMPLAR
 from limner.session.artifacts import png
-from limner.session.results import NOTHING, FindOptions
+from limner.session.results import FindOptions
 
 OPTIONS: Mapping[str, type[Any]] = {
     "inpaint": InpaintOptions,
@@ -75,8 +75,8 @@ class Call:
                     from_dict(DetectOptions, finding["detect"]),
                     from_dict(SegmentOptions, finding["segment"]),
                     tuple(
-                        Selection(each["name"], tuple(each["numbers"]), each["count"])
-                        for each in finding["select"]
+                        Selection(choice["name"], tuple(choice["numbers"]), choice["count"])
+                        for choice in finding["select"]
                     ),
                 ),
                 {
@@ -90,15 +90,15 @@ class Call:
 
 def words_of(call: Call) -> str:
     """What was asked for, in a few words: the phrases, or how the things were shown."""
-    said = [prompt.text.phrase if prompt.text else prompt.manner for prompt in call.prompts]
+    things = [prompt.text.phrase if prompt.text else prompt.manner for prompt in call.prompts]
     if "everything" in call.settings:
-        said.append("everything")
+        things.append("everything")
     if "what_is_here" in call.settings:
-        said.append("what is here")
+        things.append("what is here")
     if "extension" in call.settings:
         sides = call.settings["extension"].to_dict()
-        said.append(" ".join(f"{side}+{length}" for side, length in sides.items()))
-    short = ", ".join(dict.fromkeys(said))
+        things.append(" ".join(f"{side}+{length}" for side, length in sides.items()))
+    short = ", ".join(dict.fromkeys(things))
     paint = call.settings.get("paint") or call.settings.get("behind")
     if isinstance(paint, Text):
         return f"{short} → {paint.phrase}"
@@ -106,18 +106,20 @@ def words_of(call: Call) -> str:
 
 
 def _prompt_to_dict(prompt: VisualPrompt, keep: Keep) -> dict[str, Any]:
-    made = prompt.to_dict()
-    if "exemplar" in made:
-        made["exemplar"]["file"] = keep(EXEMPLAR, base64.b64decode(made["exemplar"].pop("png")))
-    return made
+    described = prompt.to_dict()
+    if "exemplar" in described:
+        described["exemplar"]["file"] = keep(
+            EXEMPLAR, base64.b64decode(described["exemplar"].pop("png"))
+        )
+    return described
 
 
 def _prompt_from_dict(data: Mapping[str, Any], load: Callable[[str], bytes]) -> VisualPrompt:
-    made = dict(data)
-    if "exemplar" in made:
-        encoded = base64.b64encode(load(made["exemplar"]["file"])).decode("ascii")
-        made["exemplar"] = {"png": encoded, "box": made["exemplar"]["box"]}
-    return VisualPrompt.from_dict(made)
+    described = dict(data)
+    if "exemplar" in described:
+        encoded = base64.b64encode(load(described["exemplar"]["file"])).decode("ascii")
+        described["exemplar"] = {"png": encoded, "box": described["exemplar"]["box"]}
+    return VisualPrompt.from_dict(described)
 
 
 def _setting_to_dict(name: str, value: Any, keep: Keep) -> Any:
@@ -153,14 +155,3 @@ def _setting_from_dict(name: str, value: Any, load: Callable[[str], bytes]) -> A
 
     opened = images.open_image(load(value["file"]), max_pixels=images.MAX_PIXELS * 10)
     return background.Picture(opened.image, value["picture"])
-
-
-def arguments_of(given: Mapping[str, Any], prompts: Sequence[VisualPrompt]) -> Call:
-    """A call from a verb's own keyword arguments; progress is no part of what was asked, nor are
-    arguments of nothing."""
-    settings = {
-        name: value
-        for name, value in given.items()
-        if name not in ("finding", "on_step") and value not in NOTHING
-    }
-    return Call(tuple(prompts), given.get("finding") or FindOptions(), settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from limner import pipeline
 from limner.errors import OptionError, UnsupportedPrompt
@@ -13,17 +13,31 @@ from limner.options import (
     RedactOptions,
     check_honoured,
 )
-from limner.prompts import PromptKind, VisualPrompt
+from limner.prompts import VisualPrompt
 from limner.protocols import Detector, OnStep, Segmenter
 from limner.registry import catalog, face_choice
 from limner.registry.resolve import resolve
 from limner.session.cache.stages import CachedDetector, Stages
 from limner.session.footprint import check_fits
 from limner.session.model_slots import READ, Models
-from limner.session.results import FindOptions, Source, tasks_of
+from limner.session.plan import are_masks, detector_outlines, has_boxes, region_of, tasks_of
+from limner.session.results import FindOptions, Source
 
 Found = tuple[pipeline.Grounding, tuple[str, ...]]
 """Where things are, and the tasks whose models took part in saying so."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is to be outlined, and how; see ``Finder.ground`` and ``pipeline.ground``."""
+
+    source: Source
+    prompts: Sequence[VisualPrompt]
+    finding: FindOptions
+    on_step: OnStep | None = None
+    as_drawn: bool = True
+    outlined: bool = True
+    thorough: bool = False
 
 
 class Finder:
@@ -34,8 +48,8 @@ class Finder:
     """
 
     def __init__(self, models: Models, stages: Stages) -> None:
-        self._models = models
-        self._stages = stages
+        self.models = models
+        self.stages = stages
 
     @property
     def detector(self) -> Detector:
@@ -56,66 +70,64 @@ class Finder:
         faces = [p for p in prompts if p.text and face_choice.is_face(p.text.phrase)]
         if not faces or len(faces) < len(prompts):
             return []
-        asked = self._models.asked(prompts)
+        answering = self.models.asked(prompts)
         here = (face_choice.best_here(), face_choice.LAST)
-        return [self._remembering(name) for name in here if name and name not in asked]
+        return [self._cached(name) for name in here if name and name not in answering]
 
     def _detector(self, *, thorough: bool) -> Detector:
-        names = self._models.chosen("detect")
-        if self._models.by_phrase():
+        names = self.models.chosen("detect")
+        if self.models.by_phrase():
             return self._by_phrase(*names, thorough=thorough)
         if len(names) > 1:
-            return pipeline.DetectorEnsemble([self._remembering(name) for name in names])
-        one = self._remembering(None)
-        return pipeline.InferenceMode(one) if thorough and one.ref.family == "faces" else one
+            return pipeline.DetectorEnsemble([self._cached(name) for name in names])
+        detector = self._cached(None)
+        looks_turned = thorough and detector.ref.family == "faces"
+        return pipeline.InferenceMode(detector) if looks_turned else detector
 
     def _by_phrase(self, faces: str, other: str, *, thorough: bool) -> pipeline.ByPhrase:
         def special() -> Detector:
-            found = self._remembering(faces)
-            return pipeline.InferenceMode(found) if thorough else found
+            detector = self._cached(faces)
+            return pipeline.InferenceMode(detector) if thorough else detector
 
         return pipeline.ByPhrase(
             face_choice.is_face,
             special,
-            lambda: self._remembering(other),
+            lambda: self._cached(other),
             catalog.takes(resolve(faces)[0], "detect"),
-            self._models.names["detect"],
+            self.models.names["detect"],
         )
 
-    def _remembering(self, name: str | None) -> CachedDetector:
+    def _cached(self, name: str | None) -> CachedDetector:
         """One detector; ``name`` in a consensus."""
 
         def load() -> Detector:
-            return self._models.member(name) if name else self._models.detector
+            return self.models.member(name) if name else self.models.detector
 
-        ref = self._models.answering("detect", name) if name else self._models.answering("detect")
+        ref = self.models.answering("detect", name) if name else self.models.answering("detect")
         family = catalog.families().get(ref.family)
         accepts = family.accepts if family else load().accepts
-        identity = self._models.identity(name or self._models.names["detect"])
-        return CachedDetector(self._stages, load, ref, accepts, identity)
+        identity = self.models.identity(name or self.models.names["detect"])
+        return CachedDetector(self.stages, load, ref, accepts, identity)
 
-    def _say_who(self, task: str, prompts: Sequence[VisualPrompt]) -> None:
+    def _note_answering(self, task: str, prompts: Sequence[VisualPrompt]) -> None:
         """A model that isn't asked, because its answer is at hand, is said and recorded all the
         same."""
         if task == READ:
-            self._models.reading()
+            self.models.reading()
             return
-        names = self._models.chosen(task)
+        names = self.models.chosen(task)
         if len(names) == 1:
-            self._models.answering(task)
+            self.models.answering(task)
         else:
-            for name in self._models.asked(prompts):
-                self._models.answering(task, name)
+            for name in self.models.asked(prompts):
+                self.models.answering(task, name)
 
     @property
     def _detector_outlines(self) -> bool:
         """Whether the detector's boxes come with masks."""
-        if self._models.names.get("detect") is None:
-            return False
-        if len(self._models.chosen("detect")) > 1:  # a fused box is nobody's outline
-            return False
-        family = catalog.families().get(self._models.weights("detect").ref.family)
-        return family is not None and family.outlines
+        if "detect" in self.models.names and len(self.models.chosen("detect")) == 1:
+            self.models.weights("detect")  # one that isn't here is refused before the segmenter is
+        return detector_outlines(self.models)
 
     def detect(
         self, source: Source, prompts: Sequence[VisualPrompt], finding: FindOptions
@@ -123,12 +135,14 @@ class Finder:
         """Boxes, without outlines."""
         if not prompts:
             raise OptionError("Nothing was asked for: give a phrase or an example image.")
-        self._models.say_who_sees_faces(prompts)
+        self.models.say_who_sees_faces(prompts)
         watch = pipeline.Stopwatch()
         detector = self.detector
         with watch.stage("detect"), self._naming_others(prompts, "detect"):
-            found = pipeline.detect(source.image, prompts, detector, finding.detect, finding.select)
-        grounding = pipeline.Grounding(source.image.size, tuple(prompts), found, watch.seconds)
+            detections = pipeline.detect(
+                source.image, prompts, detector, finding.detect, finding.select
+            )
+        grounding = pipeline.Grounding(source.image.size, tuple(prompts), detections, watch.seconds)
         return _without_loading(grounding, detector), ("detect",)
 
     def ground(
@@ -149,27 +163,25 @@ class Finder:
         """
         _check_asked(prompts)
         check_fits(source.image.size, prompts)
-        self._models.say_who_sees_faces(prompts)
-        if as_drawn and all(prompt.kinds == {PromptKind.MASK} for prompt in prompts):
-            return self._ground(source, prompts, finding, pipeline.BoxRegions())  # it isn't asked
-        if prompts and all(prompt.says_what for prompt in prompts) and self._detector_outlines:
+        self.models.say_who_sees_faces(prompts)
+        if as_drawn and are_masks(prompts):
+            return self._ground(_Question(source, prompts, finding), pipeline.BoxRegions())
+        if all(prompt.says_what for prompt in prompts) and self._detector_outlines:
             # No segmenter is asked either, so that nobody obeys its settings.
-            name = self._models.weights("detect").ref.name
+            name = self.models.weights("detect").ref.name
             check_honoured(finding.segment, frozenset(), name, "it outlines by itself")
-            return self._ground(source, prompts, finding, pipeline.BoxRegions())
-        self._models.answering("segment")
-
-        def make() -> Found:
-            return self._ground(
-                source, prompts, finding, None, on_step, as_drawn, thorough=thorough
-            )
-
-        tasks = tasks_of("segment", prompts, {})
-        grounding, took_part = self._stages.mask(
-            source.image, prompts, [finding.to_dict(), as_drawn, thorough], tasks, make
+            return self._ground(_Question(source, prompts, finding), pipeline.BoxRegions())
+        self.models.answering("segment")
+        question = _Question(source, prompts, finding, on_step, as_drawn, thorough=thorough)
+        grounding, took_part = self.stages.mask(
+            source.image,
+            prompts,
+            [finding.to_dict(), as_drawn, thorough],
+            tasks_of("segment", prompts, {}),
+            lambda: self._ground(question, None),
         )
         for task in took_part:
-            self._say_who(task, prompts)
+            self._note_answering(task, prompts)
         return grounding, took_part
 
     def regions(
@@ -185,25 +197,19 @@ class Finder:
         Raises:
             NothingFound: the outline of points is empty.
         """
-        has_boxes = all(
-            prompt.says_what or prompt.kinds in ({PromptKind.BOX}, {PromptKind.MASK})
-            for prompt in prompts
-        ) and not all(prompt.kinds == {PromptKind.MASK} for prompt in prompts)
-        region = redact.region or ("box" if has_boxes else "outline")
-        if region == "outline":
+        if region_of(prompts, redact) == "outline":
             grounding, tasks = self.ground(source, prompts, finding, thorough=True)
             return pipeline.cover_empty(grounding), tasks
-        if not has_boxes:
+        if not has_boxes(prompts):
             raise OptionError(
                 "region box needs a box alone, a phrase or an example image for each object; "
                 "what is shown by points or a mask is covered by its outline."
             )
         _check_asked(prompts)
         check_fits(source.image.size, prompts)
-        self._models.say_who_sees_faces(prompts)
-        return self._ground(
-            source, prompts, finding, pipeline.BoxRegions(), outlined=False, thorough=True
-        )
+        self.models.say_who_sees_faces(prompts)
+        question = _Question(source, prompts, finding, outlined=False, thorough=True)
+        return self._ground(question, pipeline.BoxRegions())
 
     def everything(
         self, source: Source, options: EverythingOptions, on_step: OnStep | None
@@ -211,47 +217,36 @@ class Finder:
         """Outlines of all that the segmenter is sure of."""
         grounding = pipeline.segment_everything(
             source.image,
-            self._models.segmenter,
+            self.models.segmenter,
             options,
-            embed=self._stages.embed,
+            embed=self.stages.embed,
             on_step=on_step,
         )
         return grounding, ("segment",)
 
-    def _ground(
-        self,
-        source: Source,
-        prompts: Sequence[VisualPrompt],
-        finding: FindOptions,
-        geometry: Segmenter | None,
-        on_step: OnStep | None = None,
-        as_drawn: bool = True,
-        outlined: bool = True,
-        thorough: bool = False,
-    ) -> Found:
+    def _ground(self, question: _Question, geometry: Segmenter | None) -> Found:
         """Ask the models.
 
         Args:
             geometry: what answers in the segmenter's place; it has nothing worth remembering.
         """
-        segmenter = geometry or self._models.segmenter
+        prompts, finding = question.prompts, question.finding
+        segmenter = geometry or self.models.segmenter
         by_words = any(pipeline.needs_detector(prompt, segmenter) for prompt in prompts)
-        detector = self._detector(thorough=thorough) if by_words else None
+        detector = self._detector(thorough=question.thorough) if by_words else None
         with self._naming_others(prompts, "detect" if by_words else "segment"):
             grounding = pipeline.ground(
-                source.image,
+                question.source.image,
                 prompts,
-                pipeline.GroundModels(
-                    segmenter, detector, None if geometry else self._stages.embed
-                ),
+                pipeline.GroundModels(segmenter, detector, None if geometry else self.stages.embed),
                 pipeline.GroundOptions(
                     finding.detect,
                     finding.segment,
                     finding.select,
-                    as_drawn=as_drawn,
-                    outlined=outlined,
+                    as_drawn=question.as_drawn,
+                    outlined=question.outlined,
                 ),
-                on_step,
+                question.on_step,
             )
         tasks = () if geometry else ("segment", *self._reading(prompts, segmenter))
         grounding = _without_loading(grounding, detector)
@@ -260,7 +255,7 @@ class Finder:
     def _reading(self, prompts: Sequence[VisualPrompt], segmenter: Segmenter) -> tuple[str, ...]:
         """``READ``, if another model read phrases for the segmenter."""
         read = any(p.text and not pipeline.needs_detector(p, segmenter) for p in prompts)
-        return (READ,) if read and self._models.reading() else ()
+        return (READ,) if read and self.models.reading() else ()
 
     @contextmanager
     def _naming_others(self, prompts: Sequence[VisualPrompt], task: str) -> Iterator[None]:
@@ -270,8 +265,8 @@ class Finder:
         except UnsupportedPrompt as error:
             what = pipeline.SAYS_WHAT
             kinds = {kind for prompt in prompts for kind in prompt.kinds}
-            asked = kinds & what if task == "detect" else kinds - what
-            others = self._models.able(asked, task) if asked else ""
+            refused = kinds & what if task == "detect" else kinds - what
+            others = self.models.others.able(refused, task) if refused else ""
             raise UnsupportedPrompt(f"{error} {others}".rstrip()) from error
 
 
@@ -280,12 +275,14 @@ def _without_loading(
 ) -> pipeline.Grounding:
     """The same, its seconds those of computing alone."""
     seconds = dict(grounding.seconds)
-    asked: Sequence[Detector | None] = (detector,)
+    members: Sequence[Detector | None] = (detector,)
     if isinstance(detector, pipeline.DetectorEnsemble | pipeline.ByPhrase):
-        asked = detector.members
-    asked = [one.detector if isinstance(one, pipeline.InferenceMode) else one for one in asked]
+        members = detector.members
+    plain = [
+        each.detector if isinstance(each, pipeline.InferenceMode) else each for each in members
+    ]
     if "detect" in seconds:
-        seconds["detect"] -= sum(one.loading for one in asked if isinstance(one, CachedDetector))
+        seconds["detect"] -= sum(each.loading for each in plain if isinstance(each, CachedDetector))
     return replace(grounding, seconds=seconds)
 
 

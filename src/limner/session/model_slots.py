@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import TypeVar
 
 from limner.errors import (
@@ -15,7 +14,7 @@ from limner.errors import (
     UnknownModel,
     WeightsMissing,
 )
-from limner.prompts import PromptKind, Text, VisualPrompt
+from limner.prompts import Text, VisualPrompt
 from limner.protocols import (
     Captioner,
     Detector,
@@ -30,11 +29,13 @@ from limner.protocols import (
 from limner.registry import catalog, endpoints, face_choice, pool, store
 from limner.registry.device import DTYPES, check_names, choose, let_threads_sleep, tune_allocator
 from limner.registry.resolve import resolve
-from limner.registry.subjects import TEACHABLE, adapter_of, told_apart
-from limner.registry.weights import Adapter, Runtime, Weights, between, is_path, members_of
+from limner.registry.subjects import adapter_of, told_apart
+from limner.registry.weights import Runtime, Weights, between, is_path, members_of
+from limner.session import painter_files
+from limner.session.alternatives import Alternatives
+from limner.session.choices import ModelChoices
 
 ModelT = TypeVar("ModelT", bound=Model)
-Files = tuple[tuple[str, str], ...]
 
 TASKS = ("detect", "segment", "inpaint", "remove", "refine", "encode", "caption")
 """Slots of a session. ``remove`` is a second one for the task to inpaint: what removes where no
@@ -57,48 +58,31 @@ class Models:
     Args: see ``Session``. Where a method takes a ``name``, it means one model of a consensus.
     """
 
-    def __init__(
-        self,
-        profile: str,
-        overrides: Mapping[str, str],
-        *,
-        commercial_safe: bool,
-        device: str | None,
-        dtype: str | None,
-        memory_budget: int | None,
-        say: Say,
-        subjects: Mapping[str, float] | None = None,
-        fast: bool = False,
-    ) -> None:
+    def __init__(self, choices: ModelChoices, say: Say) -> None:
+        overrides = choices.models or {}
         unknown = sorted(set(overrides) - set(TASKS))
         if unknown:
             raise OptionError(f"models has the keys {', '.join(TASKS)}; got {', '.join(unknown)}.")
-        check_names(device, dtype)
-        if device not in (None, "cpu"):  # also where no model will compute there
-            choose(device)
-        self.profile = profile
-        chosen = dict(catalog.profile(profile))
-        if "inpaint" in overrides:  # who names a painter means it for all that is painted
-            chosen.pop("remove", None)
-        if chosen.get("detect") == face_choice.LAST and "detect" not in overrides:
-            better = face_choice.best_here()  # also for replays: it is in the session's names then
-            if better:
-                chosen["detect"] = f"{better}|{face_choice.LAST}"
-        self.names: dict[str, str] = {**chosen, **overrides}
+        check_names(choices.device, choices.dtype)
+        if choices.device not in (None, "cpu"):  # also where no model will compute there
+            choose(choices.device)
+        self._choices = choices
+        self.profile = choices.profile
+        self.names: dict[str, str] = {**_models_of(choices.profile, overrides), **overrides}
         self.answered: dict[str, ModelRef] = {}
         """Models used so far, by task; those of a consensus by task and name."""
-        self._commercial_safe = commercial_safe
-        self._device, self._dtype = device, dtype
+        self.others = Alternatives(choices.profile, choices.commercial_safe)
         self._say = say
-        self.subjects = dict(subjects or {})
+        self.subjects = dict(choices.subjects or {})
         """Taught subjects that the painter is to know, and how much."""
-        self.fast = fast
+        self.fast = choices.fast
         """Whether the painter paints in a few steps, by an adapter made for it."""
         self._adapters = told_apart(
-            [adapter_of(name, much) for name, much in self.subjects.items()]
+            [adapter_of(name, weight) for name, weight in self.subjects.items()]
         )
-        self._pool = pool.ModelPool(memory_budget)
+        self._pool = pool.ModelPool(choices.memory_budget)
         self._runtime: Runtime | None = None
+        self._entries: dict[str, tuple[catalog.ModelEntry, str | None]] = {}
         self._weights: dict[str, Weights] = {}
         self._minis: set[str] = set()
         """Names of the chosen models that ship with limner."""
@@ -113,7 +97,7 @@ class Models:
                 of other than a face model and one more.
         """
         if task not in self.names:
-            others = self.profiles_able((), task)
+            others = self.others.profiles((), task)
             raise UnknownModel(
                 f"The profile {self.profile} has no model to {task}; "
                 + (f"take {others}, or " if others else "")
@@ -126,7 +110,7 @@ class Models:
                 f"got {self.names[task]!r}."
             )
         if between(task, self.names[task]) == "|":
-            first = None if is_path(names[0]) else resolve(names[0])[0]
+            first = None if is_path(names[0]) else self._entry_of(names[0])[0]
             if len(names) != 2 or first is None or first.family != "faces":
                 raise OptionError(
                     "What stands before a | is a face model, and after it who answers all other "
@@ -147,8 +131,8 @@ class Models:
         names = self.chosen("detect")
         if not self.by_phrase():
             return names
-        said = [phrase for text in texts if text for phrase in (text.phrase, text.negative)]
-        faces = {face_choice.is_face(phrase) for phrase in said if phrase}
+        phrases = [phrase for text in texts if text for phrase in (text.phrase, text.negative)]
+        faces = {face_choice.is_face(phrase) for phrase in phrases if phrase}
         return tuple(
             name for name, wanted in zip(names, (True, False), strict=True) if wanted in faces
         )
@@ -186,16 +170,16 @@ class Models:
         name = name or names[0]
         task = "inpaint" if task == "remove" else task
         if is_path(name):
-            if self._commercial_safe:
+            if self._choices.commercial_safe:
                 raise LicenceRefused(
                     f"--commercial-safe refuses {name}: the licence of a local folder is unknown. "
                     f"To {task} without such limits: {', '.join(catalog.commercial(task))}."
                 )
             return None
-        entry, note = resolve(name)
+        entry, note = self._entry_of(name)
         if note:
             self._say(note)
-        if self._commercial_safe:
+        if self._choices.commercial_safe:
             catalog.require_commercial(entry)
         if task not in entry.tasks:
             raise ModelError(
@@ -203,6 +187,23 @@ class Models:
                 f"{', '.join(catalog.names(task))}."
             )
         return entry
+
+    def _entry_of(self, name: str) -> tuple[catalog.ModelEntry, str | None]:
+        """``resolve``, once a name; a user's own endpoint may change meanwhile."""
+        if name.startswith("vlm:"):
+            return resolve(name)
+        if name not in self._entries:
+            self._entries[name] = resolve(name)
+        return self._entries[name]
+
+    def family(self, task: str) -> catalog.Family | None:
+        """The family of the model that would answer, here or not; None: nobody knows."""
+        name = self.chosen(task)[0]
+        with suppress(LimnerError):  # said by what uses the model
+            if is_path(name):
+                return catalog.families().get(store.family_of(store.absolute(name)))
+            return catalog.families().get(self._entry_of(name)[0].family)
+        return None
 
     def weights(self, task: str, name: str | None = None) -> Weights:
         """Which files answer ``task``; nothing is loaded.
@@ -213,85 +214,31 @@ class Models:
         name = name or self.chosen(task)[0]
         if name not in self._weights:
             entry = self.entry(task, name)
-            self._weights[name] = store.find(entry.name) if entry else store.from_folder(name)
+            self._weights[name] = store.find(entry) if entry else store.from_folder(name)
             if entry and entry.shipped:
                 self._minis.add(name)
-        found = self._weights[name]
+        weights = self._weights[name]
         if task != "inpaint":
-            return found
-        found = self._with_subjects(found) if self._adapters else found
-        found = self._with_refiner(found) if "refine" in self.names else found
-        return self._accelerated(found) if self.fast else found
-
-    def _with_subjects(self, painter: Weights) -> Weights:
-        """The painter's files and those of the subjects it is to know.
-
-        Raises:
-            ModelError: a painter that can't be taught.
-        """
-        if painter.ref.family != TEACHABLE:
-            raise ModelError(
-                f"{painter.ref.name} can't know a subject: {', '.join(self.subjects)} was taught "
-                f"to a diffusion model, so take {self._adapters[0].base or self.painters()}."
+            return weights
+        if self._adapters:
+            painters = self.others.painters()
+            weights = painter_files.with_subjects(
+                weights, self._adapters, self.subjects, painters, self._say
             )
-        for one in self._adapters:
-            if one.base and one.base != painter.ref.name:
-                self._say(f"{one.name} was taught to {one.base}, and {painter.ref.name} paints it.")
-        files = tuple((one.name, one.sha256) for one in self._adapters)
-        ref = _and_files(painter.ref, (("subjects", files),))
-        known = tuple((one.name, one.sha256, one.weight) for one in self._adapters)
-        return replace(painter, ref=replace(ref, adapters=known), adapters=self._adapters)
-
-    def _with_refiner(self, painter: Weights) -> Weights:
-        """The painter's files and those of the refiner that does its last steps.
-
-        Raises:
-            ModelError: a painter that hands nothing over.
-        """
-        refiner = self.weights("refine")
-        if painter.ref.family != refiner.ref.family:
-            raise ModelError(
-                f"{refiner.ref.name} refines what Stable Diffusion XL paints, and "
-                f"{painter.ref.name} is another kind of model: leave the refiner out."
-            )
-        ref = _and_files(painter.ref, (("refiner", refiner.ref.files),))
-        return replace(painter, ref=ref, refiner=refiner)
+        if "refine" in self.names:
+            weights = painter_files.with_refiner(weights, self.weights("refine"))
+        return painter_files.accelerated(weights, self.accelerator()) if self.fast else weights
 
     def accelerator(self) -> catalog.ModelEntry:
         """The adapter that lets the painter paint in a few steps.
 
         Raises:
-            OptionError: there is none for this painter.
-            LicenceRefused: the session is commercial-safe, and the licence isn't.
+            OptionError, LicenceRefused: as ``painter_files.accelerator_of``.
         """
-        painter = self.entry("inpaint")
-        found = [
-            entry
-            for entry in catalog.catalog().values()
-            if painter and painter.name in entry.accelerates
-        ]
-        if not found:
-            able = [name for entry in catalog.catalog().values() for name in entry.accelerates]
-            raise OptionError(
-                f"--fast has no effect on {self.names['inpaint']}: limner knows no adapter that "
-                f"lets it paint in a few steps. There are adapters for {', '.join(able)}."
-            )
-        if self._commercial_safe:
-            catalog.require_commercial(found[0])
-        return found[0]
-
-    def _accelerated(self, painter: Weights) -> Weights:
-        """The painter with its adapter for few steps, and the settings that go with it."""
-        entry = self.accelerator()
-        files = store.find(entry)
-        assert files.path is not None
-        (name, sha256), *_ = files.ref.files
-        adapter = Adapter(entry.name, files.path / name, 1.0, sha256, accelerates=True)
-        return replace(
-            painter,
-            ref=_and_files(painter.ref, ((entry.name, files.ref.files),)),
-            defaults={**painter.defaults, **entry.defaults},
-            adapters=(*painter.adapters, adapter),
+        return painter_files.accelerator_of(
+            self.entry("inpaint"),
+            self.names["inpaint"],
+            commercial_safe=self._choices.commercial_safe,
         )
 
     def identities(self, tasks: Iterable[str] | None = None) -> dict[str, str]:
@@ -305,21 +252,21 @@ class Models:
             tasks: None: all. A task without a model is left out.
         """
         wanted = self.names if tasks is None else tasks
-        found = {
+        identities = {
             task: f" {between(task, self.names[task]) or '+'} ".join(
                 map(self.identity, members_of(task, self.names[task]))
             )
             for task in wanted
             if task in self.names
         }
-        if "inpaint" in found:
-            known = [one.identity for one in self._adapters]
+        if "inpaint" in identities:
+            parts = [identities["inpaint"], *(adapter.identity for adapter in self._adapters)]
             if "refine" in self.names:
-                known.append(f"refined by {self.identity(self.names['refine'])}")
+                parts.append(f"refined by {self.identity(self.names['refine'])}")
             if self.fast:
-                known.append(f"fast by {self._fast_identity()}")
-            found["inpaint"] = " ".join([found["inpaint"], *known])
-        return found
+                parts.append(f"fast by {self._fast_identity()}")
+            identities["inpaint"] = " ".join(parts)
+        return identities
 
     def _fast_identity(self) -> str:
         try:
@@ -330,52 +277,18 @@ class Models:
     def identity(self, name: str) -> str:
         """Text that changes when another model than this, other files or numbers would answer."""
         try:
-            entry = None if is_path(name) else resolve(name)[0]
+            entry = None if is_path(name) else self._entry_of(name)[0]
             if entry and entry.family == endpoints.FAMILY:
                 return endpoints.identity(entry.name)
             if entry and entry.weightless:  # without torch there is no device to choose
                 return entry.name
-            known = store.identity(entry) if entry else store.identity_of_folder(name)
-            known += _reader(entry, name)
+            identity = store.identity(entry) if entry else store.identity_of_folder(name)
+            identity += _reader(entry, name)
         except (LimnerError, OSError, RuntimeError, ValueError):  # said by what uses the model
-            known = name
-        chosen = (self._device, DTYPES.get(self._dtype or "", self._dtype))
-        return " ".join([known, *(choice for choice in chosen if choice)])
-
-    def able(self, kinds: Iterable[PromptKind], task: str) -> str:
-        """A sentence naming the models that do a task and take all these kinds of prompt.
-
-        A commercial-safe session names those that it would not refuse. Empty when there is none.
-        """
-        kinds = tuple(kinds)
-        can = self._able(kinds, task)
-        profiles = self.profiles_able(kinds, task)
-        if not can:
-            return ""
-        return f"Models that can: {', '.join(can)}" + (f"; or {profiles}." if profiles else ".")
-
-    def profiles_able(self, kinds: Collection[PromptKind], task: str) -> str:
-        """Other profiles than the session's whose model can, as flags; empty when there is none."""
-        can, here = self._able(kinds, task), catalog.offline(task)
-        flags = [
-            f"--profile {name}" + (" (nothing to fetch)" if chosen[task] in here else "")
-            for name, chosen in catalog.profiles().items()
-            if name != self.profile and chosen.get(task) in can
-        ]
-        return " or ".join(filter(None, [", ".join(flags[:-1]), *flags[-1:]]))
-
-    def painters(self) -> str:
-        """What to take to paint from words."""
-        can = [PromptKind.TEXT], "inpaint"
-        return self.profiles_able(*can) or f"one of {', '.join(self._able(*can))}"
-
-    def _able(self, kinds: Collection[PromptKind], task: str) -> list[str]:
-        return [
-            name
-            for name in catalog.names(task)
-            if all(name in catalog.able(kind, task=task) for kind in kinds)
-            and (not self._commercial_safe or name in catalog.commercial(task))
-        ]
+            identity = name
+        dtype = self._choices.dtype
+        numbers = (self._choices.device, DTYPES.get(dtype or "", dtype))
+        return " ".join([identity, *(choice for choice in numbers if choice)])
 
     # mypy wants a concrete class where a protocol is named (type-abstract); isinstance takes one.
 
@@ -460,8 +373,20 @@ class Models:
         if self._runtime is None:
             tune_allocator()
             let_threads_sleep()
-            self._runtime = choose(self._device, self._dtype)
+            self._runtime = choose(self._choices.device, self._choices.dtype)
         return self._runtime
+
+
+def _models_of(profile: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    """A profile's models by task, beside those that a session names."""
+    models = dict(catalog.profile(profile))
+    if "inpaint" in overrides:  # who names a painter means it for all that is painted
+        models.pop("remove", None)
+    if models.get("detect") == face_choice.LAST and "detect" not in overrides:
+        better = face_choice.best_here()  # also for replays: it is in the session's names then
+        if better:
+            models["detect"] = f"{better}|{face_choice.LAST}"
+    return models
 
 
 def _reader(entry: catalog.ModelEntry | None, name: str) -> str:
@@ -471,9 +396,3 @@ def _reader(entry: catalog.ModelEntry | None, name: str) -> str:
         if reader := catalog.families()[family].text_encoder:
             return f" {store.identity(catalog.catalog()[reader])}"
     return ""
-
-
-def _and_files(ref: ModelRef, others: Iterable[tuple[str, Files]]) -> ModelRef:
-    """A reference that also holds the files of others, each under a name."""
-    more = tuple((f"{name}/{path}", digest) for name, files in others for path, digest in files)
-    return replace(ref, files=(*ref.files, *more))

@@ -70,10 +70,10 @@ def _digest(path: Path) -> str | None:
     try:
         if not path.is_file():
             return None
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
-                found.update(chunk)
+                digest.update(chunk)
     except (OSError, ValueError):
         return None
-    return found.hexdigest()
+    return digest.hexdigest()

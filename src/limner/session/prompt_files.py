@@ -21,7 +21,7 @@ class Opener:
 
     max_pixels: int
     notify: Callable[[str], None]
-    said: set[str] = field(default_factory=set)
+    _notified: set[str] = field(default_factory=set)
 
     def open(self, path: str | Path) -> Opened:
         return self._noted(self._opened(path))
@@ -54,9 +54,9 @@ class Opener:
     def _noted(self, opened: Opened) -> Opened:
         for note in opened.notes:
             sentence = f"{opened.path}: {note}"
-            if sentence not in self.said:
+            if sentence not in self._notified:
                 self.notify(sentence)
-            self.said.add(sentence)
+            self._notified.add(sentence)
         return opened
 
 

@@ -3,29 +3,25 @@ and fails nothing."""
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
 
 from limner.errors import LimnerError
-from limner.prompts import VisualPrompt
 from limner.runs import peak_memory
 from limner.runs.entries import INPUT, KeptFile, Labels, RunEnd, RunStart
 from limner.session.artifacts import Output, input_of, outputs_of
-from limner.session.call_json import Call, arguments_of, words_of
-from limner.session.results import Run, Source
+from limner.session.call_json import words_of
+from limner.session.results import AnyImage, Run, Source
+from limner.verbs import VERBS
 
 if TYPE_CHECKING:
-    from limner.runs.record import Job
     from limner.runs.store import Store
     from limner.session.model_slots import Models
-
-P = ParamSpec("P")
+    from limner.session.request import Request
 
 AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
 """What a session takes as its store: an open one, a name that ``Store.open`` takes, or what opens
@@ -34,13 +30,6 @@ it."""
 FAILURES = 3
 """After so many runs in a row that the store wouldn't take, no more are offered to it: each may
 have waited for a lock."""
-
-PROMPTS = ("prompts", "find", "keep")
-"""What a verb calls its prompts; one that looks for nothing has none."""
-
-UNCOPIED = ("redact",)
-"""Verbs whose input isn't copied: what is to be hidden must not lie in a second place. Replay reads
-it from where it lay."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +47,6 @@ class Recorded(Protocol):
     models: Models
 
     def to_dict(self) -> dict[str, Any]: ...
-
-    def job(self, verb: str, prompts: Sequence[VisualPrompt], **settings: Any) -> Job: ...
 
 
 class RunRecorder:
@@ -103,24 +90,26 @@ class RunRecorder:
         finally:
             self.labels = labels
 
-    def begin(self, session: Recorded, verb: str, source: Source, call: Call) -> ActiveRun | None:
-        """A verb's run starts; None where it can't be recorded."""
-        return self.start(lambda store: _beginning(store, session, verb, source, call, self.labels))
+    def begin(self, session: Recorded, request: Request, source: Source) -> ActiveRun | None:
+        """A verb's run starts; None where it can't be recorded. The input of a private one isn't
+        copied: what is to be hidden must not lie in a second place, and replay reads it from where
+        it lay."""
+        return self.start(lambda store: _start_of(store, session, request, source, self.labels))
 
-    def start(self, beginning: Callable[[Store], RunStart]) -> ActiveRun | None:
+    def start(self, start_of: Callable[[Store], RunStart]) -> ActiveRun | None:
         """A run starts; None where it can't be recorded."""
-        run_id = self._tried(lambda store: store.begin(beginning(store)))
+        run_id = self._tried(lambda store: store.begin(start_of(store)))
         peak_memory.forget_peak()  # the store isn't the run's
         return ActiveRun(run_id, time.perf_counter()) if run_id else None
 
-    def finish(self, going: ActiveRun, run: Run) -> None:
+    def finish(self, active: ActiveRun, run: Run) -> None:
         """A verb's run is done: its files are kept, then its row says so."""
         seed = run.edits[0].seed if run.edits else None
-        self.end(going, run.record.to_dict(), lambda: outputs_of(run), seed, run.peak_bytes)
+        self.end(active, run.record.to_dict(), lambda: outputs_of(run), seed, run.peak_bytes)
 
     def end(
         self,
-        going: ActiveRun,
+        active: ActiveRun,
         record: Mapping[str, Any],
         outputs: Callable[[], Iterable[Output]],
         seed: int | None,
@@ -131,24 +120,24 @@ class RunRecorder:
         Args:
             most: resident bytes while it went on; None: those of the whole process.
         """
-        seconds = time.perf_counter() - going.started
+        seconds = time.perf_counter() - active.started
         device = peak_memory.device_peak_bytes()
         if most is None:
             most = peak_memory.lifetime_peak_bytes()
 
         def write(store: Store) -> bool:
             files = [
-                store.keep(each.role, each.data, each.suffix, each.position) for each in outputs()
+                store.keep(file.role, file.data, file.suffix, file.position) for file in outputs()
             ]
             ending = RunEnd(record, seconds, most, device, seed, tuple(files))
-            return store.finish(going.id, ending)
+            return store.finish(active.id, ending)
 
         self._tried(write)
 
-    def fail(self, going: ActiveRun, error: BaseException) -> None:
-        seconds = time.perf_counter() - going.started
-        said = str(error) or type(error).__name__
-        self._tried(lambda store: store.fail(going.id, said, seconds))
+    def fail(self, active: ActiveRun, error: BaseException) -> None:
+        seconds = time.perf_counter() - active.started
+        reason = str(error) or type(error).__name__
+        self._tried(lambda store: store.fail(active.id, reason, seconds))
 
     def place(self, run_id: str, paths: Sequence[Path]) -> None:
         """Where a run's results were written."""
@@ -160,7 +149,7 @@ class RunRecorder:
 
     def _tried(self, write: Callable[[Store], Any]) -> Any:
         try:
-            done = write(self._store())
+            result = write(self._store())
         except Exception as error:  # a bug here would be a loss too, but never that of the result
             self._failures += 1
             if not self._said:
@@ -170,7 +159,7 @@ class RunRecorder:
                 self._said = True
             return None
         self._failures = 0
-        return done
+        return result
 
     def _store(self) -> Store:
         from limner.runs.store import Store  # loads sqlalchemy
@@ -184,47 +173,32 @@ class RunRecorder:
         return self._open
 
 
-def recorded(verb: Callable[P, Run]) -> Callable[P, Run]:
-    """A session's verb that records its runs.
+def recorded(
+    session: Recorded, request: Request, image: AnyImage, perform: Callable[[AnyImage], Run]
+) -> Run:
+    """Perform a request, and record its run.
 
     The image is opened before the run begins: what can't be opened makes no run.
     """
-    signature = inspect.signature(verb)
-    _, image_name, *others = signature.parameters
-    prompts_name = next((each for each in others if each in PROMPTS), None)
-    name = verb.__name__
-
-    @wraps(verb)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Run:
-        bound = signature.bind(*args, **kwargs)
-        given = dict(bound.arguments)
-        session: Recorded = given.pop("self")
-        if not session.recording.is_on:
-            return verb(*args, **kwargs)
-        source = bound.arguments[image_name] = Source.open(given.pop(image_name))
-        # A tuple for both: prompts that can be walked through only once must not be gone then.
-        prompts = tuple(given.pop(prompts_name)) if prompts_name else ()
-        if prompts_name:
-            bound.arguments[prompts_name] = prompts
-        asked = arguments_of(given, prompts)
-        going = session.recording.begin(session, name, source, asked)
-        try:
-            run = verb(*bound.args, **bound.kwargs)
-        except BaseException as error:
-            if going:
-                session.recording.fail(going, error)
-            raise
-        run = replace(run, peak_bytes=peak_memory.peak_bytes())  # before its files are made
-        if going is None:
-            return run
-        session.recording.finish(going, run)
-        return replace(run, id=going.id)
-
-    return call
+    if not session.recording.is_on:
+        return perform(image)
+    source = Source.open(image)
+    active = session.recording.begin(session, request, source)
+    try:
+        run = perform(source)
+    except BaseException as error:
+        if active:
+            session.recording.fail(active, error)
+        raise
+    run = replace(run, peak_bytes=peak_memory.peak_bytes())  # before its files are made
+    if active is None:
+        return run
+    session.recording.finish(active, run)
+    return replace(run, id=active.id)
 
 
-def _beginning(
-    store: Store, session: Recorded, verb: str, source: Source, call: Call, labels: Labels
+def _start_of(
+    store: Store, session: Recorded, request: Request, source: Source, labels: Labels
 ) -> RunStart:
     files: dict[str, KeptFile] = {}
 
@@ -233,15 +207,15 @@ def _beginning(
         files.setdefault(file.name, file)
         return file.name
 
+    job, call = request.job, request.call
     asked = {**call.to_dict(keep), "session": session.to_dict(), "notes": list(source.notes)}
-    if verb not in UNCOPIED and store.largest_input:
+    if not VERBS[job.verb].is_private and store.largest_input:
         data, suffix = input_of(source)
         if len(data) <= store.largest_input:
             files[""] = store.keep(INPUT, data, suffix)
-    job = session.job(verb, call.prompts, finding=call.finding, **call.settings)
     names: Mapping[str, str] = session.models.names
     return RunStart(
-        verb=verb,
+        verb=job.verb,
         job=job.digest(source.digest),
         words=words_of(call),
         asked=asked,

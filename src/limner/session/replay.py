@@ -21,11 +21,10 @@ from limner.session.call_json import Call
 from limner.session.moved_input import find_moved
 from limner.session.results import Run, Source
 from limner.session.session import Session
+from limner.verbs import VERBS
 
 if TYPE_CHECKING:
     from limner.runs.store import Store
-
-VERBS = ("detect", "segment", "edit", "remove", "cutout", "background", "redact", "extend")
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def replay(
         arguments["inpaint"] = _seeded(arguments.get("inpaint"), entry.row.seed)
     verb: Callable[..., Run] = getattr(session, entry.row.verb)
     source = input_of_entry(store, entry, inputs, say)
-    if entry.row.verb == "extend":  # it looks for nothing
+    if not VERBS[entry.row.verb].prompts:  # it looks for nothing
         run = verb(source, **arguments)
     else:
         positional = [arguments.pop(each) for each in ("paint", "behind") if each in arguments]
@@ -200,17 +199,17 @@ def _opened(data: bytes | None) -> pil.Image | None:
 def _changed(entry: RunEntry, run: Run) -> Sequence[str]:
     """What isn't as it was, of what can change a picture."""
     then, now = entry.record, run.record.to_dict()
-    said = []
+    changes = []
     for model_then, model_now in zip(then["models"], now["models"], strict=False):
         for key in ("name", "revision", "files"):
             if model_then.get(key) != model_now.get(key):
-                said.append(f"{model_then['name']}: its {key} changed")
+                changes.append(f"{model_then['name']}: its {key} changed")
     for key in ("machine", "limner"):
         if then.get(key) != now.get(key):
-            said.append(f"{key}: {then.get(key)} then, {now.get(key)} now")
+            changes.append(f"{key}: {then.get(key)} then, {now.get(key)} now")
     versions = {**then["versions"], **now["versions"]}
     for package in sorted(versions):
         pair = then["versions"].get(package), now["versions"].get(package)
         if pair[0] != pair[1]:
-            said.append(f"{package}: {pair[0]} then, {pair[1]} now")
-    return said
+            changes.append(f"{package}: {pair[0]} then, {pair[1]} now")
+    return changes

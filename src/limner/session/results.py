@@ -14,7 +14,7 @@ from limner.io.raster import Raster
 from limner.io.read import raster_of
 from limner.ops.selection import Selection
 from limner.options import DetectOptions, SegmentOptions
-from limner.prompts import Text, VisualPrompt
+from limner.prompts import VisualPrompt
 from limner.protocols import ModelRef
 from limner.runs.record import Job, RunRecord, describe
 from limner.session.original_format import cut_out, edited
@@ -102,9 +102,9 @@ class Run:
     """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
 
     ``source`` is the input as opened (of an extension its canvas), ``grounding`` what was found in
-    it; ``id`` names the run in
-    the session's store, and is None where it wasn't recorded. ``peak_bytes`` is the most memory
-    that was resident meanwhile; None where it wasn't recorded or the system doesn't tell.
+    it; ``id`` names the run in the session's store, and is None where it wasn't recorded.
+    ``peak_bytes`` is the most memory that was resident meanwhile; None where it wasn't recorded or
+    the system doesn't tell.
     """
 
     record: RunRecord
@@ -114,25 +114,10 @@ class Run:
     cutout: Image | None = None
     redaction: pipeline.Redaction | None = None
     rasters: tuple[Raster, ...] = ()
-    """The edits, or the cut-out, as files hold them (``saving.save_image``): in the input's own
+    """The edits, or the cut-out, as files hold them (``io.save.save_image``): in the input's own
     depth and colour space, with its transparency."""
     id: str | None = None
     peak_bytes: int | None = None
-
-
-def tasks_of(
-    verb: str, prompts: Sequence[VisualPrompt], settings: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """The tasks whose models decide the answer: another painter doesn't change an outline."""
-    here = bool(settings.get("what_is_here"))
-    words = here or any(p.says_what for p in (*prompts, *(settings.get("verify") or ())))
-    paints = verb in ("edit", "remove", "extend") or isinstance(settings.get("behind"), Text)
-    return (
-        *(("caption",) if here else ()),
-        *(("detect",) if words or verb == "detect" else ()),
-        *(("segment",) if verb not in ("detect", "extend") else ()),
-        *(("inpaint",) if paints else ()),
-    )
 
 
 def make_job(
@@ -148,48 +133,53 @@ def make_job(
     return Job(verb, tuple(describe(p) for p in prompts), options, dict(models))
 
 
-def make_run(
-    job: Job,
-    source: Source,
-    grounding: pipeline.Grounding,
-    models: Sequence[ModelRef],
-    result: Mapping[str, Any],
-    *,
-    edits: tuple[pipeline.Edit, ...] = (),
-    cutout: Image | None = None,
-    redaction: pipeline.Redaction | None = None,
-    original: Raster | None = None,
-    continued: bool = False,
-    keep_metadata: bool = False,
-) -> Run:
-    """A run with its record.
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb made of a picture.
 
-    Args:
-        original: what was edited, where that isn't the source as it was opened.
-        continued: what was painted continues its surroundings, transparent ones too.
-        keep_metadata: the pictures get the source's EXIF.
+    ``slots`` are those whose models may have answered, ``facts`` numbers for the record. There are
+    edits, or a cut-out, or neither.
     """
-    original = original or source.original
-    if not keep_metadata:
+
+    grounding: pipeline.Grounding
+    slots: tuple[str, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    edits: tuple[pipeline.Edit, ...] = ()
+    cutout: Image | None = None
+    redaction: pipeline.Redaction | None = None
+    original: Raster | None = None
+    """What was edited, where that isn't the source as it was opened."""
+    continued: bool = False
+    """What was painted continues its surroundings, transparent ones too."""
+    keep_metadata: bool = False
+    """The pictures get the source's EXIF."""
+
+
+def make_run(job: Job, source: Source, outcome: Outcome, models: Sequence[ModelRef]) -> Run:
+    """A run with its record; ``models`` are those that answered."""
+    original = outcome.original or source.original
+    if not outcome.keep_metadata:
         original = replace(original, exif=None)
+    grounding, redaction = outcome.grounding, outcome.redaction
+    edits, cutout = outcome.edits, outcome.cutout
     rasters: tuple[Raster, ...] = ()
     if edits:
-        edits, rasters = edited(original, edits, continued=continued)
+        edits, rasters = edited(original, edits, continued=outcome.continued)
     elif cutout is not None:
         cutout, raster = cut_out(original, cutout)
         rasters = (raster,)
     if redaction and edits:
         redaction = replace(redaction, edit=edits[0])
-    numbers: dict[str, Any] = {"objects": len(grounding), **result, **_shortfall(grounding)}
+    result = {"objects": len(grounding), **outcome.facts, **_shortfall(grounding)}
     if edits:
-        numbers["edits"] = [edit.to_dict() for edit in edits]
+        result["edits"] = [edit.to_dict() for edit in edits]
     if redaction:
-        numbers |= redaction.check_dict()
+        result |= redaction.check_dict()
     record = RunRecord(
         job=job,
         input={"path": source.path, "digest": source.digest, "size_wh": list(source.image.size)},
         models=[model.to_dict() for model in models],
-        result=numbers,
+        result=result,
         seconds={**grounding.seconds, **(edits[0].seconds if edits else {})},
         notes=source.notes,
     )
@@ -199,7 +189,7 @@ def make_run(
 def _shortfall(grounding: pipeline.Grounding) -> dict[str, list[str]]:
     """What was asked for and not found, and what is covered by its box; absent where all was."""
     prompts, empty = grounding.prompts, grounding.empty
-    covered = [pipeline.sentence_of(one, prompts) for one in empty if one.covered]
+    covered = [pipeline.sentence_of(each, prompts) for each in empty if each.covered]
     missing = pipeline.not_found(prompts, grounding.detections, empty)
     return {
         **({"not_found": missing} if missing else {}),

@@ -39,13 +39,13 @@ class Teaching:
     """
 
     def __init__(
-        self, name: str, order: TeachConfig, recorders: Sequence[Tracker], recording: RunRecorder
+        self, name: str, config: TeachConfig, recorders: Sequence[Tracker], recording: RunRecorder
     ) -> None:
         self._name = name
-        self._order = order
+        self._config = config
         self._recorders = recorders
         self._recording = recording
-        self._going: ActiveRun | None = None
+        self._active: ActiveRun | None = None
         self._job = Job(VERB, (), {}, {})
         self._input: dict[str, Any] = {}
         self._base: Mapping[str, Any] = {}
@@ -58,28 +58,28 @@ class Teaching:
         """All that could be refused was not.
 
         Args:
-            decides: what decides what is learned (``resuming.job``).
+            decides: what decides what is learned (``training.resume.job``).
             base: ``ModelRef.to_dict()``.
         """
         digest = hashlib.sha256(json.dumps(decides["photographs"]).encode()).hexdigest()
-        path = str(self._order.photographs.absolute())
+        path = str(self._config.photographs.absolute())
         self._input = {"path": path, "digest": digest, "photographs": decides["photographs"]}
         self._base = base
         models = {"inpaint": str(base["name"])}
         self._job = Job(VERB, (), {"teach": dict(decides)}, models)
-        settings = changed(self._order.options)
-        told = {"verb": VERB, "subject": self._name, "models": models, "options": settings}
+        settings = changed(self._config.options)
+        parameters = {"verb": VERB, "subject": self._name, "models": models, "options": settings}
         for recorder in self._recorders:
-            recorder.parameters(dict(flat({**told, "side": decides["side"]})))
+            recorder.parameters(dict(flat({**parameters, "side": decides["side"]})))
             recorder.tag(["limner", VERB, models["inpaint"]])
         if not self._recording.is_on:
             return
 
-        def beginning(_: Store) -> RunStart:
+        def run_start(_: Store) -> RunStart:
             return RunStart(
                 verb=VERB,
                 job=self._job.digest(digest),
-                words=f"{self._name}: {self._order.options.instance_prompt}",
+                words=f"{self._name}: {self._config.options.instance_prompt}",
                 asked={"settings": {"teach": settings}},
                 models=models,
                 input_digest=digest,
@@ -87,7 +87,7 @@ class Teaching:
                 labels=self._recording.labels,
             )
 
-        self._going = self._recording.start(beginning)
+        self._active = self._recording.start(run_start)
 
     def step(self, report: StepReport) -> None:
         self._first = self._first or report.step
@@ -107,7 +107,7 @@ class Teaching:
         for recorder in self._recorders:
             text = json.dumps(dict(card), indent=2, ensure_ascii=False)
             recorder.save_file(f"{self._name}/subject.json", text.encode())
-        if self._going is None:
+        if self._active is None:
             return
         result: dict[str, Any] = {"subject": self._name, "steps": card["steps"]}
         if self._last is not None:  # there was a step left to do
@@ -118,13 +118,13 @@ class Teaching:
             Output(PICTURE, png(picture), ".png", position)
             for position, picture in enumerate(self._painted)
         ]
-        seed = self._order.options.seed
-        self._recording.end(self._going, record.to_dict(), lambda: files, seed, None)
-        self._recording.place(self._going.id, [folder])
+        seed = self._config.options.seed
+        self._recording.end(self._active, record.to_dict(), lambda: files, seed, None)
+        self._recording.place(self._active.id, [folder])
 
     def failed(self, error: BaseException) -> None:
-        if self._going is not None:
-            self._recording.fail(self._going, error)
+        if self._active is not None:
+            self._recording.fail(self._active, error)
 
 
 def _numbers(report: StepReport) -> dict[str, float]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ARTIFACT_KIND = "limner-run"
 
-_UNTOLD = re.compile(r"[\x00-\x1f\x7f/\\:]+")
+_UNNAMEABLE = re.compile(r"[\x00-\x1f\x7f/\\:]+")
 """What can't stand in a tracker's name; every script's letters and marks can."""
 
 
@@ -69,40 +69,42 @@ def name_of(run: Run) -> str:
         return f"redaction-{run.id[:8]}" if run.id else "redaction"
     path = run.source.path
     name = PurePath(path).stem if path else run.source.digest[:12]
-    return _UNTOLD.sub("-", name).strip("-. ") or "picture"
+    return _UNNAMEABLE.sub("-", name).strip("-. ") or "picture"
 
 
 def parameters(run: Run) -> dict[str, str | float | bool]:
     """The settings, flat: ``options.finding.detect.threshold``; what wasn't set is left out."""
     record = run.record.to_dict()
-    told: dict[str, Any] = {key: record[key] for key in ("verb", "limner", "machine", "versions")}
-    told |= {"options": record["options"], "models": dict(run.record.job.models)}
-    told |= {"prompts": [_brief(prompt) for prompt in record["prompts"]]}
-    told |= {"settings": record["result"].get("settings", {}), "input": record["input"]}
-    return dict(flat(told))
+    settings: dict[str, Any] = {
+        key: record[key] for key in ("verb", "limner", "machine", "versions")
+    }
+    settings |= {"options": record["options"], "models": dict(run.record.job.models)}
+    settings |= {"prompts": [_brief(prompt) for prompt in record["prompts"]]}
+    settings |= {"settings": record["result"].get("settings", {}), "input": record["input"]}
+    return dict(flat(settings))
 
 
 def numbers(run: Run) -> dict[str, float]:
     """What was measured: seconds by stage, sizes, objects and their scores, the proof of edits."""
     record = run.record
     width, height = run.source.image.size
-    told: dict[str, float] = {"input/width": width, "input/height": height}
-    told |= {f"seconds/{stage}": float(seconds) for stage, seconds in record.seconds.items()}
-    told["seconds/total"] = sum(map(float, record.seconds.values()))
-    told["objects"] = len(run.grounding)
+    measured: dict[str, float] = {"input/width": width, "input/height": height}
+    measured |= {f"seconds/{stage}": float(seconds) for stage, seconds in record.seconds.items()}
+    measured["seconds/total"] = sum(map(float, record.seconds.values()))
+    measured["objects"] = len(run.grounding)
     scores = run.grounding.detections.confidence
     if scores is not None and len(scores):
-        told |= {"score/best": float(max(scores)), "score/mean": float(scores.mean())}
-        told["score/least"] = float(min(scores))
+        measured |= {"score/best": float(max(scores)), "score/mean": float(scores.mean())}
+        measured["score/least"] = float(min(scores))
     if run.grounding.detections.mask is not None and len(run.grounding):
-        told["mask/part_of_image"] = float(run.grounding.mask.mean())
+        measured["mask/part_of_image"] = float(run.grounding.mask.mean())
     for k, edit in enumerate(run.edits):
         where = "edit" if len(run.edits) == 1 else f"edit-{k}"
-        told[f"{where}/outside_changed_pixels"] = edit.outside_changed_pixels
-        told |= {f"{where}/seam": edit.seam, f"{where}/mask_coverage": edit.mask_coverage}
+        measured[f"{where}/outside_changed_pixels"] = edit.outside_changed_pixels
+        measured |= {f"{where}/seam": edit.seam, f"{where}/mask_coverage": edit.mask_coverage}
     if run.redaction and run.redaction.verified is not None:
-        told["verified"] = float(run.redaction.verified)
-    return told
+        measured["verified"] = float(run.redaction.verified)
+    return measured
 
 
 def tags(run: Run) -> list[str]:
@@ -119,18 +121,18 @@ def pictures(run: Run) -> Iterator[tuple[str, Image, tuple[Layer, ...]]]:
     from limner.ops.overlay import overlay
     from limner.trackers.layers import layers_of
 
-    found, prompts = run.grounding.detections, run.grounding.prompts
-    layers = layers_of(found, prompts, run.source.image.size)
-    made = [edit.image for edit in run.edits] if run.cutout is None else [run.cutout]
-    names = ["output"] if len(made) == 1 else [f"output-{k}" for k in range(len(made))]
-    if run.record.job.verb == "redact":
+    detections, prompts = run.grounding.detections, run.grounding.prompts
+    layers = layers_of(detections, prompts, run.source.image.size)
+    results = [edit.image for edit in run.edits] if run.cutout is None else [run.cutout]
+    names = ["output"] if len(results) == 1 else [f"output-{k}" for k in range(len(results))]
+    if run.record.job.is_private:
         refused = run.redaction is not None and run.redaction.verified is False
-        for name, picture in zip(names, made, strict=True) if not refused else ():
+        for name, picture in zip(names, results, strict=True) if not refused else ():
             yield name, picture, layers
         return
     yield "input", run.source.image, layers
-    yield "overlay", overlay(run.source.image, found, prompts), ()
-    for name, picture in zip(names, made, strict=True):
+    yield "overlay", overlay(run.source.image, detections, prompts), ()
+    for name, picture in zip(names, results, strict=True):
         yield name, picture, ()
 
 

@@ -35,9 +35,9 @@ def look_by_caption(
     phrases = noun_phrases(caption)
     known = {prompt.text.phrase.lower() for prompt in prompts if prompt.text}
     named = [VisualPrompt(text=Text(phrase)) for phrase in phrases if phrase not in known]
-    found: Found = (pipeline.Grounding(source.image.size, (), detections.empty()), ())
+    grounding = pipeline.Grounding(source.image.size, (), detections.empty())
+    tasks: tuple[str, ...] = ()
     if prompts or named:
-        found = look([*prompts, *named])
-    grounding, tasks = found
+        grounding, tasks = look([*prompts, *named])
     grounding = replace(grounding, seconds={**watch.seconds, **grounding.seconds})
     return (grounding, ("caption", *tasks)), {"caption": caption, "phrases": list(phrases)}

@@ -31,6 +31,7 @@ from limner.registry import catalog, store
 from limner.registry.pool import ModelPool, weight_bytes
 from limner.registry.weights import Runtime
 from limner.session import Session
+from limner.session.choices import ModelChoices
 from limner.session.model_slots import Models
 from tests.models.tiny_encoders import save_tiny_clip
 from tests.models.tiny_fastsam import TOLD, TinyYoloSeg, save_tiny_fastsam
@@ -359,15 +360,7 @@ def test_the_catalogs_models_say_how_they_are_had(home: Path) -> None:
 
 def test_what_reads_its_phrases_is_part_of_its_identity(folder: Path, home: Path) -> None:
     """Answers to phrases are remembered by it: another encoder's must not be taken for them."""
-    models = Models(
-        "small",
-        {"segment": str(folder)},
-        commercial_safe=False,
-        device=None,
-        dtype=None,
-        memory_budget=None,
-        say=lambda sentence: None,
-    )
+    models = Models(ModelChoices("small", {"segment": str(folder)}), say=lambda sentence: None)
     before = models.identities(["segment"])["segment"]
     assert before == models.identities(["segment"])["segment"]
     save_tiny_clip(home / "models" / "clip-vit-base-patch32")

@@ -48,9 +48,8 @@ from limner.errors import (
 
 if TYPE_CHECKING:
     from limner.cli.batch.ledger import Ledger
-    from limner.protocols import OnStep
-    from limner.runs.record import Job
     from limner.session import Run, Session, Source
+    from limner.session.request import Request
     from limner.trackers.protocol import Tracker
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -107,27 +106,15 @@ def batch_options(command: Command) -> Command:
     return command
 
 
-Work = Callable[["Source", "OnStep"], "Run"]
 Write = Callable[["Run", Place, dict[str, Any]], Sequence[Path]]
 
 
-def run_batch(
-    settings: Settings,
-    session: Session,
-    ask: Callable[[Source], tuple[Job, Work]],
-    write: Write,
-    *,
-    suffix: str = ".png",
-    marker: str | None = None,
-    maps: Sequence[str] = (),
-    losses: Callable[[Source, Place], Sequence[str]] | None = None,
-    after: Callable[[Sequence[Path]], None] = lambda markers: None,
-    ledger: Ledger | None = None,
-) -> None:
-    """Do a verb on every input.
+@dataclass(frozen=True)
+class Work:
+    """A verb over inputs: what it asks of each, and what it writes.
 
     Args:
-        ask: for an opened input, the job and the work that does it.
+        ask: what is asked about an opened input.
         write: saves a run's results at a place, with the record to put in them, to which it adds
             the names of the files; returns the paths. What is written last is the marker.
         marker: ending of the file that says "finished"; None: the place's main picture.
@@ -135,19 +122,31 @@ def run_batch(
         losses: sentences on what the file asked for can't hold, said before the work.
         after: called once with the markers of all finished results, old and new, in order.
         ledger: told of every picture.
+    """
+
+    ask: Callable[[Source], Request]
+    write: Write
+    marker: str | None = None
+    maps: Sequence[str] = ()
+    losses: Callable[[Source, Place], Sequence[str]] = lambda source, place: ()
+    after: Callable[[Sequence[Path]], None] = lambda markers: None
+    ledger: Ledger | None = None
+
+
+def run_batch(settings: Settings, session: Session, work: Work) -> None:
+    """Do a verb on every input.
 
     Raises:
         LimnerError: of the only input, or one that all would meet; of several, failures are said as
             they come and the largest exit code is the batch's.
     """
     with tracking(settings.track, settings.track_to) as trackers:
-        batch = _Batch(settings, session, ask, write, marker, maps, trackers, losses, ledger)
-        _run(batch, suffix, after)
+        _run(_Batch(settings, session, work, trackers))
 
 
-def _run(batch: _Batch, suffix: str, after: Callable[[Sequence[Path]], None]) -> None:
-    settings = batch.settings
-    inputs = places(settings, suffix)
+def _run(batch: _Batch) -> None:
+    settings, work = batch.settings, batch.work
+    inputs = places(settings)
     folders = {place.folder for _, place in inputs}
     clear_remains(folders)
     clear_dead(folders)
@@ -159,10 +158,10 @@ def _run(batch: _Batch, suffix: str, after: Callable[[Sequence[Path]], None]) ->
     try:
         batch.all(inputs)
     finally:
-        if batch.ledger:
-            batch.ledger.write()
-    markers = [place.beside(batch.marker or place.suffix) for _, place in inputs]
-    after([marker for marker in markers if marker in batch.finished])
+        if work.ledger:
+            work.ledger.write()
+    markers = [place.beside(work.marker or place.suffix) for _, place in inputs]
+    work.after([marker for marker in markers if marker in batch.finished])
     if len(inputs) > 1 and not settings.as_json:
         say(summary(len(inputs), tally))
     if settings.fail_if_empty and tally.empty:
@@ -184,13 +183,8 @@ class _Batch:
 
     settings: Settings
     session: Session
-    ask: Callable[[Source], tuple[Job, Work]]
-    write: Write
-    marker: str | None
-    maps: Sequence[str]
+    work: Work
     trackers: Sequence[Tracker]
-    losses: Callable[[Source, Place], Sequence[str]] | None = None
-    ledger: Ledger | None = None
     tally: Tally = field(default_factory=Tally)
     writable: set[Path] = field(default_factory=set)
     """Folders of which it is known that results can be written there."""
@@ -203,7 +197,9 @@ class _Batch:
     def all(self, inputs: Sequence[tuple[Path, Place]]) -> None:
         """Do every picture; last those that another process had begun."""
         alone = len(inputs) == 1
-        elsewhere = [each for each in inputs if not self.one(*each, alone=alone)]
+        elsewhere = [
+            (path, place) for path, place in inputs if not self.one(path, place, alone=alone)
+        ]
         for path, place in elsewhere:  # by now another process has done it, or died over it
             if not self.one(path, place, alone=alone, again=True):
                 self.tally.elsewhere += 1
@@ -226,8 +222,8 @@ class _Batch:
         except LimnerError as error:
             if alone or isinstance(error, NOT_OF_THE_IMAGE):
                 raise
-            if self.ledger:
-                self.ledger.fail(path, error)
+            if self.work.ledger:
+                self.work.ledger.fail(path, error)
             self.tally.failed += 1
             self.tally.code = max(self.tally.code, error.exit_code)
             about = "" if str(error).startswith(str(path)) else f"{path}: "
@@ -239,9 +235,10 @@ class _Batch:
 
         settings = self.settings
         source = Source.open(path, max_pixels=settings.max_pixels)
-        job, work = self.ask(source)
-        finished = place.beside(self.marker) if self.marker else place.main
-        digest = job.digest(source.digest)
+        request = self.work.ask(source)
+        marker = self.work.marker
+        finished = place.beside(marker) if marker else place.main
+        digest = request.job.digest(source.digest)
 
         def is_kept() -> bool:
             overwrite = settings.overwrite and not (again and self._is_new(finished))
@@ -258,11 +255,11 @@ class _Batch:
                 return False
             if is_kept():  # done since, before it was claimed
                 return True
-            for note in (*source.notes, *(self.losses(source, place) if self.losses else ())):
+            for note in (*source.notes, *self.work.losses(source, place)):
                 say(f"limner: {path}: {note}", err=True)
             started = time.perf_counter()
             with progress(f"{settings.verb} {path.name}") as on_step:
-                run = work(source, on_step)
+                run = self.session.answer(request, source, on_step)
             self._finish(run, path, place, started)
             return True
 
@@ -275,9 +272,9 @@ class _Batch:
 
     def _found_nothing(self, path: Path, digest: str) -> bool:
         """Whether it is known that nothing is found in a picture, of which no file tells."""
-        if self.ledger is None or not self.ledger.found_nothing(path, digest):
+        if self.work.ledger is None or not self.work.ledger.found_nothing(path, digest):
             return False
-        self.tally.kept += 1
+        self.tally.done_before += 1
         self.tally.empty += 1
         say_nothing_again(self.settings, path, digest)
         return True
@@ -296,13 +293,13 @@ class _Batch:
             raise OutputError(
                 f"{finished} exists and was made otherwise: pass --overwrite or another --out."
             )
-        if not is_whole(result, place, self.maps):
+        if not is_whole(result, place, self.work.maps):
             return False
-        self.tally.kept += 1
+        self.tally.done_before += 1
         self.finished.add(finished)
         self.tally.empty += not result.objects
-        if self.ledger:
-            self.ledger.add(path, result.record, result.files(finished))
+        if self.work.ledger:
+            self.work.ledger.add(path, result.record, result.files(finished))
         say_kept(self.settings, finished, result)
         return True
 
@@ -318,9 +315,9 @@ class _Batch:
         failure: ResultError | None = None
         empty = not len(run.grounding)
         # A list of nothing is a list; a picture in which nothing changed isn't a result.
-        if self.marker or not empty or settings.copy_unchanged:
+        if self.work.marker or not empty or settings.copy_unchanged:
             try:
-                outputs = self.write(run, place, record)
+                outputs = self.work.write(run, place, record)
             except ResultError as error:
                 failure = error
             if outputs and self.settings.overwrite:
@@ -329,20 +326,20 @@ class _Batch:
                 self.session.recording.place(run.id, outputs)
         elif self.settings.overwrite:
             self._no_result(place)
-        if self.ledger and not failure:
-            self.ledger.add(path, record, outputs)
+        if self.work.ledger and not failure:
+            self.work.ledger.add(path, record, outputs)
         say_run(self.settings, run, path, outputs, time.perf_counter() - started, record)
         if self.trackers:
             from limner.session.track import record_run
 
-            record_run(self.trackers, run, self.tally.told)
+            record_run(self.trackers, run, self.tally.tracked)
             if run.id:
                 self.session.recording.track(run.id, settings.track, settings.track_to)
-            self.tally.told += 1
+            self.tally.tracked += 1
         if failure:
             raise failure
-        self.tally.made += 1
-        self.finished.add(place.beside(self.marker or place.suffix))
+        self.tally.done += 1
+        self.finished.add(place.beside(self.work.marker or place.suffix))
         self.tally.empty += empty
 
     def _no_result(self, place: Place) -> None:
@@ -351,5 +348,5 @@ class _Batch:
             if not place.main.exists():
                 return
         removed = remove_old(place)
-        said = "was removed, as nothing was found now" if removed else "isn't limner's and stays"
-        say(f"limner: The old {place.main} {said}.", err=True)
+        outcome = "was removed, as nothing was found now" if removed else "isn't limner's and stays"
+        say(f"limner: The old {place.main} {outcome}.", err=True)

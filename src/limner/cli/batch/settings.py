@@ -26,7 +26,7 @@ class Settings:
     copy_unchanged: bool = False
     """A picture in which nothing was found is a result too."""
 
-    def told(self, record: dict[str, Any]) -> dict[str, Any] | None:
+    def record_for(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """The record that a result carries."""
         return None if self.no_record else record
 
@@ -40,12 +40,12 @@ class Settings:
 class Tally:
     """What happened over a batch."""
 
-    made: int = 0
-    kept: int = 0
+    done: int = 0
+    done_before: int = 0
     empty: int = 0
     failed: int = 0
     code: int = 0
     elsewhere: int = 0
     """Pictures that another process is still doing."""
-    told: int = 0
+    tracked: int = 0
     """Runs that trackers were told of."""

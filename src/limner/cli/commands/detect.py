@@ -14,7 +14,7 @@ from limner.cli.batch.dry_run import print_plan
 from limner.cli.batch.folder_listing import FolderListing
 from limner.cli.batch.output_paths import Place
 from limner.cli.batch.resume import check_free
-from limner.cli.batch.run_batch import batch_options, run_batch
+from limner.cli.batch.run_batch import Work, batch_options, run_batch
 from limner.cli.batch.settings import Settings
 from limner.cli.console import say_note
 from limner.cli.options.finding import captioning_options, detecting_options, finding_options
@@ -27,10 +27,8 @@ from limner.options import EverythingOptions
 from limner.session.prompt_files import Opener, resolve
 
 if TYPE_CHECKING:
-    from limner.prompts.syntax import Draft
-    from limner.protocols import OnStep
-    from limner.runs.record import Job
     from limner.session import Run, Source
+    from limner.session.request import Request
 
 
 @click.command(cls=ObjectCommand)
@@ -88,43 +86,24 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
     finding = finding_of({"multimask_output": None, **given})
     session = recording_session_of(given)
     check_detecting(given, objects, captioned=captioned)
+    asked: dict[str, Any] = {"finding": finding, "what_is_here": captioned}
+    if masks:
+        asked["everything"] = everything
     if settings.dry_run:
-        tasks = ("detect",) if verb == "detect" else tasks_for(objects, captioned=captioned)
-        tasks = (*(("caption",) if captioned else ()), *tasks)
-        points = typed(EverythingOptions, given).points_per_side ** 2
-        print_plan(
-            settings, session, objects, tasks=tasks, prompts=points if everything else len(objects)
-        )
+        print_plan(settings, session, objects, asked)
         return
 
     listing = FolderListing.of(settings)
     opener = Opener(settings.max_pixels, say_note)
     maps = tuple(name for name in ("semantic", "panoptic") if given.get(name))
 
-    def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
-        prompts = resolve(objects, source.image.size, opener)
-        asked: dict[str, Any] = {"finding": finding, "what_is_here": captioned}
-        if verb == "detect":
-            return (
-                session.job(verb, prompts, **asked),
-                lambda opened, _: session.detect(opened, prompts, **asked),
-            )
-        asked["everything"] = everything
-        return (
-            session.job(verb, prompts, **asked),
-            lambda opened, on_step: session.segment(opened, prompts, **asked, on_step=on_step),
-        )
+    def ask(source: Source) -> Request:
+        return session.request(verb, resolve(objects, source.image.size, opener), **asked)
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_found(run, place, record, listing, masks=masks, maps=maps)
 
-    run_batch(settings, session, ask, write, marker=".json", maps=maps, after=listing.write)
-
-
-def tasks_for(objects: Sequence[Draft], *, captioned: bool = False) -> tuple[str, ...]:
-    """The tasks whose models take part in outlining these objects, and those of a caption."""
-    by_words = captioned or any(draft.says_what for draft in objects)
-    return ("detect", "segment") if by_words else ("segment",)
+    run_batch(settings, session, Work(ask, write, ".json", maps, after=listing.write))
 
 
 def _nothing_asked(verb: str) -> str:
@@ -155,23 +134,23 @@ def write_found(
     from limner.io.save import save_image, write_atomic
     from limner.ops.overlay import overlay
 
-    found, size_wh = run.grounding.detections, run.source.image.size
+    detections, size_wh = run.grounding.detections, run.source.image.size
     settings = listing.settings
-    path, asked = Path(str(run.source.path)), listing.classes(run)
+    path, classes = Path(str(run.source.path)), listing.classes(run)
     image_id = listing.image_id(path)
-    coco = export.coco([(listing.file_name(path), size_wh, found)], asked, image_id)
+    coco = export.coco([(listing.file_name(path), size_wh, detections)], classes, image_id)
     pictures: dict[Path, Callable[[], Any]] = {}
     texts: dict[Path, str] = {}
-    if masks and len(found):
-        named = export.mask_pngs(found, place.stem)
+    if masks and len(detections):
+        named = export.mask_pngs(detections, place.stem)
         pictures |= {place.masks / name: mask for name, mask in named}
     if "semantic" in maps:
-        semantic_map, names = export.semantic_map(found, size_wh, asked)
+        semantic_map, names = export.semantic_map(detections, size_wh, classes)
         pictures[place.beside("-semantic.png")] = partial(Image.fromarray, semantic_map)
         record["semantic"] = names
     if "panoptic" in maps:
-        numbers = category_ids(class_names(found), asked)
-        ids, segments = export.panoptic(found, size_wh, numbers)
+        numbers = category_ids(class_names(detections), classes)
+        ids, segments = export.panoptic(detections, size_wh, numbers)
         pictures[place.beside("-panoptic.png")] = partial(Image.fromarray, ids)
         name = place.beside("-panoptic.png").name
         annotation = {"image_id": image_id, "file_name": name, "segments_info": segments}
@@ -180,7 +159,7 @@ def write_found(
         texts[place.beside("-panoptic.json")] = json.dumps(
             {**head, "annotations": [annotation], "categories": coco["categories"]}
         )
-    pictures[place.main] = partial(overlay, run.source.image, found, run.grounding.prompts)
+    pictures[place.main] = partial(overlay, run.source.image, detections, run.grounding.prompts)
     marker = place.beside(".json")
     files = [marker, *texts, *pictures]
     listed = {"maps": list(maps), "files": [p.relative_to(place.folder).as_posix() for p in files]}
@@ -189,7 +168,7 @@ def write_found(
     texts[marker] = json.dumps(coco)
     check_free(settings, files, record["job"])
     for path, picture in pictures.items():
-        save_image(picture(), path, record=settings.told(record), overwrite=True)
+        save_image(picture(), path, record=settings.record_for(record), overwrite=True)
     for path, text in texts.items():
         write_atomic(path, text, overwrite=True)
     record |= listed  # the list is long: it isn't repeated in every mask

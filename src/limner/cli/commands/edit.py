@@ -15,9 +15,8 @@ from limner.cli.batch.dry_run import print_plan
 from limner.cli.batch.output_paths import Place, os_errors
 from limner.cli.batch.redacted_folder import RedactedFolder
 from limner.cli.batch.resume import STEM, check_free
-from limner.cli.batch.run_batch import batch_options, run_batch
+from limner.cli.batch.run_batch import Work, batch_options, run_batch
 from limner.cli.batch.settings import Settings
-from limner.cli.commands.detect import tasks_for
 from limner.cli.console import JPEG_NOTE, say, say_note
 from limner.cli.options.finding import finding_options
 from limner.cli.options.flags import check_detecting, flags, typed
@@ -27,14 +26,13 @@ from limner.cli.options.session import finding_of, recording_session_of
 from limner.errors import ImageError, OptionError, OutputError, StillVisible
 from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions, RedactOptions
 from limner.session.prompt_files import Opener, resolve
+from limner.verbs import VERBS, Picture, Verb
 
 if TYPE_CHECKING:
     from limner.pipeline.background import Backdrop
     from limner.prompts import Text
-    from limner.prompts.syntax import Draft
-    from limner.protocols import OnStep
-    from limner.runs.record import Job
-    from limner.session import Run, Session, Source
+    from limner.session import Run, Source
+    from limner.session.request import Request
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -219,48 +217,33 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
             "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
             '--text "dog" or --exemplar dog.jpg.'
         )
-    _check_format(settings, verb)
+    _check_format(settings, VERBS[verb])
     check_detecting(given, objects, given.get("verify", ()))
     session = recording_session_of(given)
     asked = {"finding": finding_of(given), **asked}
     if settings.dry_run:
-        inpaint = asked.get("inpaint") or InpaintOptions()
-        print_plan(
-            settings,
-            session,
-            objects,
-            tasks=_tasks(verb, objects, asked, session),
-            prompts=len(objects),
-            steps=inpaint.num_inference_steps,
-            pictures=inpaint.num_images_per_prompt or 1,
-        )
+        print_plan(settings, session, objects, asked)
         return
     opener = Opener(settings.max_pixels, say_note)
-    steps = verb in ("edit", "remove", "background")
+    is_private = VERBS[verb].is_private
 
-    def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
-        prompts = resolve(objects, source.image.size, opener)
-        call = getattr(session, verb)
-        return session.job(verb, prompts, **asked), lambda opened, on_step: call(
-            opened,
-            prompts,
-            **{k: v for k, v in asked.items() if v is not None},
-            **({"on_step": on_step} if steps else {}),
-        )
+    def ask(source: Source) -> Request:
+        return session.request(verb, resolve(objects, source.image.size, opener), **asked)
 
     originals: list[Path] = []
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         paths = write_changed(run, place, record, settings)
-        if verb == "redact" and originals_kept(given, run.source.digest):
+        if is_private and originals_kept(given, run.source.digest):
             originals.append(Path(str(run.source.path)))
         return paths
 
     with os_errors(settings.image, ImageError):
-        is_folder = verb == "redact" and settings.image.is_dir()
+        is_folder = is_private and settings.image.is_dir()
     try:
         ledger = RedactedFolder(settings) if is_folder else None
-        run_batch(settings, session, ask, write, losses=partial(losses, verb), ledger=ledger)
+        work = Work(ask, write, losses=partial(losses, VERBS[verb]), ledger=ledger)
+        run_batch(settings, session, work)
     finally:
         if originals:
             say(_kept_sentence(originals, settings.image), err=True)
@@ -275,37 +258,22 @@ def _kept_sentence(originals: Sequence[Path], image: Path) -> str:
     )
 
 
-def losses(verb: str, source: Source, place: Place) -> list[str]:
+def losses(verb: Verb, source: Source, place: Place) -> list[str]:
     """What the whole picture loses in the file that was asked for, and what can't be painted."""
     from limner.io.formats import losses_of
 
     original = source.original
-    said = [loss.sentence for loss in losses_of(original, place.main)]
-    if verb == "cutout" and original.colour_mode not in ("L", "RGB"):
-        said = [f"{original.mode} has no transparency: all colours of the cut-out become sRGB."]
-    elif original.colour_mode == "L" and verb in ("edit", "background", "extend"):
-        said.append("The picture is grey, so what is painted becomes grey.")
-    return said
+    sentences = [loss.sentence for loss in losses_of(original, place.main)]
+    if verb.output is Picture.CUTOUT and original.colour_mode not in ("L", "RGB"):
+        return [f"{original.mode} has no transparency: all colours of the cut-out become sRGB."]
+    if original.colour_mode == "L" and verb.adds:
+        sentences.append("The picture is grey, so what is painted becomes grey.")
+    return sentences
 
 
-def _tasks(
-    verb: str, objects: Sequence[Draft], asked: dict[str, Any], session: Session
-) -> tuple[str, ...]:
-    """The tasks whose models take part in a changing verb."""
-    from limner.prompts import Text
-
-    tasks = tasks_for(objects)
-    if verb == "redact":
-        boxes = all(draft.is_boxed for draft in objects)
-        if asked["redact"].region != "outline" and boxes:
-            tasks = tuple(task for task in tasks if task == "detect")
-        return tasks if "detect" in tasks or not asked["verify"] else (*tasks, "detect")
-    paints = verb in ("edit", "remove") or isinstance(asked.get("behind"), Text)
-    return (*tasks, session.models.painting_slot(words=verb != "remove")) if paints else tasks
-
-
-def _check_format(settings: Settings, verb: str) -> None:
-    if verb == "cutout" and settings.out and settings.out.suffix.lower() in (".jpg", ".jpeg"):
+def _check_format(settings: Settings, verb: Verb) -> None:
+    is_cutout = verb.output is Picture.CUTOUT
+    if is_cutout and settings.out and settings.out.suffix.lower() in (".jpg", ".jpeg"):
         raise OutputError(f"{settings.out} would be a JPEG, which has no transparency: use .png.")
 
 
@@ -319,8 +287,8 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
     from limner.io.save import save_image
 
     if run.redaction and run.redaction.verified is False:
-        found = run.redaction.still_found
-        names = sorted(set(found.data["class_name"])) if found is not None else []
+        visible = run.redaction.still_found
+        names = sorted(set(visible.data["class_name"])) if visible is not None else []
         raise StillVisible(
             f"{', '.join(names)} can still be found after redaction, so nothing was written: "
             "use a larger --dilate, or point at what is left with --box."
@@ -340,7 +308,7 @@ def write_changed(run: Run, place: Place, record: dict[str, Any], settings: Sett
     if not run.cutout and not lossless:
         record["notes"] = [*record["notes"], JPEG_NOTE]
     for path, picture in reversed(list(zip(paths, pictures, strict=True))):
-        save_image(picture, path, record=settings.told(record), overwrite=True)
+        save_image(picture, path, record=settings.record_for(record), overwrite=True)
     if lossless and not lost:
         _check_saved(run, paths, settings.max_pixels)
     return paths[::-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import click
 
 from limner.cli.batch.dry_run import print_plan
 from limner.cli.batch.output_paths import Place
-from limner.cli.batch.run_batch import batch_options, run_batch
+from limner.cli.batch.run_batch import Work, batch_options, run_batch
 from limner.cli.batch.settings import Settings
 from limner.cli.commands.edit import (
     PAINTING,
@@ -24,11 +24,11 @@ from limner.cli.options.flags import flag_name, flags, typed
 from limner.cli.options.session import recording_session_of
 from limner.errors import OptionError
 from limner.options import EditOptions, InpaintOptions
+from limner.verbs import VERBS
 
 if TYPE_CHECKING:
-    from limner.protocols import OnStep
-    from limner.runs.record import Job
     from limner.session import Run, Source
+    from limner.session.request import Request
 
 
 @click.command()
@@ -75,34 +75,26 @@ def extend(**given: Any) -> None:
     settings = Settings.of("extend", given)
     if given["paint"] is None and (idle := [each for each in PAINTING if given[each]]):
         names = {"subjects": "--subject"}
-        said = " and ".join(names.get(each, flag_name(each)) for each in idle)
-        raise OptionError(f"{said} has no effect without --paint: nothing is painted from words.")
+        flags_typed = " and ".join(names.get(each, flag_name(each)) for each in idle)
+        raise OptionError(
+            f"{flags_typed} has no effect without --paint: nothing is painted from words."
+        )
     paint = None if given["paint"] is None else Text(given["paint"], given["negative_prompt"])
-    inpaint = typed(InpaintOptions, given)
     asked: dict[str, Any] = {
         "extension": parse_extension(given["sides"]),
         "paint": paint,
-        "inpaint": inpaint,
+        "inpaint": typed(InpaintOptions, given),
         "edit": edit_of(given["overlap"], given["context"], bool(given["keep_metadata"])),
     }
     session = recording_session_of(given)
     if settings.dry_run:
-        print_plan(
-            settings,
-            session,
-            (),
-            tasks=(session.models.painting_slot(words=paint is not None),),
-            steps=inpaint.num_inference_steps,
-            pictures=inpaint.num_images_per_prompt or 1,
-        )
+        print_plan(settings, session, (), asked)
         return
 
-    def ask(source: Source) -> tuple[Job, Callable[[Source, OnStep], Run]]:
-        return session.job("extend", (), **asked), lambda opened, on_step: session.extend(
-            opened, **asked, on_step=on_step
-        )
+    def ask(source: Source) -> Request:
+        return session.request("extend", (), **asked)
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_changed(run, place, record, settings)
 
-    run_batch(settings, session, ask, write, losses=partial(losses, "extend"))
+    run_batch(settings, session, Work(ask, write, losses=partial(losses, VERBS["extend"])))

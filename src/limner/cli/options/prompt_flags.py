@@ -5,19 +5,16 @@ Order matters: ``--object`` starts the next object and ``--not`` narrows the phr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import click
 
 from limner.prompts.syntax import SYNTAX, Draft, parse_objects
 
-if TYPE_CHECKING:
-    pass
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_SAID = "limner.said"
+_TYPED = "limner.typed"
 
 _FLAGS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--point", "-p"), "point"),
@@ -35,18 +32,31 @@ _METAVARS = {"not": "TEXT", "like": "BOX", "not_like": "BOX"}
 class ObjectCommand(click.Command):
     """A command that remembers its prompt options in their typed order."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
-        names = {name for _, name in _FLAGS} | {"object"}
-        left = {name: list(values[name]) for name in names if isinstance(values.get(name), list)}
-        said = []
-        for parameter in order:
-            if parameter.name == "object":
-                said.append(("object", ""))
-            elif parameter.name in left:
-                said.append((parameter.name, left[parameter.name].pop(0)))
-        ctx.meta[_SAID] = tuple(said)
-        return super().parse_args(ctx, args)
+    def make_parser(self, ctx: click.Context) -> Any:
+        """click's parser, which also tells the order: click itself keeps it by option alone."""
+        parser: Any = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_in_order(args: list[str]) -> Any:
+            values, rest, order = parse(args=args)
+            ctx.meta[_TYPED] = tuple(_in_typed_order(values, order))
+            return values, rest, order
+
+        parser.parse_args = parse_in_order
+        return parser
+
+
+def _in_typed_order(
+    values: Mapping[str, Any], order: Sequence[click.Parameter]
+) -> Iterator[tuple[str, str]]:
+    """``(name, value)`` of each prompt option, as often as it was typed."""
+    names = {name for _, name in _FLAGS} | {"object"}
+    left = {name: list(values[name]) for name in names if isinstance(values.get(name), list)}
+    for parameter in order:
+        if parameter.name == "object":
+            yield "object", ""
+        elif parameter.name in left:
+            yield parameter.name, left[parameter.name].pop(0)
 
 
 def object_options(command: Command) -> Command:
@@ -72,4 +82,4 @@ def drafts(ctx: click.Context) -> tuple[Draft, ...]:
     Raises:
         PromptError: not the grammar.
     """
-    return parse_objects(ctx.meta[_SAID])
+    return parse_objects(ctx.meta[_TYPED])

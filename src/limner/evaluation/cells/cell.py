@@ -14,8 +14,9 @@ from limner.io.images import MOST_BYTES
 from limner.prompts import Text
 from limner.prompts.syntax import Draft
 from limner.untrusted.regular_files import read_bytes
+from limner.verbs import SUITE_VERBS
 
-VERBS = ("detect", "segment", "edit", "remove")
+VERBS = SUITE_VERBS
 
 
 OWN = "its own"

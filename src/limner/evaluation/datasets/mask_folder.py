@@ -16,8 +16,9 @@ from limner.evaluation.datasets.picture_names import PictureNames
 from limner.io.coco import file_safe
 from limner.io.images import find_images
 from limner.io.save import read_record
+from limner.verbs import VERBS, Picture
 
-FINDING = ("detect", "segment")
+FINDING = tuple(verb.name for verb in VERBS.values() if verb.output is Picture.OVERLAY)
 """Verbs whose pictures show what was found."""
 
 

@@ -99,16 +99,16 @@ class StageCache:
 
     def _bound(self) -> None:
         """Remove what was used longest ago, where there is too much."""
-        found: list[tuple[float, int, Path]] = []
+        answers: list[tuple[float, int, Path]] = []
         for path in self.folder.glob("??/*.answer"):
             with contextlib.suppress(OSError):
                 facts = path.stat()
-                found.append((facts.st_mtime, facts.st_size, path))
-        total = sum(size for _, size, _ in found)
-        count = len(found)
+                answers.append((facts.st_mtime, facts.st_size, path))
+        total = sum(size for _, size, _ in answers)
+        count = len(answers)
         if total <= self.most_bytes and count <= MOST_FILES:
             return
-        for _, size, path in sorted(found):
+        for _, size, path in sorted(answers):
             if total <= KEPT_PART * self.most_bytes and count <= KEPT_PART * MOST_FILES:
                 return
             with contextlib.suppress(OSError):

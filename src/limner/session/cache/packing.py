@@ -51,8 +51,8 @@ def unpack(content: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    told, content = content[:SUM], content[SUM:]
-    if hashlib.sha256(content).digest() != told:
+    checksum, content = content[:SUM], content[SUM:]
+    if hashlib.sha256(content).digest() != checksum:
         raise Unreadable("not what was written")
     try:
         length = int.from_bytes(content[:8], "little")
@@ -63,31 +63,32 @@ def unpack(content: bytes) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]
         raise Unreadable(str(error)) from error
 
 
-def pack_detections(found: sv.Detections, facts: Mapping[str, Any]) -> bytes:
+def pack_detections(detections: sv.Detections, facts: Mapping[str, Any]) -> bytes:
     """Rows with all our keys, and what else is to be known."""
     arrays: dict[str, Any] = {
-        "xyxy": found.xyxy,
-        "confidence": found.confidence,
-        "class_id": found.class_id,
+        "xyxy": detections.xyxy,
+        "confidence": detections.confidence,
+        "class_id": detections.class_id,
     }
-    arrays |= {name: found.data[name] for name in COLUMNS if name in found.data}
-    said: dict[str, Any] = {"names": [str(name) for name in found.data["class_name"]], **facts}
+    arrays |= {name: detections.data[name] for name in COLUMNS if name in detections.data}
+    names = [str(name) for name in detections.data["class_name"]]
+    columns: dict[str, Any] = {"names": names, **facts}
     masks: list[MaskCrop] = []
-    if found.mask is not None:
-        masks = [dets.crop_of(found, row) for row in range(len(found))]
-        said["masks"] = [mask.to_rle() for mask in masks]
-    if "candidates" in found.data:
-        own = zip(masks, said.get("masks", ()), strict=True)
-        said["candidates"] = [
+    if detections.mask is not None:
+        masks = [dets.crop_of(detections, row) for row in range(len(detections))]
+        columns["masks"] = [mask.to_rle() for mask in masks]
+    if "candidates" in detections.data:
+        own = zip(masks, columns.get("masks", ()), strict=True)
+        columns["candidates"] = [
             [
                 (rle if crop.equals(mask) else crop.to_rle(), score)
                 for crop, score in map(row.crop, range(len(row)))
             ]
-            for row, (mask, rle) in zip(found.data["candidates"], own, strict=True)
+            for row, (mask, rle) in zip(detections.data["candidates"], own, strict=True)
         ]
-    if AGREED in found.data:
-        said[AGREED] = [[one.to_dict() for one in row] for row in found.data[AGREED]]
-    return pack({name: array for name, array in arrays.items() if array is not None}, said)
+    if AGREED in detections.data:
+        columns[AGREED] = [[member.to_dict() for member in row] for row in detections.data[AGREED]]
+    return pack({name: array for name, array in arrays.items() if array is not None}, columns)
 
 
 def unpack_detections(content: bytes) -> tuple[sv.Detections, dict[str, Any]]:
@@ -98,7 +99,7 @@ def unpack_detections(content: bytes) -> tuple[sv.Detections, dict[str, Any]]:
     """
     arrays, facts = unpack(content)
     try:
-        found = dets.make(
+        detections = dets.make(
             arrays["xyxy"], arrays["confidence"], arrays["class_id"], facts.pop("names")
         )
         rles = facts.pop("masks", ())
@@ -112,12 +113,12 @@ def unpack_detections(content: bytes) -> tuple[sv.Detections, dict[str, Any]]:
                 for row, mask, own in zip(facts.pop("candidates"), masks, rles, strict=True)
             ]
         if "mask_score" in arrays:
-            found = dets.with_masks(found, masks, arrays["mask_score"], **columns)
+            detections = dets.with_masks(detections, masks, arrays["mask_score"], **columns)
         if SEEN in arrays:
-            found.data[SEEN] = arrays[SEEN]
+            detections.data[SEEN] = arrays[SEEN]
         if AGREED in facts:
             rows = [tuple(map(MemberBox.from_dict, row)) for row in facts.pop(AGREED)]
-            found = dets.with_column(found, AGREED, rows)
+            detections = dets.with_column(detections, AGREED, rows)
     except (KeyError, ValueError, TypeError) as error:
         raise Unreadable(str(error)) from error
-    return found, facts
+    return detections, facts

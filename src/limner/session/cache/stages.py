@@ -6,8 +6,8 @@ stage       decided by, besides the picture        remembered
 detect      a detector, phrases, its options       in memory and on disk
 embed       segmenter                              in memory; on disk where the model can pack it
 mask        both models, prompts, all options      in memory and on disk
-text        painter, words                         in the painter (``models.remembering``)
-latent      painter, crop, mask                    in the painter (``models.remembering``)
+text        painter, words                         in the painter (``diffusion.encoder_cache``)
+latent      painter, crop, mask                    in the painter (``diffusion.encoder_cache``)
 =========== ====================================== ================================================
 
 A key holds everything that decides an answer: the picture's pixels, the models with their files'
@@ -24,9 +24,11 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import supervision as sv
 
 from limner.io import images
 from limner.pipeline import EmptyOutline, Grounding
@@ -36,7 +38,6 @@ from limner.session.cache import packing
 from limner.session.cache.disk import StageCache
 
 if TYPE_CHECKING:
-    import supervision as sv
     from PIL.Image import Image
 
     from limner.options import DetectOptions
@@ -51,6 +52,22 @@ ANSWERS_KEPT = 64
 """In memory, packed: masks take kilobytes."""
 
 DETECT, EMBED, MASK = "detect", "embed", "mask"
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True)
+class Packing(Generic[AnswerT]):
+    """How an answer becomes bytes, and the same answer again (``packing.Unreadable``: it can't)."""
+
+    pack: Callable[[AnswerT], bytes]
+    unpack: Callable[[bytes], AnswerT]
+
+
+DETECTIONS: Packing[sv.Detections] = Packing(
+    lambda detections: packing.pack_detections(detections, {}),
+    lambda content: packing.unpack_detections(content)[0],
+)
 
 
 class Stages:
@@ -96,38 +113,33 @@ class Stages:
         self,
         image: Image,
         prompts: Sequence[VisualPrompt],
-        asked: Any,
+        settings: Any,
         tasks: Iterable[str],
         make: Callable[[], tuple[Grounding, tuple[str, ...]]],
     ) -> tuple[Grounding, tuple[str, ...]]:
         """Where things are, and the tasks whose models took part in saying so.
 
         Args:
-            asked: settings as JSON values.
+            settings: as JSON values.
             tasks: those that may take part.
         """
-        said = [describe(prompt) for prompt in prompts]
-        key = _key(MASK, image, self._identities(tasks), [said, asked])
+        descriptions = [describe(prompt) for prompt in prompts]
+        key = _key(MASK, image, self._identities(tasks), [descriptions, settings])
         start = time.perf_counter()
-        made: list[tuple[Grounding, tuple[str, ...]]] = []
 
-        def compute() -> bytes:
-            made.append(make())
-            grounding, took_part = made[0]
-            facts = {"tasks": took_part, "empty": [one.to_dict() for one in grounding.empty]}
+        def pack(answer: tuple[Grounding, tuple[str, ...]]) -> bytes:
+            grounding, took_part = answer
+            facts = {"tasks": took_part, "empty": [each.to_dict() for each in grounding.empty]}
             return packing.pack_detections(grounding.detections, facts)
 
-        def read(content: bytes) -> tuple[Grounding, tuple[str, ...]]:
-            if made:  # what was computed just now needs no reading
-                return made[0]
-            found, facts = packing.unpack_detections(content)
-            empty = tuple(map(EmptyOutline.from_dict, facts["empty"]))
+        def unpack(content: bytes) -> tuple[Grounding, tuple[str, ...]]:
+            detections, facts = packing.unpack_detections(content)
             seconds = {"cache": time.perf_counter() - start}
-            grounding = Grounding(image.size, tuple(prompts), found, seconds, empty)
+            empty = tuple(map(EmptyOutline.from_dict, facts["empty"]))
+            grounding = Grounding(image.size, tuple(prompts), detections, seconds, empty)
             return grounding, tuple(facts["tasks"])
 
-        answer: tuple[Grounding, tuple[str, ...]] = self._answer(MASK, key, compute, read)
-        return answer
+        return self._answer(MASK, key, make, Packing(pack, unpack))
 
     def detections(
         self,
@@ -142,15 +154,9 @@ class Stages:
         Args:
             identity: the detector's own, as ``identities`` gives it where it answers alone.
         """
-        said = [describe(prompt) for prompt in prompts]
-        key = _key(DETECT, image, {"detect": identity}, [said, asdict(options)])
-
-        def compute() -> bytes:
-            return packing.pack_detections(make(), {})
-
-        found: sv.Detections
-        found, _ = self._answer(DETECT, key, compute, packing.unpack_detections)
-        return found
+        descriptions = [describe(prompt) for prompt in prompts]
+        key = _key(DETECT, image, {"detect": identity}, [descriptions, asdict(options)])
+        return self._answer(DETECT, key, make, DETECTIONS)
 
     def embed(self, segmenter: Segmenter, image: Image) -> ImageEmbedding:
         """A picture's embedding."""
@@ -170,14 +176,15 @@ class Stages:
     def _embedding_by_disk(
         self, segmenter: PackableSegmenter, image: Image, key: str
     ) -> ImageEmbedding:
-        def compute() -> bytes:
-            return packing.pack(segmenter.pack(segmenter.embed(image)), {})
+        def pack(embedding: ImageEmbedding) -> bytes:
+            return packing.pack(segmenter.pack(embedding), {})
 
-        def read(content: bytes) -> ImageEmbedding:
+        def unpack(content: bytes) -> ImageEmbedding:
             return segmenter.unpack(packing.unpack(content)[0], image)
 
-        answer: ImageEmbedding = self._answer(EMBED, key, compute, read, in_memory=False)
-        return answer
+        return self._answer(
+            EMBED, key, lambda: segmenter.embed(image), Packing(pack, unpack), in_memory=False
+        )
 
     # --- keys and answers -------------------------------------------------------------------------
 
@@ -185,32 +192,32 @@ class Stages:
         self,
         stage: str,
         key: str,
-        compute: Callable[[], bytes],
-        read: Callable[[bytes], Any],
+        compute: Callable[[], AnswerT],
+        form: Packing[AnswerT],
         *,
         in_memory: bool = True,
-    ) -> Any:
-        """What was remembered, or else is computed and remembered, read from its bytes."""
+    ) -> AnswerT:
+        """What is at hand, read from its bytes; else it is computed, kept packed and returned."""
         if key in self._answers:
             self._answers.move_to_end(key)
             self.recalled[stage] += 1
-            return read(self._answers[key])
+            return form.unpack(self._answers[key])
         disk = self._disk
         with disk.computing(stage, key) if disk else nullcontext():
             content = disk.get(key) if disk else None
-            answer = None
+            answer: AnswerT
             if content is not None:
                 try:
-                    answer = read(content)
+                    answer = form.unpack(content)
                     self.recalled[stage] += 1
                 except packing.Unreadable:  # it is computed and written anew
                     content = None
             if content is None:
-                content = compute()
+                answer = compute()
                 self.computed[stage] += 1
+                content = form.pack(answer)
                 if disk:
                     disk.put(key, content)
-                answer = read(content)
         if in_memory:
             self._answers[key] = content
             while len(self._answers) > ANSWERS_KEPT:
@@ -257,8 +264,8 @@ class CachedDetector:
         return model
 
 
-def _key(stage: str, image: Image, models: Mapping[str, str], asked: Any) -> str:
-    decides = [FORMAT, stage, images.digest(image), dict(models), asked, _computed_by()]
+def _key(stage: str, image: Image, models: Mapping[str, str], request: Any) -> str:
+    decides = [FORMAT, stage, images.digest(image), dict(models), request, _computed_by()]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,0 +1,60 @@
+"""What a verb is asked, before a picture is opened: its arguments, and the job that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from limner.pipeline import each_alone
+from limner.prompts import VisualPrompt
+from limner.runs.record import Job
+from limner.session.call_json import Call
+from limner.session.model_slots import Models
+from limner.session.plan import slots_of
+from limner.session.results import NOTHING, FindOptions, Outcome, Run, Source, make_job, make_run
+from limner.verbs import VERBS
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of a verb. The job says whether a result on disk already answers it."""
+
+    call: Call
+    job: Job
+
+    @property
+    def prompts(self) -> tuple[VisualPrompt, ...]:
+        return self.call.prompts
+
+    @property
+    def finding(self) -> FindOptions:
+        return self.call.finding
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """One of the verb's own arguments; ``default`` where it wasn't given."""
+        return self.call.settings.get(name, default)
+
+
+def make_request(
+    models: Models,
+    verb: str,
+    prompts: Sequence[VisualPrompt],
+    finding: FindOptions | None,
+    settings: Mapping[str, Any],
+) -> Request:
+    """A request with its job; settings that ask for nothing are no part of it.
+
+    Args:
+        settings: the verb's own keyword arguments, without progress.
+    """
+    given = {name: value for name, value in settings.items() if value not in NOTHING}
+    call = Call(tuple(prompts), finding or FindOptions(), given)
+    alone = each_alone(call.prompts) if VERBS[verb].looks_again else call.prompts
+    identities = models.identities(slots_of(models, verb, alone, given))
+    return Request(call, make_job(verb, alone, call.finding, given, identities))
+
+
+def run_of(models: Models, request: Request, source: Source, outcome: Outcome) -> Run:
+    """A request's run, with the models that answered."""
+    return make_run(request.job, source, outcome, models.refs(outcome.slots))

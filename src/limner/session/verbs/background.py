@@ -1,0 +1,97 @@
+"""``background`` and ``cutout``: the object kept, and what is around it changed or gone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from limner import pipeline
+from limner.errors import PromptError, UnsupportedPrompt
+from limner.options import EditOptions, InpaintOptions, check_honoured
+from limner.pipeline.background import Backdrop
+from limner.prompts import Text
+from limner.protocols import Inpainter, OnStep
+from limner.session.finder import Finder
+from limner.session.model_slots import Models
+from limner.session.request import Request, run_of
+from limner.session.results import AnyImage, Outcome, Run, Source
+
+CUTOUT_OBEYS = frozenset({"dilate", "feather", "keep_metadata"})
+_BACKDROP_OBEYS = frozenset({"feather", "keep_metadata"})
+_PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context", "keep_metadata"})
+
+
+def cutout(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | None) -> Run:
+    edit: EditOptions | None = request.setting("edit")
+    check_honoured(edit or EditOptions(), CUTOUT_OBEYS, "a cut-out", "nothing is painted around it")
+    source = Source.open(image)
+    grounding, slots = finder.ground(source, request.prompts, request.finding)
+    picture = None
+    if grounding.mask.any():
+        picture = pipeline.cut_out(source.image, grounding.mask, edit)
+    keep_metadata = bool(edit and edit.keep_metadata)
+    outcome = Outcome(grounding, slots, cutout=picture, keep_metadata=keep_metadata)
+    return run_of(finder.models, request, source, outcome)
+
+
+def background(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | None) -> Run:
+    behind: Text | Backdrop = request.setting("behind")
+    inpaint: InpaintOptions | None = request.setting("inpaint")
+    edit: EditOptions | None = request.setting("edit")
+    check_background(behind, inpaint, edit)
+    source = Source.open(image)
+    painter = _painter(finder.models, behind)
+    options = painter.resolve(inpaint or InpaintOptions()) if painter else None
+    if painter and options and isinstance(behind, Text):
+        painter.check(behind, options)
+    grounding, slots = finder.ground(source, request.prompts, request.finding)
+    edits: list[pipeline.Edit] = []
+    subject = grounding.mask
+    if subject.all():
+        raise PromptError("The subject covers the whole image: there is no background to change.")
+    if subject.any() and isinstance(behind, Text) and painter and options:
+        slots = (*slots, "inpaint")
+        weight = pipeline.weight_behind(subject, edit)
+        edits = pipeline.repaint_weighted(
+            source.image, weight, painter, behind, options, edit, on_step
+        )
+    elif subject.any() and not isinstance(behind, Text):
+        scene = behind.render(source.image, subject)
+        edits = [pipeline.composite_background(source.image, subject, scene, edit)]
+    outcome = Outcome(
+        grounding,
+        slots,
+        {"settings": asdict(options)} if options else {},
+        tuple(edits),
+        keep_metadata=bool(edit and edit.keep_metadata),
+    )
+    return run_of(finder.models, request, source, outcome)
+
+
+def check_background(
+    behind: Text | Backdrop, inpaint: InpaintOptions | None, edit: EditOptions | None
+) -> None:
+    """Refuse what can't matter to a background."""
+    painted = isinstance(behind, Text)
+    if not painted:
+        check_honoured(
+            inpaint or InpaintOptions(), frozenset(), "this background", "no model paints it"
+        )
+    edit = edit or EditOptions()
+    check_honoured(
+        replace(edit, dilate=edit.dilate or None),
+        _PAINTED_BACKGROUND_OBEYS if painted else _BACKDROP_OBEYS,
+        "this background",
+        "growing it would eat the subject" if painted else "it is laid behind the subject as it is",
+    )
+
+
+def _painter(models: Models, behind: Text | Backdrop) -> Inpainter | None:
+    if not isinstance(behind, Text):
+        return None
+    painter = models.inpainter
+    if not painter.takes_text:
+        raise UnsupportedPrompt(
+            f"{painter.ref.name} can't follow words: to paint a background take "
+            f"{models.others.painters()}, or give a blur, a colour or a picture instead."
+        )
+    return painter
