@@ -30,14 +30,6 @@ EXCEPTIONS = {
 """``file`` or ``file function`` below ``src/limner`` -> why it may be larger."""
 
 TO_BE_MENDED = {
-    "cli/batch/run_batch.py run_batch": "verbs",
-    "session/finder.py _ground": "verbs",
-    "session/model_slots.py": "verbs",
-    "session/model_slots.py __init__": "verbs",
-    "session/results.py make_run": "verbs",
-    "session/session.py": "verbs",
-    "session/session.py __init__": "verbs",
-    "session/session.py _repaint": "verbs",
     "models/classical/grabcut.py grabcut_candidates": "twins",
     "models/diffusion/stable_diffusion.py _run": "twins",
     "registry/store.py": "words2",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Union
 
 if TYPE_CHECKING:
     from limner.runs.entries import Labels
+    from limner.runs.store import Store
     from limner.session.cache.disk import StageCache
-    from limner.session.record import AnyStore
 
 Say = Callable[[str], None]
+
+AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
+"""What a session takes as its store: an open one, a name that ``Store.open`` takes, or what opens
+it."""
 
 
 class SessionChoices(TypedDict, total=False):

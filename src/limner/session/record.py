@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Protocol
 
 from limner.errors import LimnerError
 from limner.runs import peak_memory
 from limner.runs.entries import INPUT, KeptFile, Labels, RunEnd, RunStart
 from limner.session.artifacts import Output, input_of, outputs_of
 from limner.session.call_json import words_of
+from limner.session.choices import AnyStore
 from limner.session.results import AnyImage, Run, Source
 from limner.verbs import VERBS
 
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from limner.runs.store import Store
     from limner.session.model_slots import Models
     from limner.session.request import Request
-
-AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
-"""What a session takes as its store: an open one, a name that ``Store.open`` takes, or what opens
-it."""
 
 FAILURES = 3
 """After so many runs in a row that the store wouldn't take, no more are offered to it: each may
