@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from limner.runs.store import Store
     from limner.session import Finding, FindOptions, Run, Session
     from limner.session.cache.disk import StageCache
-    from limner.session.record import AnyStore
+    from limner.session.choices import AnyStore, SessionChoices
+    from limner.session.request import Request
     from limner.session.results import AnyImage, Source
 
 _HOMES = {
@@ -116,7 +117,11 @@ _HOMES = {
         "Session",
     ),
     "limner.session.cache.disk": ("StageCache",),
-    "limner.session.record": ("AnyStore",),
+    "limner.session.choices": (
+        "AnyStore",
+        "SessionChoices",
+    ),
+    "limner.session.request": ("Request",),
     "limner.session.results": (
         "AnyImage",
         "Source",
@@ -158,6 +163,7 @@ __all__ = [
     "Raster",
     "RedactOptions",
     "Redaction",
+    "Request",
     "RgbArray",
     "Run",
     "RunRecord",
@@ -165,6 +171,7 @@ __all__ = [
     "SegmentOptions",
     "Selection",
     "Session",
+    "SessionChoices",
     "Source",
     "StageCache",
     "Store",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Union
 
+from limner.protocols import Say
+
 if TYPE_CHECKING:
     from limner.runs.entries import Labels
     from limner.runs.store import Store
     from limner.session.cache.disk import StageCache
-
-Say = Callable[[str], None]
 
 AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
 """What a session takes as its store: an open one, a name that ``Store.open`` takes, or what opens

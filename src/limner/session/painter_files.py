@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from limner.errors import ModelError, OptionError
-from limner.protocols import ModelRef
+from limner.protocols import ModelRef, Say
 from limner.registry import catalog, store
 from limner.registry.subjects import TEACHABLE
 from limner.registry.weights import Adapter, Weights
-from limner.session.choices import Say
 
 Files = tuple[tuple[str, str], ...]
 

@@ -14,7 +14,7 @@ from limner.errors import LimnerError
 from limner.runs import peak_memory
 from limner.runs.entries import INPUT, KeptFile, Labels, RunEnd, RunStart
 from limner.session.artifacts import Output, input_of, outputs_of
-from limner.session.call_json import words_of
+from limner.session.call_json import Call, words_of
 from limner.session.choices import AnyStore
 from limner.session.results import AnyImage, Run, Source
 from limner.verbs import VERBS
@@ -204,7 +204,8 @@ def _start_of(
         files.setdefault(file.name, file)
         return file.name
 
-    job, call = request.job, request.call
+    job = request.job
+    call = Call(request.prompts, request.finding, request.settings)
     asked = {**call.to_dict(keep), "session": session.to_dict(), "notes": list(source.notes)}
     if not VERBS[job.verb].is_private and store.largest_input:
         data, suffix = input_of(source)

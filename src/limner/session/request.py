@@ -9,7 +9,6 @@ from typing import Any
 from limner.pipeline import each_alone
 from limner.prompts import VisualPrompt
 from limner.runs.record import Job
-from limner.session.call_json import Call
 from limner.session.model_slots import Models
 from limner.session.plan import slots_of
 from limner.session.results import NOTHING, FindOptions, Outcome, Run, Source, make_job, make_run
@@ -18,22 +17,18 @@ from limner.verbs import VERBS
 
 @dataclass(frozen=True)
 class Request:
-    """One call of a verb. The job says whether a result on disk already answers it."""
+    """One call of a verb: what it was given besides the image, and the job that this makes, which
+    says whether a result on disk already answers it."""
 
-    call: Call
+    prompts: tuple[VisualPrompt, ...]
+    finding: FindOptions
+    settings: Mapping[str, Any]
+    """Its further arguments by name, without progress and those that ask for nothing."""
     job: Job
-
-    @property
-    def prompts(self) -> tuple[VisualPrompt, ...]:
-        return self.call.prompts
-
-    @property
-    def finding(self) -> FindOptions:
-        return self.call.finding
 
     def setting(self, name: str, default: Any = None) -> Any:
         """One of the verb's own arguments; ``default`` where it wasn't given."""
-        return self.call.settings.get(name, default)
+        return self.settings.get(name, default)
 
 
 def make_request(
@@ -49,10 +44,10 @@ def make_request(
         settings: the verb's own keyword arguments, without progress.
     """
     given = {name: value for name, value in settings.items() if value not in NOTHING}
-    call = Call(tuple(prompts), finding or FindOptions(), given)
-    alone = each_alone(call.prompts) if VERBS[verb].looks_again else call.prompts
+    prompts, finding = tuple(prompts), finding or FindOptions()
+    alone = each_alone(prompts) if VERBS[verb].looks_again else prompts
     identities = models.identities(slots_of(models, verb, alone, given))
-    return Request(call, make_job(verb, alone, call.finding, given, identities))
+    return Request(prompts, finding, given, make_job(verb, alone, finding, given, identities))
 
 
 def run_of(models: Models, request: Request, source: Source, outcome: Outcome) -> Run:
