@@ -72,15 +72,17 @@ def evidence(
         least_iou: overlap from which a box is right.
     """
     order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
-    left = np.ones(shares.shape[1], dtype=bool)
+    unanswered = np.ones(shares.shape[1], dtype=bool)
     right = []
     for row in order.tolist():
-        open_shares = np.where(left, shares[row], -1.0) if left.size else np.array([-1.0])
+        open_shares = (
+            np.where(unanswered, shares[row], -1.0) if unanswered.size else np.array([-1.0])
+        )
         best = int(np.argmax(open_shares))
         hit = bool(open_shares[best] >= least_iou)
         right.append(hit)
         if hit:
-            left[best] = False
+            unanswered[best] = False
     ranked = tuple(float(scores[row]) for row in order.tolist())
     return Evidence(ranked, tuple(right), int(shares.shape[1]))
 

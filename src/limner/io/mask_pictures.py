@@ -95,9 +95,9 @@ def _check_drawing(
     grey: npt.NDArray[np.uint8], opaque: BoolMask, mask: BoolMask, opened: Opened
 ) -> None:
     """Refuse black and white in the opaque part that says otherwise than the transparency."""
-    seen = grey[opaque]
-    greys = np.count_nonzero((seen > 32) & (seen < 223)) / seen.size
-    white = np.count_nonzero(seen >= HALF) / seen.size
+    brightness = grey[opaque]
+    greys = np.count_nonzero((brightness > 32) & (brightness < 223)) / brightness.size
+    white = np.count_nonzero(brightness >= HALF) / brightness.size
     if greys <= MOST_GREYS and 0.01 < white < 0.99:
         raise PromptError(
             f"{opened.path} is drawn in black and white and has transparent parts as well, which "

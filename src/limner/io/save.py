@@ -224,20 +224,20 @@ def _text_chunks(packets: _Packets) -> PngImagePlugin.PngInfo:
 
 
 def _encoded(image: Image.Image, kind: str, packets: _Packets, raster: Raster) -> bytes:
-    how = dict(_HOW[kind])
+    settings = dict(_HOW[kind])
     if packets.packet and kind == "PNG":
-        how["pnginfo"] = _text_chunks(packets)
+        settings["pnginfo"] = _text_chunks(packets)
     elif packets.packet and kind == "TIFF":
-        how["tiffinfo"] = {_TIFF_XMP: packets.packet}
+        settings["tiffinfo"] = {_TIFF_XMP: packets.packet}
     elif packets.packet:
-        how["xmp"] = packets.packet
+        settings["xmp"] = packets.packet
     if raster.profile:
-        how["icc_profile"] = raster.profile
+        settings["icc_profile"] = raster.profile
     if raster.exif and kind != "TIFF":
-        how["exif"] = raster.exif
+        settings["exif"] = raster.exif
     buffer = io.BytesIO()
     try:
-        image.save(buffer, format=kind, **how)
+        image.save(buffer, format=kind, **settings)
     except (OSError, ValueError) as error:
         width, height = image.size
         raise OutputError(

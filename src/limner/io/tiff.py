@@ -71,7 +71,7 @@ def read(data: bytes, name: str, check_size: Callable[[tuple[int, int]], None]) 
                 "limner doesn't unpack: save it with LZW or zip compression, or as PNG."
             )
         photometric, count = int(page.photometric), page.samplesperpixel
-        extras = [int(each) for each in page.extrasamples]
+        extras = [int(sample) for sample in page.extrasamples]
         if _is_pillows(page, photometric, count, extras):
             return None
         if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
@@ -135,8 +135,8 @@ def _check_strips(page: tifffile.TiffPage, data: bytes) -> None:
     if page.is_tiled:
         rows, width = page.tilelength, page.tilewidth
     most = rows * width * page.samplesperpixel * page.dtype.itemsize if page.dtype else 0
-    for at, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        unpacked = zlib.decompressobj().decompress(data[at : at + count], most + 1)
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        unpacked = zlib.decompressobj().decompress(data[offset : offset + count], most + 1)
         if len(unpacked) > most:
             raise ValueError("a strip holds more than its part of the picture")
 
@@ -241,7 +241,8 @@ def write(
         258: (samples.itemsize * 8,) * count,
         259: 8,
         262: _CMYK if is_cmyk else _RGB if count > 2 else _BLACK_IS_ZERO,
-        273: tuple(int(at) for at in np.cumsum([0, *sizes[:-1]])),  # Pillow adds what comes before
+        # Pillow adds what comes before
+        273: tuple(int(offset) for offset in np.cumsum([0, *sizes[:-1]])),
         277: count,
         278: rows,
         279: tuple(sizes),

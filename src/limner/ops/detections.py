@@ -318,10 +318,11 @@ def nearest(detections: sv.Detections, x: float, y: float, count: int = 1) -> sv
 
     Of several that hold it the one whose centre is nearest comes first.
     """
-    at = np.array([x, y])
-    outside = np.maximum(np.maximum(detections.xyxy[:, :2] - at, at - detections.xyxy[:, 2:]), 0)
+    point = np.array([x, y])
+    before, beyond = detections.xyxy[:, :2] - point, point - detections.xyxy[:, 2:]
+    outside = np.maximum(np.maximum(before, beyond), 0)
     distance = np.hypot(*outside.T)
-    to_centre = np.hypot(*(_centres(detections) - at).T)
+    to_centre = np.hypot(*(_centres(detections) - point).T)
     order = np.lexsort((to_centre, distance))[:count]
     return take(detections, order)
 

@@ -174,10 +174,10 @@ def label_parts(
 
 def _split(mask: BoolMask) -> list[tuple[tuple[int, int, int, int], BoolMask]]:
     """Each part's bounding box and the part within it; the rest of a large mask isn't looked at."""
-    whole = box_of(mask)
-    if whole is None:
+    bounds = box_of(mask)
+    if bounds is None:
         return []
-    left, top, right, bottom = whole
+    left, top, right, bottom = bounds
     inner = np.ascontiguousarray(mask[top:bottom, left:right]).view(np.uint8)
     _, labels, stats = label_parts(inner, connectivity=8)
     return [
@@ -191,9 +191,9 @@ def erode(mask: BoolMask, pixels: int) -> BoolMask:
     if pixels <= 0 or (box := box_of(mask)) is None:
         return mask.copy()
     window = _window(box, 1, mask.shape)
-    left = mask.copy()
-    left[window] = _distance_to_zero(mask[window]) > math.sqrt(pixels**2 + 0.5)
-    return left
+    eroded = mask.copy()
+    eroded[window] = _distance_to_zero(mask[window]) > math.sqrt(pixels**2 + 0.5)
+    return eroded
 
 
 def feather(mask: BoolMask, width: int) -> npt.NDArray[np.float32]:

@@ -176,16 +176,16 @@ def _ink_on(rgb: tuple[int, int, int]) -> str:
 
 
 def _mark_point(pixels: RgbArray, point: Point, radius: float) -> None:
-    one = 1 << _SUBPIXEL
+    unit = 1 << _SUBPIXEL
     # A pixel's centre is at its index for cv2 and half a pixel further on for us.
-    centre = (round((point.x - 0.5) * one), round((point.y - 0.5) * one))
+    centre = (round((point.x - 0.5) * unit), round((point.y - 0.5) * unit))
     fill = _rgb(palette.GREEN) if point.foreground else _rgb(palette.VERMILION)
     rim = max(1, round(radius / 4))
     for grow, colour in ((2 * rim, _INK), (rim, _WHITE), (0, fill)):
-        size = round((radius + grow) * one)
+        size = round((radius + grow) * unit)
         cv2.circle(pixels, centre, size, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL)
     if not point.foreground:
-        arm = round(radius * 0.55 * one)
+        arm = round(radius * 0.55 * unit)
         for up in (-1, 1):
             start = (centre[0] - arm, centre[1] - up * arm)
             end = (centre[0] + arm, centre[1] + up * arm)
@@ -203,8 +203,8 @@ def _mark_box(pixels: RgbArray, box: Box, stroke: int) -> None:
         length = max(abs(bx - ax), abs(by - ay), 1)
         for number, start in enumerate(range(0, length, dash)):
             end = min(start + dash, length)
-            one, other = (
-                (ax + (bx - ax) * at // length, ay + (by - ay) * at // length)
-                for at in (start, end)
+            dash_start, dash_end = (
+                (ax + (bx - ax) * offset // length, ay + (by - ay) * offset // length)
+                for offset in (start, end)
             )
-            cv2.line(pixels, one, other, _INK if number % 2 else _WHITE, stroke + 1)
+            cv2.line(pixels, dash_start, dash_end, _INK if number % 2 else _WHITE, stroke + 1)

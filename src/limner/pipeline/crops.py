@@ -81,13 +81,13 @@ def _merged(boxes: list[IntBox], around: Callable[[IntBox], IntBox]) -> list[Int
     waiting = [(box, around(box)) for box in boxes]
     while waiting:
         box, crop = waiting.pop()
-        near = next((group for group in groups if _overlap(group[1], crop)), None)
-        if near is None:
+        neighbour = next((group for group in groups if _overlap(group[1], crop)), None)
+        if neighbour is None:
             groups.append((box, crop))
         else:
-            groups.remove(near)
-            both = _enclosing(near[0], box)
-            waiting.append((both, around(both)))
+            groups.remove(neighbour)
+            joined = _enclosing(neighbour[0], box)
+            waiting.append((joined, around(joined)))
     return sorted(box for box, _ in groups)
 
 

@@ -208,8 +208,8 @@ def _sized(painted: Image, crop: IntBox) -> Image:
 
 def _pasted(image: Image, layer: Layer) -> Image:
     """``composite`` on the crop alone: the rest of a large photograph is only copied."""
-    here = image.crop(layer.xyxy)
-    mixed = composite(here, layer.painted, layer.weight, (0, 0, *here.size))
+    original = image.crop(layer.xyxy)
+    mixed = composite(original, layer.painted, layer.weight, (0, 0, *original.size))
     after = image.copy()
     after.info = {}
     after.paste(mixed, layer.xyxy)
@@ -240,13 +240,13 @@ def composite_background(
     """
     check_mask(subject, image.size)
     weight = weight_behind(subject, edit)
-    whole = (0, 0, *image.size)
-    layer = Layer(whole, background, weight)
+    frame = (0, 0, *image.size)
+    layer = Layer(frame, background, weight)
     return make_edit(
         image,
-        composite(image, background, weight, whole),
+        composite(image, background, weight, frame),
         weight > 0,
-        crops=(Crop(whole, image.size),),
+        crops=(Crop(frame, image.size),),
         feather=(edit or EditOptions()).border(BACKGROUND["feather"]),
         layers=(layer,),
     )
@@ -352,7 +352,7 @@ def _contrasts(pixels: RgbArray, mask: BoolMask, step: int, rows: slice) -> npt.
 
     Pairs begin in ``rows``; the rows beyond only count as near the border and end pairs.
     """
-    near = masks.dilate(mask, 4 * step) & ~mask
+    surroundings = masks.dilate(mask, 4 * step) & ~mask
     sums = np.zeros((2, 2))
     for down, right in ((step, 0), (0, step)):
         stop = min(rows.stop, len(mask) - down)
@@ -360,7 +360,8 @@ def _contrasts(pixels: RgbArray, mask: BoolMask, step: int, rows: slice) -> npt.
         second = slice(rows.start + down, stop + down), slice(right, None)
         if stop <= rows.start:
             continue
-        for kind, pairs in enumerate((mask[first] != mask[second], near[first] & near[second])):
+        across, beside = mask[first] != mask[second], surroundings[first] & surroundings[second]
+        for kind, pairs in enumerate((across, beside)):
             contrast = _contrast(pixels[first][pairs], pixels[second][pairs])
             sums[kind] += contrast.sum(dtype=np.float64), len(contrast)
     return sums

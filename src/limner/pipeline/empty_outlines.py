@@ -123,13 +123,13 @@ def not_found(
     A single prompt without an answer is no news beside "nothing found"; its empty outline is.
     """
     answered = {int(index) for index in rows.data.get("prompt_index", ())}
-    answered |= {one.prompt_index for one in empty}
+    answered |= {outline.prompt_index for outline in empty}
     missing = [
-        (one.prompt_index, f"{sentence_of(one, prompts)} (its outline is empty)")
-        for one in empty
-        if not one.covered
+        (outline.prompt_index, f"{sentence_of(outline, prompts)} (its outline is empty)")
+        for outline in empty
+        if not outline.covered
     ]
     if len(prompts) > 1:
-        others = (k for k in range(len(prompts)) if k not in answered)
-        missing += [(k, name_of(prompts, k)) for k in others]
+        unanswered = (k for k in range(len(prompts)) if k not in answered)
+        missing += [(k, name_of(prompts, k)) for k in unanswered]
     return [sentence for _, sentence in sorted(missing)]

@@ -63,14 +63,14 @@ class Extension:
         left, top, right, bottom = (
             round(length.resolve(size_wh[k % 2])) for k, length in enumerate(lengths)
         )
-        whole = (width + left + right) * (height + top + bottom)
+        area = (width + left + right) * (height + top + bottom)
         if not any((left, top, right, bottom)):
             raise OptionError(
                 f"The extension adds no pixel to a picture of {width}x{height}: ask for more."
             )
-        if whole > images.MAX_PIXELS:
+        if area > images.MAX_PIXELS:
             raise OptionError(
-                f"The extended picture would have {whole / 1e6:.0f} million pixels; the most is "
+                f"The extended picture would have {area / 1e6:.0f} million pixels; the most is "
                 f"{images.MAX_PIXELS / 1e6:.0f} million: extend it by less."
             )
         return left, top, right, bottom

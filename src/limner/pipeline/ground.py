@@ -213,8 +213,9 @@ def _selected(rows: sv.Detections, select: Select, direct: Sequence[int]) -> sv.
     before."""
     if rows.class_id is None:
         return rows
-    here = np.isin(rows.class_id, list(direct))
-    return _in_order(dets.merge([select(dets.take(rows, here)), dets.take(rows, ~here)]))
+    selectable = np.isin(rows.class_id, list(direct))
+    chosen = select(dets.take(rows, selectable))
+    return _in_order(dets.merge([chosen, dets.take(rows, ~selectable)]))
 
 
 def _in_order(rows: sv.Detections) -> sv.Detections:

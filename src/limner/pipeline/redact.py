@@ -99,8 +99,8 @@ def cover_empty(grounding: Grounding) -> Grounding:
         boxes.append(VisualPrompt(box=Box(*outline.xyxy)))
     if not boxes:
         return grounding
-    here = ImageEmbedding("", grounding.size_wh, BoxRegions.ref.name, None)
-    rows = BoxRegions().segment(here, boxes, SegmentOptions())
+    embedding = ImageEmbedding("", grounding.size_wh, BoxRegions.ref.name, None)
+    rows = BoxRegions().segment(embedding, boxes, SegmentOptions())
     rows.class_id = np.array([outline.prompt_index for outline in grounding.empty], dtype=np.int64)
     rows.data["prompt_index"] = rows.class_id.copy()
     rows.data["class_name"] = np.array(
@@ -171,14 +171,14 @@ def redact(
         np.asarray(image), grown, style=style, amount=options.amount, colour=options.rgb()
     )
     after = pil.fromarray(hidden)
-    whole = (0, 0, *image.size)
+    frame = (0, 0, *image.size)
     edit = make_edit(
         image,
         after,
         grown,
-        crops=(Crop(whole, image.size),),
+        crops=(Crop(frame, image.size),),
         feather=0,
-        layers=(Layer(whole, after, grown),),
+        layers=(Layer(frame, after, grown),),
     )
     if second_look is None or not second_look.questions.prompts:
         return Redaction(edit)

@@ -130,16 +130,16 @@ def look_again(before: Image, after: Image, hidden: BoolMask, look: SecondLook) 
     """
     questions, detector = look.questions, look.detector
     again = _Looks(after, questions.prompts, look.options)
-    usual = dets.empty()
+    usual_boxes = dets.empty()
     open_parts: list[sv.Detections] = []
     for boxes, is_usual in again.by(detector):
         still = _still(boxes, hidden, len(questions.words))
         if still.any():
             return Verdict(dets.take(boxes, still), dets.empty())
         if is_usual:
-            usual = boxes
+            usual_boxes = boxes
         elif questions.everywhere:
-            open_parts.append(dets.take(boxes, ~_overlapping(boxes, usual)))
+            open_parts.append(dets.take(boxes, ~_overlapping(boxes, usual_boxes)))
     words = _Looks(after, questions.words, look.options)
     for other in look.others if questions.words else ():
         for boxes, _ in words.by(other):
@@ -167,15 +167,15 @@ class _Looks:
         only.
         """
         # Every box counts here: the best face elsewhere must not take the place of the hidden one.
-        usual = unlimited(self.options)
-        if usual.look == "zoom":  # whether it is there is asked, not where exactly
-            usual = replace(usual, look="whole")
-        yield detect(self.image, self.prompts, detector, usual), True
+        usual_options = unlimited(self.options)
+        if usual_options.look == "zoom":  # whether it is there is asked, not where exactly
+            usual_options = replace(usual_options, look="whole")
+        yield detect(self.image, self.prompts, detector, usual_options), True
         rows = [k for k, prompt in enumerate(self.prompts) if prompt.text and not prompt.exemplar]
         if not rows:
             return
         words = [VisualPrompt(text=self.prompts[k].text) for k in rows]
-        plain = replace(usual, look=None, slice_wh=None, overlap_wh=None)
+        plain = replace(usual_options, look=None, slice_wh=None, overlap_wh=None)
         for mode, scale in (("turned", 1.0), ("tiles", 1.0), ("turned", _other_scale(self.image))):
             scaled = _scaled(self.image, scale)
             boxes = dets.copy(detect(scaled, words, detector, replace(plain, look=mode)))
@@ -195,8 +195,8 @@ def _scaled(image: Image, scale: float) -> Image:
     if scale == 1:
         return image
     size_wh = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    way = pil.Resampling.BOX if scale < 1 else pil.Resampling.BICUBIC
-    return image.resize(size_wh, way)
+    resampling = pil.Resampling.BOX if scale < 1 else pil.Resampling.BICUBIC
+    return image.resize(size_wh, resampling)
 
 
 def _still(boxes: sv.Detections, hidden: BoolMask, words: int) -> np.ndarray:

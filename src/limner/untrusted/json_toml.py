@@ -145,20 +145,20 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
 def check_values(value: Any, name: str) -> None:
     """Refuse what is deeper than ``DEEPEST``, half of a surrogate pair, a NUL, and a number that
     Python itself would not print."""
-    left = [(value, 0)]
-    while left:
-        here, level = left.pop()
-        if isinstance(here, str):
-            if match := NO_CHARACTER.search(here):
+    stack = [(value, 0)]
+    while stack:
+        item, level = stack.pop()
+        if isinstance(item, str):
+            if match := NO_CHARACTER.search(item):
                 raise FileError(f"{name}: {no_character(match[0])}")
-        elif isinstance(here, int):
-            if here.bit_length() > MOST_BITS:
+        elif isinstance(item, int):
+            if item.bit_length() > MOST_BITS:
                 raise FileError(f"{name}: There is a number of more than 300 digits.")
-        elif isinstance(here, dict | list):
+        elif isinstance(item, dict | list):
             if level > DEEPEST:
                 raise FileError(f"{name} {TOO_DEEP}")
-            inside = [*here, *here.values()] if isinstance(here, dict) else here
-            left += [(each, level + 1) for each in inside]
+            inside = [*item, *item.values()] if isinstance(item, dict) else item
+            stack += [(child, level + 1) for child in inside]
 
 
 def no_character(character: str) -> str:

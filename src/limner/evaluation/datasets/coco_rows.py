@@ -87,14 +87,14 @@ def _boxed(row: Row) -> Row | None:
 
 
 def _outlined(row: Row, where: str, size_hw: tuple[int, int] | None) -> Row | None:
-    drawn = row.get("segmentation")
-    if not drawn and isinstance(drawn, Sequence | None):
+    segmentation = row.get("segmentation")
+    if not segmentation and isinstance(segmentation, Sequence | None):
         raise only_a_box(where)
-    if isinstance(drawn, Mapping):
-        return None if _is_empty(drawn) else row
-    if not isinstance(drawn, Sequence) or isinstance(drawn, str):
+    if isinstance(segmentation, Mapping):
+        return None if _is_empty(segmentation) else row
+    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
         return row
-    polygons = [part for part in drawn if not _is_too_short(part)]
+    polygons = [part for part in segmentation if not _is_too_short(part)]
     if not polygons:
         return None
     if (
@@ -103,13 +103,13 @@ def _outlined(row: Row, where: str, size_hw: tuple[int, int] | None) -> Row | No
         and not rasterized(polygons, size_hw)[1]
     ):
         return None
-    return row if len(polygons) == len(drawn) else {**row, "segmentation": polygons}
+    return row if len(polygons) == len(segmentation) else {**row, "segmentation": polygons}
 
 
 def _is_too_short(part: Any) -> bool:
     """A polygon of under three corners."""
-    whole = isinstance(part, Sequence) and not isinstance(part, str) and len(part) % 2 == 0
-    return whole and len(part) < 6 and all(map(is_number, part))
+    has_pairs = isinstance(part, Sequence) and not isinstance(part, str) and len(part) % 2 == 0
+    return has_pairs and len(part) < 6 and all(map(is_number, part))
 
 
 def _is_empty(rle: Mapping[str, Any]) -> bool:

@@ -37,7 +37,7 @@ class PictureNames:
             InputError: two pictures could be meant.
         """
         path = _path(name)
-        for same in (
+        for is_same in (
             lambda other: other == path,
             lambda other: _ends_like(path, other) or _ends_like(other, path),
             lambda other: _bare(other) == path,
@@ -45,7 +45,7 @@ class PictureNames:
             lambda other: _bare(other) == _bare(path),
             lambda other: other.stem == path.stem,
         ):
-            meant = [key for key, other in self._paths.items() if same(other)]
+            meant = [key for key, other in self._paths.items() if is_same(other)]
             if meant:
                 return self._only(meant, name)
         return None
@@ -69,13 +69,13 @@ class PictureNames:
         if folder.name.endswith("-masks") and path.stem.startswith(folder.name[:-5]):
             folder = folder.parent
         fits = {key: fit for key in self._paths if (fit := self._fit(path.stem, key))}
-        here = {key: fit for key, fit in fits.items() if self._paths[key].parent == folder}
+        in_folder = {key: fit for key, fit in fits.items() if self._paths[key].parent == folder}
         below = {
             key: fit
             for key, fit in fits.items()
             if folder.parts and _ends_like(folder, self._paths[key].parent)
         }
-        fits = here or below or fits
+        fits = in_folder or below or fits
         longest = max(map(len, fits.values()), default=0)
         meant = [key for key, fit in fits.items() if len(fit) == longest]
         if not meant:

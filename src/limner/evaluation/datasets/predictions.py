@@ -94,13 +94,13 @@ def _categories(rows: Any, data: Dataset) -> dict[int, int | str]:
         key, name = row.get("id"), row.get("name")
         if not isinstance(key, int) or not isinstance(name, str):
             raise InputError(f"Category {number} of the results has no id and name.")
-        same = [k for k, other in known if other == name.strip()]
-        same = same or [k for k, other in known if folded(other) == folded(name)]
-        if len(same) > 1:
-            same = [k for k in same if k in annotated] or same[:1]
-        if len(same) > 1:
+        matches = [k for k, other in known if other == name.strip()]
+        matches = matches or [k for k, other in known if folded(other) == folded(name)]
+        if len(matches) > 1:
+            matches = [k for k in matches if k in annotated] or matches[:1]
+        if len(matches) > 1:
             raise InputError(f"The labels have two classes {name!r:.80}: which one is meant?")
-        ids[key] = same[0] if same else name
+        ids[key] = matches[0] if matches else name
     return ids
 
 

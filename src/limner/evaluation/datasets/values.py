@@ -82,8 +82,8 @@ class Dataset:
     @cached_property
     def present(self) -> tuple[str, ...]:
         """Classes of which there is an object."""
-        there = {thing.name for image in self.images for thing in image.objects}
-        return tuple(name for name in self.names if name in there)
+        labelled = {thing.name for image in self.images for thing in image.objects}
+        return tuple(name for name in self.names if name in labelled)
 
     def askable(self) -> Dataset:
         """The same with the classes that a model can be asked for by name, in the same order.

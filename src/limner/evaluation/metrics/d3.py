@@ -58,9 +58,9 @@ def evaluate_d3(
             )
         truths[name] = load(Path(folder) / file, "truth")
     rows = rows_of(results)
-    whole = Truth.read(truths["FULL"], "bbox")
+    full = Truth.read(truths["FULL"], "bbox")
     for number, row in enumerate(rows):
-        whole.result(number, row, "bbox")
+        full.result(number, row, "bbox")
     return D3Scores(**{name: _average(truth, rows) for name, truth in truths.items()})
 
 

@@ -83,13 +83,13 @@ def evaluate_lvis(
     """
     data = load(truth, "truth")
     true = Truth.read(data, iou_type)
-    whole = {
+    truth_content = {
         "images": [_image(row) for row in data["images"]],
         "categories": [_category(row) for row in data["categories"]],
         "annotations": list(true.annotations),
     }
     answers = [true.result(k, row, iou_type) for k, row in enumerate(rows_of(results, data))]
-    return _judged(whole, _best(answers), iou_type)
+    return _judged(truth_content, _best(answers), iou_type)
 
 
 def _best(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -85,12 +85,12 @@ def score_image(
             )
     names = [thing.name for thing in things]
     pairs = list(zip(names, truths, strict=True))
-    of = list(range(len(pairs))) if in_order else paired(pairs, predictions)
+    matches = list(range(len(pairs))) if in_order else paired(pairs, predictions)
     scores = [
         _scored(image.path.name, names[k], truths[k], None if n is None else predictions[n][1])
-        for k, n in enumerate(of)
+        for k, n in enumerate(matches)
     ]
-    return scores, len(predictions) - sum(n is not None for n in of)
+    return scores, len(predictions) - sum(n is not None for n in matches)
 
 
 def paired(
