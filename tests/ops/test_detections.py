@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner.errors import PromptError
+from limner.ops import choose
 from limner.ops import detections as dets
 from limner.ops.selection import Selection, parse_selection
 from limner.prompts import Box, VisualPrompt
@@ -221,7 +222,7 @@ SUBTRACTIONS: list[tuple[str, sv.Detections, sv.Detections, list[str]]] = [
     ("detections", "negatives", "kept"), [pytest.param(*row[1:], id=row[0]) for row in SUBTRACTIONS]
 )
 def test_subtract(detections: sv.Detections, negatives: sv.Detections, kept: list[str]) -> None:
-    assert names(dets.subtract(detections, negatives)) == kept
+    assert names(choose.subtract(detections, negatives)) == kept
 
 
 # --- choosing -------------------------------------------------------------------------------------
@@ -262,28 +263,28 @@ def test_selections_on_a_stage(typed: str, expected: list[str]) -> None:
 
 def test_every_order_and_form_is_on_the_stage() -> None:
     tried = {typed.partition(":")[0] for typed, _ in CHOICES}
-    assert tried == {*dets.ORDERS, "nearest", "inside", "count"}
+    assert tried == {*choose.ORDERS, "nearest", "inside", "count"}
 
 
 def test_of_boxes_that_hold_the_point_the_one_centred_there_is_nearest() -> None:
     around = layout(("room", (0, 0, 100, 100)), ("chair", (10, 10, 30, 30)))
-    assert names(dets.nearest(around, 20, 20, count=2)) == ["chair", "room"]
-    assert names(dets.nearest(around, 48, 52, count=2)) == ["room", "chair"]
+    assert names(choose.nearest(around, 20, 20, count=2)) == ["chair", "room"]
+    assert names(choose.nearest(around, 48, 52, count=2)) == ["room", "chair"]
 
 
 def test_equal_boxes_keep_their_order() -> None:
     twins = layout(("first", (0, 0, 9, 9), 0.5, 0), ("second", (0, 0, 9, 9), 0.5, 0))
-    tried = [*dets.ORDERS.values(), lambda rows, count: dets.nearest(rows, 1, 1, count)]
-    for choose in tried:
-        assert names(choose(twins, 2)) == ["first", "second"]
+    tried = [*choose.ORDERS.values(), lambda rows, count: choose.nearest(rows, 1, 1, count)]
+    for order in tried:
+        assert names(order(twins, 2)) == ["first", "second"]
     assert len(tried) == 8
 
 
 def test_inside_counts_half_of_the_rows_own_area() -> None:
     row = layout(("half", (0, 0, 10, 10)))
-    assert len(dets.inside(row, Box(5, 0, 99, 99))) == 1
-    assert len(dets.inside(row, Box(5.1, 0, 99, 99))) == 0
-    assert len(dets.inside(layout(("line", (3, 0, 3, 9))), Box(0, 0, 9, 9))) == 0
+    assert len(choose.inside(row, Box(5, 0, 99, 99))) == 1
+    assert len(choose.inside(row, Box(5.1, 0, 99, 99))) == 0
+    assert len(choose.inside(layout(("line", (3, 0, 3, 9))), Box(0, 0, 9, 9))) == 0
 
 
 def test_selections_are_made_for_each_prompt_apart() -> None:
@@ -302,9 +303,9 @@ def test_selections_are_made_for_each_prompt_apart() -> None:
 def test_choosing_among_nothing_gives_nothing() -> None:
     none = dets.empty()
     tried = [parse_selection(typed)(none) for typed, _ in CHOICES]
-    tried += [choose(none, 1) for choose in dets.ORDERS.values()]
-    tried += [dets.nearest(none, 0, 0), dets.inside(none, Box(0, 0, 1, 1)), dets.copy(none)]
-    tried += [dets.by_confidence(none), dets.subtract(none, none)]
+    tried += [choose(none, 1) for choose in choose.ORDERS.values()]
+    tried += [choose.nearest(none, 0, 0), choose.inside(none, Box(0, 0, 1, 1)), dets.copy(none)]
+    tried += [dets.by_confidence(none), choose.subtract(none, none)]
     assert len(tried) == len(CHOICES) + 12
     assert [len(made) for made in tried] == [0] * len(tried)
 
@@ -339,7 +340,7 @@ def test_bad_selections_are_refused(typed: str) -> None:
         parse_selection(typed)
 
 
-pieces = st.sampled_from([*dets.ORDERS, "nearest", "inside", "count", ":", ",", "1", "-2", "0.5"])
+pieces = st.sampled_from([*choose.ORDERS, "nearest", "inside", "count", ":", ",", "1", "-2", "0.5"])
 
 
 @given(st.text() | st.lists(pieces | st.text(max_size=2), max_size=9).map("".join))
@@ -410,13 +411,13 @@ FUNCTIONS: list[tuple[str, Callable[[sv.Detections], Any]]] = [
     ("merge", lambda rows: dets.merge([rows])),
     ("merge with itself", lambda rows: dets.merge([rows, rows])),
     ("by_confidence", dets.by_confidence),
-    ("subtract", lambda rows: dets.subtract(rows, WORN)),
-    ("subtract from", lambda rows: dets.subtract(PEOPLE, rows)),
-    ("inside", lambda rows: dets.inside(rows, Box(0, 0, 9, 9))),
-    ("nearest", lambda rows: dets.nearest(rows, 0, 0)),
+    ("subtract", lambda rows: choose.subtract(rows, WORN)),
+    ("subtract from", lambda rows: choose.subtract(PEOPLE, rows)),
+    ("inside", lambda rows: choose.inside(rows, Box(0, 0, 9, 9))),
+    ("nearest", lambda rows: choose.nearest(rows, 0, 0)),
     ("to_prompts", lambda rows: dets.to_prompts(rows, (30, 30))),
     *((typed, parse_selection(typed)) for typed, _ in CHOICES),
-    *((f"order {name}", lambda rows, f=f: f(rows, 1)) for name, f in dets.ORDERS.items()),
+    *((f"order {name}", lambda rows, f=f: f(rows, 1)) for name, f in choose.ORDERS.items()),
 ]
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from limner.errors import NothingFound
 from limner.io import coco as export
+from limner.ops import choose
 from limner.ops import detections as dets
 from limner.options import EverythingOptions, SegmentOptions
 from limner.pipeline import (
@@ -109,7 +110,7 @@ def test_a_selection_never_takes_an_empty_outline() -> None:
         PICTURE,
         shown(SMALL, LARGE),
         GroundModels(Blind()),
-        GroundOptions(selections=[lambda rows: dets.smallest(rows)]),
+        GroundOptions(selections=[lambda rows: choose.smallest(rows)]),
     )
     assert found.mask.any()
 

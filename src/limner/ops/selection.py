@@ -1,7 +1,7 @@
 """Which of the found things are meant, as a person types it: ``--select largest``.
 
-What is typed is a value; the choosing itself is done by the functions of ``ops.detections``, which
-are imported when a selection is applied: the command line's help needs no detection library.
+What is typed is a value; the choosing itself is done by the functions of ``ops.choose``, which are
+imported when a selection is applied: the command line's help needs no detection library.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import supervision as sv
 
 ORDERS = ("best", "largest", "smallest", "leftmost", "rightmost", "topmost", "bottommost")
-"""Selections by order: the names of ``detections.ORDERS``."""
+"""Selections by order: the names of ``choose.ORDERS``."""
 
 SELECT_SYNTAX = (
     f"{', '.join(ORDERS)} (each with :N for how many), nearest:x,y[:N], "
@@ -46,13 +46,13 @@ class Selection:
         return dets.merge([self._pick(rows) for rows in of_each])
 
     def _pick(self, rows: sv.Detections) -> sv.Detections:
-        from limner.ops import detections as dets
+        from limner.ops import choose
 
         if self.name == "nearest":
-            return dets.nearest(rows, self.numbers[0], self.numbers[1], self.count)
+            return choose.nearest(rows, self.numbers[0], self.numbers[1], self.count)
         if self.name == "inside":
-            return dets.inside(rows, Box(*self.numbers))
-        return dets.ORDERS["best" if self.name == "count" else self.name](rows, self.count)
+            return choose.inside(rows, Box(*self.numbers))
+        return choose.ORDERS["best" if self.name == "count" else self.name](rows, self.count)
 
     def to_dict(self) -> dict[str, Any]:
         return {"name": self.name, "numbers": list(self.numbers), "count": self.count}

@@ -9,6 +9,7 @@ import supervision as sv
 from PIL.Image import Image
 
 from limner.errors import UnsupportedPrompt
+from limner.ops import choose
 from limner.ops import detections as dets
 from limner.options import DetectOptions
 from limner.pipeline.by_phrase import ByPhrase
@@ -38,7 +39,7 @@ def detect(
 
     A prompt that also says *where* (points, a box, a mask) keeps only the boxes that agree with it:
     lying in the box, holding the foreground points and none of the background ones. A phrase's
-    negative is asked for as a phrase of its own and subtracted (``detections.subtract``), because
+    negative is asked for as a phrase of its own and subtracted (``choose.subtract``), because
     detectors box the negated thing itself.
 
     Returns:
@@ -98,7 +99,7 @@ def _answers(
         if negative is not None:
             # Asked apart from the others: what one prompt is not may be what another wants.
             boxes = ask([positives[k], negative])
-            answers[k] = dets.subtract(_of_prompt(boxes, 0), _of_prompt(boxes, 1))
+            answers[k] = choose.subtract(_of_prompt(boxes, 0), _of_prompt(boxes, 1))
     return answers
 
 
@@ -138,7 +139,7 @@ def _of_prompt(boxes: sv.Detections, index: int) -> sv.Detections:
 def _agreeing(rows: sv.Detections, prompt: VisualPrompt) -> sv.Detections:
     """Rows that agree with where the prompt says the thing is."""
     if prompt.box is not None:
-        rows = dets.inside(rows, prompt.box)
+        rows = choose.inside(rows, prompt.box)
     for point in prompt.points:
         x0, y0, x1, y1 = rows.xyxy.T
         holds = (x0 <= point.x) & (point.x < x1) & (y0 <= point.y) & (point.y < y1)
