@@ -41,6 +41,8 @@ folder's own pages, ``examples/**`` those below it too."""
 
 _FENCE = re.compile(r"^( *)(```+|~~~+)([^\n]*)$")
 _LINK = re.compile(r"(\]\()([^()\s]+)(\))")
+_DOCSTRING = re.compile(r"^griffe: .*", re.MULTILINE)
+"""What the reference's maker says of a parameter that a function doesn't have, and the like."""
 _CODE = re.compile(r"(`+[^`]*`+)")
 
 
@@ -207,7 +209,13 @@ def build_site() -> None:
     (WORK / "zensical.toml").write_text(configuration(pages), encoding="utf-8")
     shutil.copytree(ROOT / "docs" / "theme", WORK / "theme")
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    subprocess.run([*command, "-f", str(WORK / "zensical.toml")], cwd=WORK, check=True)
+    command += ["-f", str(WORK / "zensical.toml")]
+    result = subprocess.run(command, cwd=WORK, stderr=subprocess.PIPE, text=True, check=False)
+    print(result.stderr, file=sys.stderr, end="")
+    if result.returncode:
+        raise PageError(f"Zensical ended with {result.returncode}")
+    if warnings := _DOCSTRING.findall(result.stderr):
+        raise PageError(f"{len(warnings)} docstrings of public names to mend, see above")
     check(WORK / "site")
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.move(WORK / "site", SITE)
