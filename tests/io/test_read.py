@@ -109,6 +109,8 @@ def lzw(values: npt.NDArray[np.generic]) -> bytes:
     done, encoded = cv2.imencode(".tif", values, [cv2.IMWRITE_TIFF_COMPRESSION, 5])
     assert done
     with tifffile.TiffFile(io.BytesIO(encoded.tobytes())) as file:
+        if values.dtype == np.float32 and int(file.pages.first.compression) == 1:
+            pytest.skip("this OpenCV (4.13) writes floats without packing them")
         assert int(file.pages.first.compression) == 5
     return encoded.tobytes()
 
