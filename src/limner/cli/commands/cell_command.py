@@ -25,7 +25,7 @@ def command_of(cell: Cell) -> str:
         if cell.ask.paint.negative:
             words += ["--negative-prompt", cell.ask.paint.negative]
     settings = dict(cell.setting.values)
-    if cell.ask.verb in ("edit", "remove") and "seed" not in settings and _takes_a_seed(cell):
+    if cell.ask.repaints and "seed" not in settings and _takes_a_seed(cell):
         settings["seed"] = 0  # what cells without one are painted with
     for name, value in settings.items():
         words += _setting(name, value)

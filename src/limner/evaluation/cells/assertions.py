@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from limner.evaluation.cells import measures, thresholds
-from limner.evaluation.cells.cell import Assertion, Case, Cell
+from limner.evaluation.cells.cell import Ask, Assertion, Case, Cell
 from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.evaluation.cells.measures import NotMeasured, Verdict
 from limner.evaluation.cells.outcome import Judges, Outcome
@@ -119,6 +119,20 @@ TYPES: Mapping[str, Type] = MappingProxyType(
     }
 )
 """By name in a suite; each takes ``not-`` before it."""
+
+
+def lacking(assertion: Assertion, case: Case, ask: Ask) -> str:
+    """The first of what its type ``needs`` that can never be there; empty: nothing."""
+    is_there = {
+        "mask": case.mask is not None,
+        "box": case.box is not None or case.mask is not None,
+        "outline": ask.outlines,
+        "edit": ask.repaints,
+        "reference": assertion.reference is not None,
+        "words": bool(assertion.text or measures.words_of_ask(ask)),
+    }
+    needs = TYPES[assertion.type].needs
+    return next((need for need in is_there if need in needs and not is_there[need]), "")
 
 
 @dataclass(frozen=True)

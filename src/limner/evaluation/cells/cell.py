@@ -81,6 +81,21 @@ class Ask:
     column: str = OWN
     """The label before the variables were filled in: what all cases have in common."""
 
+    @property
+    def outlines(self) -> bool:
+        """Whether the answer has outlines, and not boxes alone."""
+        return self.verb != "detect"
+
+    @property
+    def detects(self) -> bool:
+        """Whether the detector is asked."""
+        return self.verb == "detect" or any(draft.says_what for draft in self.find)
+
+    @property
+    def repaints(self) -> bool:
+        """Whether a model fills what was found."""
+        return self.verb in ("edit", "remove")
+
 
 @dataclass(frozen=True)
 class ModelChoice:

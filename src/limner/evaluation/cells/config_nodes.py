@@ -134,6 +134,13 @@ class ConfigNode:
             self.fail(f"{what} is a number{bounds}, got {self.kind}.")
         return number
 
+    def whole_number(self, what: str, low: float | None = None, high: float | None = None) -> int:
+        """The same without a fraction."""
+        number = self.number(what, low, high)
+        if number != int(number):
+            self.fail(f"{what} is a whole number, got {self.kind}.")
+        return int(number)
+
     def plain(self, depth: int = 0) -> Any:
         """The value as Python's, texts filled in.
 

@@ -154,11 +154,10 @@ def read_value(name: str, spot: ConfigNode) -> Any:
 
 def effective(setting: Setting, ask: Ask) -> Setting:
     """The fields that can matter to an ask; the label stays."""
-    words = ask.verb == "detect" or any(draft.says_what for draft in ask.find)
-    obeyed: set[type[Any]] = {DetectOptions} if words else set()
-    if ask.verb != "detect":
+    obeyed: set[type[Any]] = {DetectOptions} if ask.detects else set()
+    if ask.outlines:
         obeyed.add(SegmentOptions)
-    if ask.verb in ("edit", "remove"):
+    if ask.repaints:
         obeyed |= {InpaintOptions, EditOptions}
     values = tuple(
         (name, value)

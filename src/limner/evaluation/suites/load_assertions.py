@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from limner.evaluation.cells.assertions import TYPES, Type
+from limner.evaluation.cells.assertions import TYPES, Type, lacking
 from limner.evaluation.cells.cell import Ask, Assertion, Case
 from limner.evaluation.cells.config_nodes import ConfigNode
-from limner.evaluation.cells.measures import words_of_ask
 from limner.evaluation.cells.templates import near
 
 KEYS = ("type", "value", "threshold", "weight", "text", "reference")
@@ -79,21 +78,14 @@ def _check_keys(entry: dict[str, ConfigNode], name: str, kind: Type) -> None:
 
 def check_applies(placed: Placed, case: Case, ask: Ask) -> None:
     """Refuse what can never be measured: an outline's agreement without the true one."""
-    assertion, needs = placed.assertion, TYPES[placed.assertion.type].needs
-    of_case = f"and the case {case.name!r} has none"
-    if "mask" in needs and case.mask is None:
-        placed.spot.fail(f"{assertion.name} needs the true mask, {of_case}: mask: truth.png.")
-    if "box" in needs and case.box is None and case.mask is None:
-        placed.spot.fail(f"{assertion.name} needs the true box or mask, {of_case}.")
-    if "outline" in needs and ask.verb == "detect":
-        placed.spot.fail(f"{assertion.name} needs an outline, and detect gives boxes: box_iou.")
-    if "edit" in needs and ask.verb not in ("edit", "remove"):
-        placed.spot.fail(
-            f"{assertion.name} is about edits, and {case.name!r} is asked to {ask.verb}."
-        )
-    if "reference" in needs and assertion.reference is None:
-        placed.spot.fail(f"{assertion.name} needs a reference: the picture to be like.")
-    if "words" in needs and not (assertion.text or words_of_ask(ask)):
-        placed.spot.fail(
-            f"{assertion.name} needs a text: {ask.label} has no words to compare with."
-        )
+    name, of_case = placed.assertion.name, f"and the case {case.name!r} has none"
+    sentences = {
+        "mask": f"{name} needs the true mask, {of_case}: mask: truth.png.",
+        "box": f"{name} needs the true box or mask, {of_case}.",
+        "outline": f"{name} needs an outline, and detect gives boxes: box_iou.",
+        "edit": f"{name} is about edits, and {case.name!r} is asked to {ask.verb}.",
+        "reference": f"{name} needs a reference: the picture to be like.",
+        "words": f"{name} needs a text: {ask.label} has no words to compare with.",
+    }
+    if need := lacking(placed.assertion, case, ask):
+        placed.spot.fail(sentences[need])

@@ -144,7 +144,7 @@ def _ranged(name: str, spot: ConfigNode) -> Axis:
     try:
         span = Span(low, high, _flag(entry), whole)
         if "count" in entry:
-            numbers = span.by_count(_whole(entry["count"], "count"))
+            numbers = span.by_count(entry["count"].whole_number("count"))
         elif "step" in entry:
             numbers = span.by_step(entry["step"].number("step"))
         else:
@@ -160,13 +160,6 @@ def _end(name: str, spot: ConfigNode, whole: bool) -> float:
     if whole and value != int(value):
         spot.fail(f"{name} is a whole number, so its range ends at one; got {value:g}.")
     return int(value) if whole else value
-
-
-def _whole(spot: ConfigNode, what: str) -> int:
-    value = spot.number(what)
-    if value != int(value):
-        spot.fail(f"{what} is a whole number, got {spot.kind}.")
-    return int(value)
 
 
 def _flag(entry: Mapping[str, ConfigNode]) -> bool:

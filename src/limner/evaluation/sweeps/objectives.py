@@ -9,10 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from limner.evaluation.cells.assertions import TYPES
+from limner.evaluation.cells.assertions import TYPES, lacking
 from limner.evaluation.cells.cell import Ask, Assertion, Case
 from limner.evaluation.cells.config_nodes import ConfigNode
-from limner.evaluation.cells.measures import words_of_ask
 from limner.evaluation.cells.templates import near
 
 RATING = "rating"
@@ -67,9 +66,8 @@ class Measures:
             RecipeError: the true outline is missing, or nothing is painted, …
         """
         for assertion, spot in zip(self.assertions, self.spots, strict=True):
-            lacking = _lacking(assertion, case, ask)
-            if lacking:
-                spot.fail(f"{assertion.type} {lacking}")
+            if need := lacking(assertion, case, ask):
+                spot.fail(f"{assertion.type} {_sentences(case, ask)[need]}")
 
 
 def read_measure(
@@ -110,19 +108,13 @@ def _beside(spot: ConfigNode) -> Path:
     return path
 
 
-def _lacking(assertion: Assertion, case: Case, ask: Ask) -> str:
-    """What is missing for a measure, as the rest of a sentence; empty: nothing."""
-    needs = TYPES[assertion.type].needs
-    if "mask" in needs and case.mask is None:
-        return f'needs the true outline of {case.name}: mask = "truth.png".'
-    if "box" in needs and case.box is None and case.mask is None:
-        return f"needs the true box or outline of {case.name}: box = [left, top, right, bottom]."
-    if "outline" in needs and ask.verb == "detect":
-        return "needs an outline, and detect gives boxes: take box_iou."
-    if "edit" in needs and ask.verb not in ("edit", "remove"):
-        return f"is about what was painted, and {ask.verb} paints nothing."
-    if "reference" in needs and assertion.reference is None:
-        return 'needs the picture to be like: reference = "cup.png" in [search].'
-    if "words" in needs and not (assertion.text or words_of_ask(ask)):
-        return f'has no words to compare with in "{ask.label}": text = "…" in [search].'
-    return ""
+def _sentences(case: Case, ask: Ask) -> Mapping[str, str]:
+    """What is said of each need that can't be met, as the rest of a sentence."""
+    return {
+        "mask": f'needs the true outline of {case.name}: mask = "truth.png".',
+        "box": f"needs the true box or outline of {case.name}: box = [left, top, right, bottom].",
+        "outline": "needs an outline, and detect gives boxes: take box_iou.",
+        "edit": f"is about what was painted, and {ask.verb} paints nothing.",
+        "reference": 'needs the picture to be like: reference = "cup.png" in [search].',
+        "words": f'has no words to compare with in "{ask.label}": text = "…" in [search].',
+    }

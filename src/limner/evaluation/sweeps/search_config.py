@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
 
 from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.evaluation.cells.templates import near
@@ -87,11 +86,11 @@ def read_search(spot: ConfigNode | None) -> tuple[Search, Measures]:
             value.fail(f"{key} has no effect: no measure here compares with it.")
     search = Search(
         method,
-        _whole(entry["trials"], "trials", 1, MOST_TRIALS) if "trials" in entry else None,
+        entry["trials"].whole_number("trials", 1, MOST_TRIALS) if "trials" in entry else None,
         objective,
         _better(entry.get("direction"), objective),
-        _whole(entry["seed"], "seed", 0, 2**32 - 2) if "seed" in entry else 0,
-        _whole(entry["batch"], "batch", 1, 1000) if "batch" in entry else None,
+        entry["seed"].whole_number("seed", 0, 2**32 - 2) if "seed" in entry else 0,
+        entry["batch"].whole_number("batch", 1, 1000) if "batch" in entry else None,
     )
     _check(search, entry, spot)
     return search, Measures(assertions, tuple(measured))
@@ -125,14 +124,3 @@ def _better(spot: ConfigNode | None, objective: str | None) -> str:
     if objective is None:
         spot.fail("direction has no effect without an objective.")
     return DIRECTIONS[direction]
-
-
-def _whole(spot: ConfigNode, what: str, low: int, high: int) -> int:
-    value = spot.number(what, low, high)
-    if value != int(value):
-        _not_whole(spot, what)
-    return int(value)
-
-
-def _not_whole(spot: ConfigNode, what: str) -> NoReturn:
-    spot.fail(f"{what} is a whole number, got {spot.kind}.")
