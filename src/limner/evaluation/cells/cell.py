@@ -14,10 +14,7 @@ from limner.io.images import MOST_BYTES
 from limner.prompts import Text
 from limner.prompts.syntax import Draft
 from limner.untrusted.regular_files import read_bytes
-from limner.verbs import SUITE_VERBS
-
-VERBS = SUITE_VERBS
-
+from limner.verbs import VERBS
 
 OWN = "its own"
 """The column of cases that bring their own verb."""
@@ -84,17 +81,17 @@ class Ask:
     @property
     def outlines(self) -> bool:
         """Whether the answer has outlines, and not boxes alone."""
-        return self.verb != "detect"
+        return VERBS[self.verb].outlines
 
     @property
     def detects(self) -> bool:
         """Whether the detector is asked."""
-        return self.verb == "detect" or any(draft.says_what for draft in self.find)
+        return VERBS[self.verb].detects or any(draft.says_what for draft in self.find)
 
     @property
     def repaints(self) -> bool:
         """Whether a model fills what was found."""
-        return self.verb in ("edit", "remove")
+        return VERBS[self.verb].repaints
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def clip_t(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Judges) -
 def words_of_ask(ask: Ask) -> str:
     """What was painted, else the phrase that was looked for; empty where neither was said."""
     phrases = [draft.text.phrase for draft in ask.find if draft.text]
-    if ask.verb == "remove":  # the phrase names what is gone
+    if ask.repaints and ask.paint is None:  # the phrase names what is gone
         return ""
     return ask.paint.phrase if ask.paint else ", ".join(phrases)
 

@@ -13,14 +13,9 @@ from limner.evaluation.cells.cell import OWN, Ask
 from limner.evaluation.cells.config_nodes import ConfigNode
 from limner.prompts import Text
 from limner.prompts.syntax import Draft, parse_objects
+from limner.verbs import SUITE_VERBS, VERBS
 
-VERB_KEYS = {
-    "find": "segment",
-    "segment": "segment",
-    "detect": "detect",
-    "edit": "edit",
-    "remove": "remove",
-}
+VERB_KEYS = {"find": "segment", "segment": "segment", **{verb: verb for verb in SUITE_VERBS}}
 """Key in a suite -> verb; ``find`` says it as an edit's own key does."""
 
 THING_KEYS = ("text", "not", "point", "points", "box", "mask", "exemplar", "like", "not_like")
@@ -73,7 +68,7 @@ def read_verb(key: str, body: ConfigNode) -> Ask:
 
 def _ask(key: str, body: ConfigNode, column: str) -> Ask:
     label = f"{key} {_in_words(body.plain())}"
-    if key != "edit":
+    if not VERBS[VERB_KEYS[key]].paints:
         return Ask(VERB_KEYS[key], _things(body), None, label, column)
     entry = body.mapping("An edit", EDIT_KEYS)
     for needed in ("find", "paint"):
@@ -83,7 +78,7 @@ def _ask(key: str, body: ConfigNode, column: str) -> Ask:
         entry["negative_prompt"].text("negative_prompt") if "negative_prompt" in entry else ""
     )
     paint = Text(entry["paint"].text("paint"), negative)
-    return Ask("edit", _things(entry["find"]), paint, label, column)
+    return Ask(VERB_KEYS[key], _things(entry["find"]), paint, label, column)
 
 
 def _things(spot: ConfigNode) -> tuple[Draft, ...]:

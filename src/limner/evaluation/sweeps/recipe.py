@@ -35,16 +35,16 @@ from limner.evaluation.sweeps.objectives import Measures
 from limner.evaluation.sweeps.search_config import GRID, Search, read_search
 from limner.evaluation.sweeps.toml_nodes import compose_toml, scalar, table
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
+from limner.verbs import SUITE_VERBS, VERBS
 
 STAGES: Mapping[str, tuple[type[Any], ...]] = {
     "detect": (DetectOptions,),
     "segment": (SegmentOptions,),
     "inpaint": (InpaintOptions,),
-    "edit": (),
-    "remove": (),
+    **{verb: () for verb in SUITE_VERBS if VERBS[verb].repaints},
 }
 """Tables of options; the verb's own takes those of all stages before it, too."""
-VERBS = ("remove", "edit", "segment", "detect")
+LAST_FIRST = SUITE_VERBS[::-1]
 """The verb is the first of these that has a table: the others are stages on the way to it."""
 
 PICTURE_KEYS = ("image", "mask", "box")
@@ -52,7 +52,7 @@ KEYS = (
     "description", "image", "images", "mask", "box", "profile", "models", "vars", *STAGES,
     "sweep", "search", "judges",
 )  # fmt: skip
-PROMPTS_OF = {"detect": ("find",), "segment": ("find",), "remove": ("find",), "edit": PROMPTS}
+PROMPTS_OF = {verb: PROMPTS if VERBS[verb].paints else ("find",) for verb in SUITE_VERBS}
 
 RECIPE_FILE = ConfigFormat(
     "recipe", "TOML", "a picture, a verb and what is swept", RecipeError, compose_toml
@@ -139,7 +139,7 @@ class Recipe:
         if "find" not in given:
             self.spot.fail(f"[{self.verb}] doesn't say what to find.")
         body = given["find"]
-        if self.verb == "edit":
+        if VERBS[self.verb].paints:
             body = replace(self.spot, node=_table(given, self.spot))
         return read_verb(self.verb, body.filled_from(self.variables(spots)))
 
@@ -186,7 +186,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _verb(entry: Mapping[str, ConfigNode], root: ConfigNode) -> str:
-    there = [verb for verb in VERBS if verb in entry]
+    there = [verb for verb in LAST_FIRST if verb in entry]
     if not there:
         root.fail("The recipe has no verb: [detect], [segment], [edit] or [remove].")
     if {"edit", "remove"} <= set(there):
