@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner.errors import InputError, PromptError
-from limner.evaluation.prompt_sensitivity import Sensitivity, Trial, moved, probe, said_otherwise
+from limner.evaluation.prompt_sensitivity import Sensitivity, Trial, jittered, probe, reworded
 from limner.prompts import Box, Point, Text, VisualPrompt
 from limner.rle import BoolMask
 
@@ -20,7 +20,7 @@ CLICK = VisualPrompt(points=(Point(50, 40), Point(5, 5, False)))
 
 @given(st.integers(0, 1000), st.floats(0.1, 60))
 def test_points_stay_near_and_inside(seed: int, pixels: float) -> None:
-    variants = list(moved(CLICK, SIZE, pixels, 5, seed))
+    variants = list(jittered(CLICK, SIZE, pixels, 5, seed))
     assert len(variants) == 5
     for variant in variants:
         variant.prompt.check_within(SIZE)
@@ -32,7 +32,7 @@ def test_points_stay_near_and_inside(seed: int, pixels: float) -> None:
 @given(st.integers(0, 1000), st.floats(0.1, 60))
 def test_boxes_stay_inside_and_keep_half(seed: int, pixels: float) -> None:
     box = Box(0, 10, 30, 80)
-    for variant in moved(VisualPrompt(box=box), SIZE, pixels, 5, seed):
+    for variant in jittered(VisualPrompt(box=box), SIZE, pixels, 5, seed):
         variant.prompt.check_within(SIZE)
         after = variant.prompt.box
         assert after is not None
@@ -42,22 +42,22 @@ def test_boxes_stay_inside_and_keep_half(seed: int, pixels: float) -> None:
 
 
 def test_the_same_seed_moves_alike_and_another_doesnt() -> None:
-    first, again, other = (list(moved(CLICK, SIZE, 5, 3, seed)) for seed in (0, 0, 1))
+    first, again, other = (list(jittered(CLICK, SIZE, 5, 3, seed)) for seed in (0, 0, 1))
     assert first == again != other
     assert len({variant.prompt for variant in first}) == 3
-    assert list(moved(VisualPrompt(text=Text("dog")), SIZE, 5, 3, 0)) == []
+    assert list(jittered(VisualPrompt(text=Text("dog")), SIZE, 5, 3, 0)) == []
 
 
 def test_phrases_are_said_otherwise() -> None:
     prompt = VisualPrompt(text=Text("apple", negative="pear"))
-    said = [variant.prompt.text for variant in said_otherwise(prompt)]
+    said = [variant.prompt.text for variant in reworded(prompt)]
     assert Text("an apple", "pear") in said
     assert Text("a photo of an apple", "pear") in said
-    assert list(said_otherwise(CLICK)) == []
-    own = [v.prompt.text for v in said_otherwise(prompt, ["{thing}", "my {thing}"])]
+    assert list(reworded(CLICK)) == []
+    own = [v.prompt.text for v in reworded(prompt, ["{thing}", "my {thing}"])]
     assert own == [Text("my apple", "pear")]  # as given is no variant
     with pytest.raises(PromptError, match=r"\{thing\}"):
-        list(said_otherwise(prompt, ["a photo"]))
+        list(reworded(prompt, ["a photo"]))
 
 
 def painted(prompt: VisualPrompt) -> BoolMask:

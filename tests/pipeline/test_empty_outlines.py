@@ -18,11 +18,11 @@ from limner.pipeline import (
     GroundModels,
     GroundOptions,
     cover_empty,
-    each_alone,
     ground,
     not_found,
     segment_everything,
     sentence_of,
+    separate_prompts,
 )
 from limner.prompts import Box, Mask, Point, Text, VisualPrompt
 from limner.protocols import ImageEmbedding, OnStep
@@ -135,7 +135,7 @@ def test_a_redaction_hides_a_phrases_finds_and_the_box_beside_it() -> None:
     mask = Mask(np.eye(40, 60, dtype=bool))
     point = (Point(3, 4),)
     both = VisualPrompt(text=Text("face"), box=SMALL, mask=mask, points=point)
-    assert each_alone([both, *shown(LARGE)]) == (
+    assert separate_prompts([both, *shown(LARGE)]) == (
         VisualPrompt(text=Text("face"), points=point),
         VisualPrompt(box=SMALL),
         VisualPrompt(mask=mask),

@@ -126,7 +126,7 @@ def probe(
     )
 
 
-def moved(
+def jittered(
     prompt: VisualPrompt, size_wh: tuple[int, int], pixels: float, times: int, seed: int
 ) -> Iterator[Variant]:
     """The prompt's points and box moved at random, ``times`` times; nothing where it has neither.
@@ -169,7 +169,7 @@ def _moved_span(
     return max(start, 0.0), min(end, float(side))
 
 
-def said_otherwise(prompt: VisualPrompt, templates: Sequence[str] = TEMPLATES) -> Iterator[Variant]:
+def reworded(prompt: VisualPrompt, templates: Sequence[str] = TEMPLATES) -> Iterator[Variant]:
     """The phrase in each template; what it is not stays. Nothing where there is no phrase.
 
     Raises:

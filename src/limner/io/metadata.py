@@ -18,7 +18,7 @@ _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _MAKER_NOTE, _INTEROP, _WIDTH, _HEIGHT = 0x927C, 0xA005, 0xA002, 0xA003
 
 
-def carried(file: Image.Image) -> bytes | None:
+def portable_exif(file: Image.Image) -> bytes | None:
     """An EXIF block for an edit of this picture; None when it has none that can be read."""
     # A foreign binary format inside the file: whatever is wrong in it, the pixels stand.
     with contextlib.suppress(Exception):

@@ -1,8 +1,8 @@
 """A picture as its file holds it, and edits put into it without touching the rest.
 
 Models see an 8-bit sRGB view (``Raster.view``); what they paint comes back as ``Layer``s, which
-``lay`` turns into the file's own colour space, depth and transparency. A value that no layer covers
-is never computed anew: it stays the file's.
+``put_layers`` turns into the file's own colour space, depth and transparency. A value that no layer
+covers is never computed anew: it stays the file's.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class Layer:
     """(h, w): the alpha that it brings where the original has one; None: opaque."""
 
 
-def lay(original: Raster, layers: Sequence[Layer]) -> Raster:
+def put_layers(original: Raster, layers: Sequence[Layer]) -> Raster:
     """The original with layers on it, in its own colour space, depth and kind of alpha."""
     result = replace(original, pixels=original.pixels.copy())
     for layer in layers:

@@ -28,7 +28,7 @@ from PIL import Image, ImageFile
 from limner.errors import ImageError
 from limner.io import colour
 from limner.io.decode import bit_depth, decoder_of, png_16
-from limner.io.metadata import carried
+from limner.io.metadata import portable_exif
 from limner.io.raster import Raster
 
 
@@ -70,7 +70,7 @@ def _read_picture(data: bytes, name: str, kind: str, max_pixels: int, notes: lis
         which = "main" if kind == "HEIF" else "first"
         notes.append(f"{name} holds {frames} pictures; the {which} one was used.")
     file.load()  # what is damaged is noticed here
-    exif, profile = carried(file), file.info.get("icc_profile")
+    exif, profile = portable_exif(file), file.info.get("icc_profile")
     if kind == "PNG" and bit_depth(data, kind, file) == 16:
         orientation = _orientation(file, notes)
         del file
@@ -101,7 +101,7 @@ def _read_tiff(data: bytes, name: str, max_pixels: int, notes: list[str]) -> Ras
     samples = _turned(bands.samples, bands.orientation)
     raster = _deep(samples, bands.profile, notes, premultiplied=bands.premultiplied, lost=lost)
     with contextlib.suppress(Exception):  # Pillow knows no such picture, or its EXIF is broken
-        return replace(raster, exif=carried(decoder_of("TIFF", name)(io.BytesIO(data))))
+        return replace(raster, exif=portable_exif(decoder_of("TIFF", name)(io.BytesIO(data))))
     return raster
 
 

@@ -97,13 +97,13 @@ def make(
     index = np.asarray(prompt_index, dtype=np.int64).reshape(-1)
     return sv.Detections(
         xyxy=np.asarray(xyxy, dtype=np.float32).reshape(-1, 4),
-        confidence=shares(confidence),
+        confidence=clip_scores(confidence),
         class_id=index,
         data={"class_name": np.asarray(class_name, dtype=str), "prompt_index": index.copy()},
     )
 
 
-def shares(scores: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def clip_scores(scores: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """(N,) scores cut to 0..1, which is what readers of COCO files expect."""
     return np.clip(np.asarray(scores, dtype=np.float32).reshape(-1), 0, 1)
 
@@ -162,7 +162,7 @@ def with_masks(
     """
     rows = copy(detections)
     rows.mask = _masks([MaskCrop.of(m) if isinstance(m, np.ndarray) else m for m in masks])
-    rows.data["mask_score"] = shares(scores)
+    rows.data["mask_score"] = clip_scores(scores)
     for key, values in data.items():
         rows = with_column(rows, key, values)
     return rows
@@ -199,7 +199,7 @@ def with_column(detections: sv.Detections, key: str, values: Sequence[Any]) -> s
     return rows
 
 
-def answering(detections: sv.Detections, prompt_index: int) -> sv.Detections:
+def with_prompt_index(detections: sv.Detections, prompt_index: int) -> sv.Detections:
     """The same rows as answers to the prompt of that index."""
     rows = copy(detections)
     rows.class_id = np.full(len(rows), prompt_index, dtype=np.int64)

@@ -22,7 +22,7 @@ from limner.pipeline.ground import (
     segment_everything,
 )
 from limner.pipeline.look import InferenceMode
-from limner.pipeline.redact import BoxRegions, Redaction, cover_empty, each_alone, redact
+from limner.pipeline.redact import BoxRegions, Redaction, cover_empty, redact, separate_prompts
 from limner.pipeline.rotate import detect_turned
 from limner.pipeline.stopwatch import Stopwatch
 from limner.pipeline.verify_redaction import Questions, SecondLook, Verdict, questions_about
@@ -49,7 +49,6 @@ __all__ = [
     "cut_out",
     "detect",
     "detect_turned",
-    "each_alone",
     "extended",
     "ground",
     "needs_detector",
@@ -60,5 +59,6 @@ __all__ = [
     "repaint_weighted",
     "segment_everything",
     "sentence_of",
+    "separate_prompts",
     "weight_behind",
 ]

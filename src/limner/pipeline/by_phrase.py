@@ -62,7 +62,7 @@ class ByPhrase:
                 continue
             found = look(self._member(which), image, [prompts[int(row)] for row in rows], options)
             answers += [
-                dets.answering(dets.take(found, found.class_id == k), int(row))
+                dets.with_prompt_index(dets.take(found, found.class_id == k), int(row))
                 for k, row in enumerate(rows)
             ]
         merged = dets.by_confidence(dets.merge(answers)) if answers else dets.empty()

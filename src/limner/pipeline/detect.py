@@ -68,7 +68,9 @@ def detect(
         return look(detector, part, some, query_options)
 
     answers = _answers(positives, negatives, ask)
-    groups = [dets.answering(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)]
+    groups = [
+        dets.with_prompt_index(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)
+    ]
     boxes = dets.by_confidence(dets.merge(groups))
     if picky:
         boxes = _limited(boxes, options)

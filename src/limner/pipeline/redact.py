@@ -66,7 +66,7 @@ class BoxRegions:
         )
 
 
-def each_alone(prompts: Sequence[VisualPrompt]) -> tuple[VisualPrompt, ...]:
+def separate_prompts(prompts: Sequence[VisualPrompt]) -> tuple[VisualPrompt, ...]:
     """What a redaction hides: a phrase's finds and the box or mask that was given with it.
 
     Elsewhere such a box narrows the phrase. Here that would leave open what somebody pointed at.

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image as pil
 
 from limner import pipeline
-from limner.io.raster import Layer, Raster, changed_pixels, cut, lay
+from limner.io.raster import Layer, Raster, changed_pixels, cut, put_layers
 from limner.models.classical.fill import fill
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def edited(
         layers = edit.layers
         if continued and original.has_alpha:
             layers = tuple(_see_through(original, layer) for layer in layers)
-        raster = lay(original, layers)
+        raster = put_layers(original, layers)
         count = changed_pixels(original, raster, ~edit.mask)
         rasters.append(raster)
         counted.append(replace(edit, outside_changed_pixels=count))

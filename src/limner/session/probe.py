@@ -70,8 +70,8 @@ def probe_outline(
     side = max(box[2] - box[0], box[3] - box[1]) if box else max(size_wh)
     pixels, templates = variation.jitter * side, variation.templates
     variants = [
-        *prompt_sensitivity.moved(prompt, size_wh, pixels, variation.times, variation.seed),
-        *prompt_sensitivity.said_otherwise(prompt, templates or prompt_sensitivity.TEMPLATES),
+        *prompt_sensitivity.jittered(prompt, size_wh, pixels, variation.times, variation.seed),
+        *prompt_sensitivity.reworded(prompt, templates or prompt_sensitivity.TEMPLATES),
     ]
     if templates and prompt.text is None:
         raise OptionError("--template has no effect without --text.")

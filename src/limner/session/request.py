@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from limner.pipeline import each_alone
+from limner.pipeline import separate_prompts
 from limner.prompts import VisualPrompt
 from limner.runs.record import Job
 from limner.session.model_slots import Models
@@ -45,7 +45,7 @@ def make_request(
     """
     given = {name: value for name, value in settings.items() if value not in NOTHING}
     prompts, finding = tuple(prompts), finding or FindOptions()
-    alone = each_alone(prompts) if VERBS[verb].looks_again else prompts
+    alone = separate_prompts(prompts) if VERBS[verb].looks_again else prompts
     identities = models.identities(slots_of(models, verb, alone, given))
     return Request(prompts, finding, given, make_job(verb, alone, finding, given, identities))
 

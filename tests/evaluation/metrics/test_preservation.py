@@ -12,7 +12,7 @@ from PIL import Image
 
 from limner.errors import ImageError, PromptError
 from limner.evaluation import edit_scores, psnr_outside, ssim_outside
-from limner.evaluation.metrics.preservation import BEST_PSNR, kept, seam_added
+from limner.evaluation.metrics.preservation import BEST_PSNR, inside_restored, seam_added
 from limner.ops import masks
 from limner.ops.composite import composite
 from limner.rle import BoolMask
@@ -114,7 +114,10 @@ def test_no_change_outside_goes_unseen(x: int, y: int, by: int) -> None:
     after = Image.fromarray(pixels)
     unseen = psnr_outside(before, after, mask) == BEST_PSNR
     assert unseen == bool(mask[y, x])
-    assert np.array_equal(np.asarray(kept(before, after, mask)), np.asarray(before)) == unseen
+    assert (
+        np.array_equal(np.asarray(inside_restored(before, after, mask)), np.asarray(before))
+        == unseen
+    )
 
 
 def test_bad_input_is_refused() -> None:

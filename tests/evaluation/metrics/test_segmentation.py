@@ -12,7 +12,7 @@ from limner.errors import InputError
 from limner.evaluation import datasets
 from limner.evaluation.datasets.mask_folder import files_of
 from limner.evaluation.datasets.predictions import names_of
-from limner.evaluation.metrics.segmentation import SegmentScores, paired, score_image
+from limner.evaluation.metrics.segmentation import SegmentScores, pair_masks, score_image
 from tests.evaluation.labelled import SIZE_WH, coco, rectangle
 
 CAT, DOG = (10, 5, 30, 25), (40, 10, 50, 30)
@@ -28,10 +28,10 @@ def test_the_pairing_is_the_best_over_all_not_the_first_that_fits() -> None:
     left, right = rectangle((0, 0, 10, 10)), rectangle((10, 0, 30, 10))
     wide, narrow = rectangle((0, 0, 24, 10)), rectangle((12, 0, 30, 10))
     truths = [("cat", left), ("cat", right)]
-    assert paired(truths, [(None, wide), (None, narrow)]) == [0, 1]
-    assert paired(truths, [(None, narrow), (None, wide)]) == [1, 0]
-    assert paired(truths, []) == [None, None]
-    assert paired(truths, [("dog", left), ("cat", right)]) == [None, 1]
+    assert pair_masks(truths, [(None, wide), (None, narrow)]) == [0, 1]
+    assert pair_masks(truths, [(None, narrow), (None, wide)]) == [1, 0]
+    assert pair_masks(truths, []) == [None, None]
+    assert pair_masks(truths, [("dog", left), ("cat", right)]) == [None, 1]
 
 
 def test_scores_by_hand(data: datasets.Dataset) -> None:

@@ -13,11 +13,11 @@ from PIL import Image
 from limner.errors import InputError, UnsupportedPrompt
 from limner.evaluation import SubjectScores, clip_t, subject_scores
 from limner.evaluation.metrics.subject_fidelity import (
-    across,
-    among,
-    apart,
+    cosine_diversity,
     diversity,
-    paired,
+    mean_cosine,
+    mean_cosine_of_pairs,
+    mean_cosine_within,
     same_prompt,
 )
 from limner.protocols import Encoder, ModelRef
@@ -53,12 +53,14 @@ def test_the_compass_is_an_encoder() -> None:
 
 def test_means_of_cosines_by_hand() -> None:
     rows = np.array([EAST, NORTH, BETWEEN])
-    assert across(rows[:2], rows[2:]) == pytest.approx(R)
-    assert across(rows, rows) == pytest.approx((3 + 4 * R) / 9)
-    assert among(rows) == pytest.approx(4 * R / 6)  # each with every other, not with itself
-    assert among(rows[:1]) is None
-    assert paired(rows, rows) == pytest.approx(1)
-    assert paired(rows[:2], rows[1:]) == pytest.approx((0 + R) / 2)
+    assert mean_cosine(rows[:2], rows[2:]) == pytest.approx(R)
+    assert mean_cosine(rows, rows) == pytest.approx((3 + 4 * R) / 9)
+    assert mean_cosine_within(rows) == pytest.approx(
+        4 * R / 6
+    )  # each with every other, not with itself
+    assert mean_cosine_within(rows[:1]) is None
+    assert mean_cosine_of_pairs(rows, rows) == pytest.approx(1)
+    assert mean_cosine_of_pairs(rows[:2], rows[1:]) == pytest.approx((0 + R) / 2)
 
 
 def test_subject_scores_by_hand() -> None:
@@ -93,14 +95,14 @@ def test_diversity_compares_pictures_of_one_prompt() -> None:
     pictures, prompts = [picture(0), picture(0), picture(2), picture(1)], ["a", "a", "a", "b"]
     assert same_prompt(prompts) == [(0, 1), (0, 2), (1, 2)]
     rows = Compass().encode_images(pictures)
-    assert apart(rows, prompts) == pytest.approx(2 * (1 - R) / 3)
+    assert cosine_diversity(rows, prompts) == pytest.approx(2 * (1 - R) / 3)
 
     def distance(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> list[float]:
         assert [*first, *second] == [pictures[k] for k in (0, 0, 1, 1, 2, 2)]
         return [0.1, 0.2, 0.6]
 
     assert diversity(pictures, prompts, distance) == pytest.approx(0.3)
-    assert apart(rows[:1], ["a"]) is None
+    assert cosine_diversity(rows[:1], ["a"]) is None
     assert diversity(pictures[:1], ["a"], distance) is None
 
 
@@ -119,8 +121,8 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(UnsupportedPrompt, match="reads no words"):
         clip_t(Compass(takes_text=False), [picture(0)], ["east"])
     with pytest.raises(InputError, match="nothing to compare"):
-        across(np.zeros((0, 2)), np.zeros((1, 2)))
+        mean_cosine(np.zeros((0, 2)), np.zeros((1, 2)))
     with pytest.raises(InputError, match="two encoders"):
-        across(np.zeros((1, 3)), np.zeros((1, 2)))
+        mean_cosine(np.zeros((1, 3)), np.zeros((1, 2)))
     with pytest.raises(InputError, match="got 1 and 2"):
-        paired(np.zeros((1, 2)), np.zeros((2, 2)))
+        mean_cosine_of_pairs(np.zeros((1, 2)), np.zeros((2, 2)))

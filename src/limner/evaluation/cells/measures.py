@@ -173,7 +173,7 @@ def _like_reference(outcome: Outcome, assertion: Assertion, judges: Judges, whic
     part = _part(outcome)
     reference = images.open_image(assertion.reference or "").image
     encoder = judges.encoder(which)
-    return subject_fidelity.across(
+    return subject_fidelity.mean_cosine(
         encoder.encode_images([part]), encoder.encode_images([reference])
     )
 
@@ -192,7 +192,7 @@ def lpips_outside(outcome: Outcome, cell: Cell, assertion: Assertion, judges: Ju
     from limner.models.blocks.perceptual import lpips
 
     edit = _edit(outcome)
-    restored = preservation.kept(outcome.image, edit.image, edit.mask)
+    restored = preservation.inside_restored(outcome.image, edit.image, edit.mask)
     return lpips([outcome.image], [restored])[0]
 
 

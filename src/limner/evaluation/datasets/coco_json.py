@@ -9,7 +9,7 @@ from typing import Any
 
 from limner.errors import InputError, LimnerError
 from limner.evaluation.datasets.bounds import clipped
-from limner.evaluation.datasets.coco_rows import usable
+from limner.evaluation.datasets.coco_rows import scorable_rows
 from limner.evaluation.datasets.values import Dataset, Labelled, TrueObject
 from limner.evaluation.metrics.average_precision import IouType, Truth, load
 from limner.io.images import upright_size
@@ -41,7 +41,7 @@ def read_coco(source: Path, images: Path | None, kind: IouType) -> Dataset:
         return _path(name, file.parent, images)
 
     data = _with_sizes(Truth.checked(load(file, "annotation")), path_of)
-    rows, notes = usable(data, kind, file)
+    rows, notes = scorable_rows(data, kind, file)
     return dataset_of({**data, "annotations": rows}, file, path_of, kind, notes)
 
 

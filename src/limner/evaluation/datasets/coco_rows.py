@@ -22,7 +22,9 @@ from limner.ops import masks
 Row = dict[str, Any]
 
 
-def usable(data: Mapping[str, Any], kind: IouType, source: Path) -> tuple[list[Row], list[str]]:
+def scorable_rows(
+    data: Mapping[str, Any], kind: IouType, source: Path
+) -> tuple[list[Row], list[str]]:
     """The annotations without those that enclose nothing, and a sentence for each of these.
 
     A program that makes labels writes a few such rows (two corners, no width); one of them must

@@ -102,7 +102,7 @@ def ssim_outside(before: Image, after: Image, mask: BoolMask) -> float:
     similarity: Any = metrics.structural_similarity  # it has no types
     _, indices = similarity(
         np.asarray(before),
-        np.asarray(kept(before, after, mask)),
+        np.asarray(inside_restored(before, after, mask)),
         channel_axis=2,
         gaussian_weights=True,
         sigma=1.5,
@@ -122,7 +122,7 @@ def seam_added(before: Image, after: Image, mask: BoolMask, step: int = 2) -> fl
     return max(0.0, seam_of(after, mask, step) - seam_of(before, mask, step))
 
 
-def kept(before: Image, after: Image, mask: BoolMask) -> Image:
+def inside_restored(before: Image, after: Image, mask: BoolMask) -> Image:
     """The result with everything inside the mask as it was before."""
     from PIL import Image as pillow
 

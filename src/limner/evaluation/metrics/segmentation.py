@@ -85,7 +85,7 @@ def score_image(
             )
     names = [thing.name for thing in things]
     pairs = list(zip(names, truths, strict=True))
-    matches = list(range(len(pairs))) if in_order else paired(pairs, predictions)
+    matches = list(range(len(pairs))) if in_order else pair_masks(pairs, predictions)
     scores = [
         _scored(image.path.name, names[k], truths[k], None if n is None else predictions[n][1])
         for k, n in enumerate(matches)
@@ -93,7 +93,7 @@ def score_image(
     return scores, len(predictions) - sum(n is not None for n in matches)
 
 
-def paired(
+def pair_masks(
     truths: Sequence[tuple[str, BoolMask]], predictions: Sequence[Named]
 ) -> list[int | None]:
     """For each true mask the index of the found one that answers it, or None."""

@@ -16,12 +16,12 @@ from limner.errors import InputError
 from limner.evaluation.metrics.subject_fidelity import (
     Distance,
     Rows,
-    across,
-    among,
-    apart,
     clip_t,
+    cosine_diversity,
     diversity,
-    paired,
+    mean_cosine,
+    mean_cosine_of_pairs,
+    mean_cosine_within,
 )
 from limner.protocols import Encoder
 
@@ -99,12 +99,12 @@ class SubjectCard:
         self._dino, self._clip, self._words, self._lpips = dino, clip, words, lpips
         self._real: Rows = dino.encode_images(real)
         self._real_clip: Rows = clip.encode_images(real)
-        by_dino, by_clip = among(self._real), among(self._real_clip)
+        by_dino, by_clip = mean_cosine_within(self._real), mean_cosine_within(self._real_clip)
         if by_dino is None or by_clip is None:
             raise InputError(f"A ceiling takes two photographs of the subject, got {len(real)}.")
         self.ceiling = Ceiling(by_dino, by_clip)
         self._class_before: Rows = dino.encode_images(of_class)
-        self._pres_before = across(self._class_before, self._real)
+        self._pres_before = mean_cosine(self._class_before, self._real)
         self.untaught = self.score(UNTAUGHT, portraits, of_class)
 
     def score(
@@ -116,17 +116,17 @@ class SubjectCard:
             InputError: not as many pictures as the untaught model made.
         """
         classes, painted = self._dino.encode_images(of_class), self._dino.encode_images(portraits)
-        pres = across(classes, self._real)
+        pres = mean_cosine(classes, self._real)
         return PainterScores(
             name,
-            across(painted, self._real),
-            across(self._clip.encode_images(portraits), self._real_clip),
+            mean_cosine(painted, self._real),
+            mean_cosine(self._clip.encode_images(portraits), self._real_clip),
             clip_t(self._clip, portraits, self._words),
             pres,
             pres - self._pres_before,
-            1 - paired(classes, self._class_before),
+            1 - mean_cosine_of_pairs(classes, self._class_before),
             diversity(portraits, self._words, self._lpips) if self._lpips else None,
-            apart(painted, self._words),
+            cosine_diversity(painted, self._words),
         )
 
     def total(self, scores: PainterScores) -> float:

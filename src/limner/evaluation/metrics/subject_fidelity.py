@@ -54,7 +54,7 @@ class SubjectScores:
         return dataclasses.asdict(self)
 
 
-def across(first: Rows, second: Rows) -> float:
+def mean_cosine(first: Rows, second: Rows) -> float:
     """Mean cosine of every row of (N, D) with every row of (M, D): CLIP-I, DINO and PRES.
 
     Raises:
@@ -64,7 +64,7 @@ def across(first: Rows, second: Rows) -> float:
     return float((np.asarray(first, np.float64) @ np.asarray(second, np.float64).T).mean())
 
 
-def among(rows: Rows) -> float | None:
+def mean_cosine_within(rows: Rows) -> float | None:
     """Mean cosine of every row with every *other* one; None for fewer than two rows."""
     if len(rows) < 2:
         return None
@@ -72,7 +72,7 @@ def among(rows: Rows) -> float | None:
     return float(cosines[~np.eye(len(rows), dtype=bool)].mean())
 
 
-def paired(first: Rows, second: Rows) -> float:
+def mean_cosine_of_pairs(first: Rows, second: Rows) -> float:
     """Mean cosine of row k with row k: CLIP-T of pictures and their prompts.
 
     Raises:
@@ -101,7 +101,7 @@ def diversity(images: Sequence[Image], prompts: Sequence[str], distance: Distanc
     return fmean(distance([images[a] for a, _ in pairs], [images[b] for _, b in pairs]))
 
 
-def apart(rows: Rows, prompts: Sequence[str]) -> float | None:
+def cosine_diversity(rows: Rows, prompts: Sequence[str]) -> float | None:
     """Mean of 1 less the cosine of every two rows of one prompt; None where no prompt has two.
 
     Diversity where LPIPS can't be had: an encoder sees other differences than LPIPS does.
@@ -110,7 +110,7 @@ def apart(rows: Rows, prompts: Sequence[str]) -> float | None:
     if not pairs:
         return None
     first, second = zip(*pairs, strict=True)
-    return 1 - paired(rows[list(first)], rows[list(second)])
+    return 1 - mean_cosine_of_pairs(rows[list(first)], rows[list(second)])
 
 
 def clip_t(encoder: Encoder, images: Sequence[Image], texts: Sequence[str]) -> float:
@@ -124,7 +124,7 @@ def clip_t(encoder: Encoder, images: Sequence[Image], texts: Sequence[str]) -> f
             f"{encoder.ref.name} reads no words, and CLIP-T compares pictures with words: "
             "take a CLIP, such as clip-vit-base-patch32 or mini-clip."
         )
-    return paired(encoder.encode_images(images), encoder.encode_texts(texts))
+    return mean_cosine_of_pairs(encoder.encode_images(images), encoder.encode_texts(texts))
 
 
 def subject_scores(
@@ -154,13 +154,13 @@ def subject_scores(
     scores: dict[str, float | None] = {}
     if dino is not None:
         rows, painted = dino.encode_images(real), dino.encode_images(samples)
-        scores |= {"dino": across(painted, rows), "real_dino": among(rows)}
-        scores["div_dino"] = apart(painted, prompts or [""] * len(samples))
+        scores |= {"dino": mean_cosine(painted, rows), "real_dino": mean_cosine_within(rows)}
+        scores["div_dino"] = cosine_diversity(painted, prompts or [""] * len(samples))
         if others:
-            scores["pres"] = across(dino.encode_images(others), rows)
+            scores["pres"] = mean_cosine(dino.encode_images(others), rows)
     if clip is not None:
         rows, painted = clip.encode_images(real), clip.encode_images(samples)
-        scores |= {"clip_i": across(painted, rows), "real_clip_i": among(rows)}
+        scores |= {"clip_i": mean_cosine(painted, rows), "real_clip_i": mean_cosine_within(rows)}
         if prompts is not None:
             scores["clip_t"] = clip_t(clip, samples, prompts)
     return SubjectScores(**scores)

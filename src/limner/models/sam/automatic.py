@@ -159,7 +159,7 @@ def _detections(found: Sequence[Found]) -> sv.Detections:
     )
     if found:
         made.mask = sv.CompactMask.merge([one.mask for one in found])
-    made.data["mask_score"] = detections.shares([one.score for one in found])
+    made.data["mask_score"] = detections.clip_scores([one.score for one in found])
     made.data["stability_score"] = np.array([one.stability for one in found], dtype=np.float32)
     points = np.array([one.point_xy for one in found], dtype=np.float32)
     made.data["point_xy"] = points.reshape(-1, 2)

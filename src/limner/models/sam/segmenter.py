@@ -251,7 +251,7 @@ class SamSegmenter:
         others = [logits[m].cpu().clone() for m in rest]  # not a view of the whole batch
         crops: list[Callable[[], MaskCrop]] = [lambda: chosen]
         crops += [partial(mask_of, low) for low in others]
-        return chosen, Candidates(crops, detections.shares(scores[[best, *rest]]).tolist())
+        return chosen, Candidates(crops, detections.clip_scores(scores[[best, *rest]]).tolist())
 
 
 def _detections(

@@ -16,7 +16,7 @@ from limner.session.results import AnyImage, Outcome, Run, Source
 
 def redact(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | None) -> Run:
     source = Source.open(image)
-    prompts = pipeline.each_alone(request.prompts)
+    prompts = pipeline.separate_prompts(request.prompts)
     options: RedactOptions = request.setting("redact") or RedactOptions()
     verify: Sequence[VisualPrompt] = request.setting("verify", ())
     # An example in the picture itself is hidden with the rest: nothing can be like it then.

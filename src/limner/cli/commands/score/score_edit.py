@@ -148,10 +148,10 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _lpips_outside(before: Image, after: Image, mask: Any) -> float:
-    from limner.evaluation.metrics.preservation import kept
+    from limner.evaluation.metrics.preservation import inside_restored
     from limner.models.blocks.perceptual import lpips
 
-    return lpips([before], [kept(before, after, mask)])[0]
+    return lpips([before], [inside_restored(before, after, mask)])[0]
 
 
 def _clip_t(encoder: Encoder, after: Image, mask: Any, words: str) -> float:
