@@ -36,14 +36,14 @@ _PACKAGES = (
 
 def describe(prompt: VisualPrompt) -> dict[str, Any]:
     """A prompt as JSON, with an example image by its digest instead of its pixels."""
-    made = prompt.to_dict()
+    description = prompt.to_dict()
     if prompt.exemplar is not None:
         box = prompt.exemplar.box
-        made["exemplar"] = {
+        description["exemplar"] = {
             "digest": prompt.exemplar.digest,
             "box": box.to_dict() if box else None,
         }
-    return made
+    return description
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Job:
 
         Keyed where the result is published without its input (``private``).
         """
-        asked = {**asdict(self), "input": input_digest, "format": FORMAT}
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        request = {**asdict(self), "input": input_digest, "format": FORMAT}
+        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
         return private.keyed(digest) if self.is_private else digest
 
     @property
@@ -118,10 +118,10 @@ def _as_it_is(value: Any) -> Any:
 @cache
 def versions() -> dict[str, str]:
     """Installed versions of the packages that can change a result, read without importing them."""
-    found = {}
+    installed = {}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -179,8 +179,8 @@ def _tasks(name: str) -> set[str]:
 def _licence(name: str) -> str:
     return ", ".join(
         dict.fromkeys(
-            "unknown (local folder)" if is_path(one) else resolve(one)[0].licence
-            for one in members_of("detect", name)
+            "unknown (local folder)" if is_path(member) else resolve(member)[0].licence
+            for member in members_of("detect", name)
         )
     )
 

@@ -263,9 +263,9 @@ class Finder:
         try:
             yield
         except UnsupportedPrompt as error:
-            what = pipeline.SAYS_WHAT
+            phrase_kinds = pipeline.SAYS_WHAT
             kinds = {kind for prompt in prompts for kind in prompt.kinds}
-            refused = kinds & what if task == "detect" else kinds - what
+            refused = kinds & phrase_kinds if task == "detect" else kinds - phrase_kinds
             others = self.models.others.able(refused, task) if refused else ""
             raise UnsupportedPrompt(f"{error} {others}".rstrip()) from error
 

@@ -57,25 +57,25 @@ class RunRecorder:
     """
 
     def __init__(self, store: AnyStore | None, labels: Labels, say: Callable[[str], None]) -> None:
-        self._named = store
+        self._place = store
         self._open: Store | None = None
         self.labels = labels
         self._say = say
-        self._said = False
+        self._is_told = False
         self._failures = 0
 
     @property
     def is_on(self) -> bool:
-        return self._named is not None and self._failures < FAILURES
+        return self._place is not None and self._failures < FAILURES
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """What is done meanwhile isn't recorded: it serves another run and is none itself."""
-        named, self._named = self._named, None
+        place, self._place = self._place, None
         try:
             yield
         finally:
-            self._named = named
+            self._place = place
 
     @contextmanager
     def answering(self, cell: str) -> Iterator[None]:
@@ -149,11 +149,11 @@ class RunRecorder:
             result = write(self._store())
         except Exception as error:  # a bug here would be a loss too, but never that of the result
             self._failures += 1
-            if not self._said:
+            if not self._is_told:
                 known = isinstance(error, LimnerError)
                 reason = str(error) if known else f"{type(error).__name__}: {error}."
                 self._say(f"This run isn't recorded, the rest of it is unharmed: {reason}")
-                self._said = True
+                self._is_told = True
             return None
         self._failures = 0
         return result
@@ -162,11 +162,11 @@ class RunRecorder:
         from limner.runs.store import Store  # loads sqlalchemy
 
         if self._open is None:
-            named = self._named
-            if isinstance(named, Store):
-                self._open = named
+            place = self._place
+            if isinstance(place, Store):
+                self._open = place
             else:
-                self._open = named() if callable(named) else Store.open(named)
+                self._open = place() if callable(place) else Store.open(place)
         return self._open
 
 
@@ -206,7 +206,7 @@ def _start_of(
 
     job = request.job
     call = Call(request.prompts, request.finding, request.settings)
-    asked = {**call.to_dict(keep), "session": session.to_dict(), "notes": list(source.notes)}
+    request_json = {**call.to_dict(keep), "session": session.to_dict(), "notes": list(source.notes)}
     if not VERBS[job.verb].is_private and store.largest_input:
         data, suffix = input_of(source)
         if len(data) <= store.largest_input:
@@ -216,7 +216,7 @@ def _start_of(
         verb=job.verb,
         job=job.digest(source.digest),
         words=words_of(call),
-        asked=asked,
+        asked=request_json,
         models={task: names[task] for task in job.models},
         input_digest=source.digest,
         input_path=str(Path(source.path).absolute()) if source.path else None,

@@ -43,7 +43,7 @@ def claimed(finished: Path) -> Iterator[Process | None]:
     written in one step.
     """
     claim = claim_of(finished)
-    made = _make_folder(claim.parent)
+    new_folders = _make_folder(claim.parent)
     other: Process | None = None
     ours = False
     try:
@@ -53,7 +53,7 @@ def claimed(finished: Path) -> Iterator[Process | None]:
         if ours:
             with contextlib.suppress(OSError):
                 claim.unlink()
-        for folder in made:  # nothing was found: an empty folder is no result
+        for folder in new_folders:  # nothing was found: an empty folder is no result
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
@@ -99,8 +99,8 @@ def _holder(claim: Path) -> Process | None:
     """Who holds a claim; None: nobody that lives."""
     try:
         age = time.time() - claim.stat().st_mtime
-        said = json.loads(claim.read_text(encoding="utf-8"))
-        process = Process(str(said["host"]), int(said["pid"]), float(said["started"]))
+        owner = json.loads(claim.read_text(encoding="utf-8"))
+        process = Process(str(owner["host"]), int(owner["pid"]), float(owner["started"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

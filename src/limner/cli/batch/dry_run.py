@@ -24,18 +24,18 @@ STEPS = 50
 
 
 def print_plan(
-    settings: Settings, session: Session, objects: tuple[Draft, ...], asked: Mapping[str, Any]
+    settings: Settings, session: Session, objects: tuple[Draft, ...], arguments: Mapping[str, Any]
 ) -> None:
     """Say what the command would do.
 
     Args:
-        asked: the verb's own arguments, as ``Session.request`` takes them.
+        arguments: the verb's own arguments, as ``Session.request`` takes them.
     """
     from limner.cli.batch.output_paths import places
 
     inputs = places(settings)
     sizes = _sizes([path for path, _ in inputs])
-    rows = _rows(_Plan(settings.verb, session, objects, asked, sizes))
+    rows = _rows(_Plan(settings.verb, session, objects, arguments, sizes))
     memory = _largest(sizes, objects, settings.max_pixels)
     if settings.as_json:
         heavy = {"picture_memory_gb": memory}
@@ -58,7 +58,7 @@ class _Plan:
     verb: str
     session: Session
     objects: tuple[Draft, ...]
-    asked: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     sizes: Sequence[tuple[int, int]]
 
     def names(self, slot: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class _Plan:
 
     def looks(self, name: str) -> float:
         """How often a detector is asked about a picture, on the mean."""
-        finding = self.asked.get("finding")
+        finding = self.arguments.get("finding")
         if finding is None or not self.sizes:
             return 1.0
         entry = self.session.models.entry("detect", name)
@@ -88,11 +88,11 @@ class _Plan:
         """One image's on the machine of the table of costs."""
         objects = max(len(self.objects), 1)
         if slot in ("inpaint", "remove"):
-            inpaint = self.asked.get("inpaint") or InpaintOptions()
+            inpaint = self.arguments.get("inpaint") or InpaintOptions()
             steps = inpaint.num_inference_steps or _default_steps(self.session, slot)
             return cost.seconds(objects, steps) * (inpaint.num_images_per_prompt or 1)
         if slot == "segment":
-            everything = self.asked.get("everything")
+            everything = self.arguments.get("everything")
             prompts = everything.points_per_side**2 if everything else len(self.objects)
             return cost.seconds(prompts)
         return cost.seconds(objects) * (self.looks(name) if slot == "detect" else 1)
@@ -102,7 +102,7 @@ def _rows(plan: _Plan) -> list[dict[str, Any]]:
     from limner.registry.costs import COSTS, machine_speed
 
     speed = machine_speed()
-    slots = slots_asked(plan.session.models, plan.verb, plan.objects, plan.asked)
+    slots = slots_asked(plan.session.models, plan.verb, plan.objects, plan.arguments)
     rows: list[dict[str, Any]] = []
     answering = [(slot, name) for slot in slots for name in plan.names(slot)]
     for slot, name in answering:

@@ -52,9 +52,9 @@ class FolderListing:
         with os_errors(settings.image, InputError):
             if not settings.image.is_dir():
                 return cls(settings)
-        made = cls(settings, inputs=places(settings))
-        made._check_free()
-        return made
+        listing = cls(settings, inputs=places(settings))
+        listing._check_free()
+        return listing
 
     @property
     def file(self) -> Path:
@@ -76,12 +76,12 @@ class FolderListing:
         """All classes so far, with those of a run; the order never changes."""
         from limner.io import coco as export
 
-        asked = export.asked_names(run.grounding.prompts)
+        requested = export.asked_names(run.grounding.prompts)
         if self.inputs and not self._ids:
             self._take_over(json.loads(json.dumps(run.record.job.prompts)))
-        found = sorted(set(class_names(run.grounding.detections)))
+        detected = sorted(set(class_names(run.grounding.detections)))
         known = {folded(name) for name in self.names}
-        for name in (*asked, *found):
+        for name in (*requested, *detected):
             if folded(name) not in known:
                 known.add(folded(name))
                 self.names.append(name)

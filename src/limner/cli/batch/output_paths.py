@@ -224,12 +224,12 @@ def clear_remains(folders: Iterable[Path]) -> None:
     """Remove half-written temporary files that a killed run left."""
     for folder in folders:
         try:
-            found = [*folder.glob(".limner-*.tmp"), *folder.glob("*-masks/.limner-*.tmp")]
+            remains = [*folder.glob(".limner-*.tmp"), *folder.glob("*-masks/.limner-*.tmp")]
         except (OSError, ValueError):
             continue  # what is wrong with the folder is said when something is written there
-        for remains in found:
+        for path in remains:
             try:
-                if time.time() - remains.stat().st_mtime > 60:  # younger: another run's, at work
-                    remains.unlink(missing_ok=True)
+                if time.time() - path.stat().st_mtime > 60:  # younger: another run's, at work
+                    path.unlink(missing_ok=True)
             except OSError:
                 continue  # not ours to remove: results don't depend on it

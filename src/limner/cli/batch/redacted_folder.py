@@ -80,9 +80,9 @@ class RedactedFolder:
         result = record["result"]
         count = int(result["objects"])
         file = outputs[-1].relative_to(self.folder).as_posix() if outputs else ""
-        said = "; ".join(second_look(result)) if count else ""
+        remarks = "; ".join(second_look(result)) if count else ""
         state = REDACTED if count else UNCHECKED
-        self._put(Row(self._name(path), file, count, state, said, record["job"]))
+        self._put(Row(self._name(path), file, count, state, remarks, record["job"]))
 
     def fail(self, path: Path, error: Exception) -> None:
         """A picture that wasn't done, and why."""

@@ -64,16 +64,16 @@ def stored(path: Path) -> Stored | None:
             return Stored(record) if record and "job" in record else None
         data = parse_json(read_bytes(path, limit=LARGEST, what="result"), str(path), ours=True)
         finds = {key: data[key] for key in ("annotations", "categories") if key in data}
-        found = Stored(dict(data["info"]["limner"]), finds)
-        return found if "job" in found.record else None
+        result = Stored(dict(data["info"]["limner"]), finds)
+        return result if "job" in result.record else None
     except (ValueError, KeyError, TypeError, LimnerError):
         return None
 
 
 def job_of(path: Path) -> str | None:
     """The job that a result on disk answers; None when it isn't one of ours."""
-    found = stored(path)
-    return found.job if found else None
+    result = stored(path)
+    return result.job if result else None
 
 
 def is_whole(result: Stored, place: Place, maps: Sequence[str]) -> bool:
@@ -132,8 +132,8 @@ def _is_stale(path: Path, place: Place, job: str) -> bool:
     The stem in the record keeps ``out-1.png`` that was itself asked for apart from a second picture
     of ``out.png``.
     """
-    found = stored(path)
-    return found is not None and found.record.get("stem") == place.stem and found.job != job
+    result = stored(path)
+    return result is not None and result.record.get("stem") == place.stem and result.job != job
 
 
 def _remove(paths: Iterator[Path] | Sequence[Path]) -> list[Path]:

@@ -86,11 +86,11 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
     finding = finding_of({"multimask_output": None, **given})
     session = recording_session_of(given)
     check_detecting(given, objects, captioned=captioned)
-    asked: dict[str, Any] = {"finding": finding, "what_is_here": captioned}
+    arguments: dict[str, Any] = {"finding": finding, "what_is_here": captioned}
     if masks:
-        asked["everything"] = everything
+        arguments["everything"] = everything
     if settings.dry_run:
-        print_plan(settings, session, objects, asked)
+        print_plan(settings, session, objects, arguments)
         return
 
     listing = FolderListing.of(settings)
@@ -98,7 +98,7 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
     maps = tuple(name for name in ("semantic", "panoptic") if given.get(name))
 
     def ask(source: Source) -> Request:
-        return session.request(verb, resolve(objects, source.image.size, opener), **asked)
+        return session.request(verb, resolve(objects, source.image.size, opener), **arguments)
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_found(run, place, record, listing, masks=masks, maps=maps)

@@ -208,8 +208,8 @@ def redact(ctx: click.Context, /, **given: Any) -> None:
     _change(ctx, "redact", given, redact=typed(RedactOptions, given), verify=verify or None)
 
 
-def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) -> None:
-    """Run a changing verb over the inputs; ``asked`` are the session verb's own arguments."""
+def _change(ctx: click.Context, verb: str, given: dict[str, Any], **arguments: Any) -> None:
+    """Run a changing verb over the inputs; ``arguments`` are the session verb's own arguments."""
     settings = Settings.of(verb, given)
     objects = drafts(ctx)
     if not objects:
@@ -220,15 +220,15 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **asked: Any) 
     _check_format(settings, VERBS[verb])
     check_detecting(given, objects, given.get("verify", ()))
     session = recording_session_of(given)
-    asked = {"finding": finding_of(given), **asked}
+    arguments = {"finding": finding_of(given), **arguments}
     if settings.dry_run:
-        print_plan(settings, session, objects, asked)
+        print_plan(settings, session, objects, arguments)
         return
     opener = Opener(settings.max_pixels, say_note)
     is_private = VERBS[verb].is_private
 
     def ask(source: Source) -> Request:
-        return session.request(verb, resolve(objects, source.image.size, opener), **asked)
+        return session.request(verb, resolve(objects, source.image.size, opener), **arguments)
 
     originals: list[Path] = []
 

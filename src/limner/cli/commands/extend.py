@@ -80,7 +80,7 @@ def extend(**given: Any) -> None:
             f"{flags_typed} has no effect without --paint: nothing is painted from words."
         )
     paint = None if given["paint"] is None else Text(given["paint"], given["negative_prompt"])
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "extension": parse_extension(given["sides"]),
         "paint": paint,
         "inpaint": typed(InpaintOptions, given),
@@ -88,11 +88,11 @@ def extend(**given: Any) -> None:
     }
     session = recording_session_of(given)
     if settings.dry_run:
-        print_plan(settings, session, (), asked)
+        print_plan(settings, session, (), arguments)
         return
 
     def ask(source: Source) -> Request:
-        return session.request("extend", (), **asked)
+        return session.request("extend", (), **arguments)
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_changed(run, place, record, settings)

@@ -83,19 +83,19 @@ def ranked_charts(classes: Iterable[Matched], threshold: float | None = None) ->
         precision_recall,
     )
 
-    told = list(classes)
-    with_both = [one for one in told if one.objects and one.scores]
+    matched = list(classes)
+    with_both = [row for row in matched if row.objects and row.scores]
     if not with_both:
         return {}
     curves = {
-        f"{one.name}, AP50 {one.ap or 0:.2f}": operating_points(one.scores, one.hits, one.objects)
-        for one in with_both
+        f"{row.name}, AP50 {row.ap or 0:.2f}": operating_points(row.scores, row.hits, row.objects)
+        for row in with_both
     }
-    every = [(score, hit) for one in told for score, hit in zip(one.scores, one.hits, strict=True)]
+    every = [pair for row in matched for pair in zip(row.scores, row.hits, strict=True)]
     if len(curves) > CURVES:
         scores, hits = zip(*every, strict=True)
-        total = sum(one.objects for one in told)
-        name = f"all {len(told)} classes"
+        total = sum(row.objects for row in matched)
+        name = f"all {len(matched)} classes"
         curves = {name: operating_points(scores, hits, total)}
     right = [score for score, hit in every if hit]
     wrong = [score for score, hit in every if not hit]

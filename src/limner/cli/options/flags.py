@@ -156,23 +156,23 @@ def check_detecting(
         OptionError: a setting that would have no effect.
     """
     names = [spec.name for spec in dataclasses.fields(DetectOptions)]
-    said = [
+    idle = [
         flag_name(name)
         for name in ("detector", "threshold_for", *names)
         if given.get(name) not in (None, (), "")
     ]
-    asked = [draft.text.phrase for draft in objects if draft.text]
-    asked += [" ".join(phrase.split()) for phrase in verify]
-    if not captioned and not asked and not any(draft.says_what for draft in objects):
-        if said:
-            have = "have" if len(said) > 1 else "has"
+    phrases = [draft.text.phrase for draft in objects if draft.text]
+    phrases += [" ".join(phrase.split()) for phrase in verify]
+    if not captioned and not phrases and not any(draft.says_what for draft in objects):
+        if idle:
+            have = "have" if len(idle) > 1 else "has"
             raise OptionError(
-                f"{' and '.join(said)} {have} no effect without --text, --exemplar or --like."
+                f"{' and '.join(idle)} {have} no effect without --text, --exemplar or --like."
             )
         return
     for phrase, _ in map(threshold_for, given.get("threshold_for") or ()):
-        if phrase not in asked:
-            phrases = ", ".join(map(repr, asked)) or "no phrase"
+        if phrase not in phrases:
+            named = ", ".join(map(repr, phrases)) or "no phrase"
             raise OptionError(
-                f"--threshold-for {phrase!r} has no effect: what was asked for is {phrases}."
+                f"--threshold-for {phrase!r} has no effect: what was asked for is {named}."
             )

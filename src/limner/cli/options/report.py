@@ -104,8 +104,8 @@ def read_data(given: Mapping[str, Any], kind: IouType) -> Dataset:
         if path is not None:
             with os_errors(path, InputError):
                 path.exists()
-    found = datasets.read(given["data"], kind, images=given["images"], name=given["data_format"])
-    return found.only(given["classes"])
+    dataset = datasets.read(given["data"], kind, images=given["images"], name=given["data_format"])
+    return dataset.only(given["classes"])
 
 
 def models_used(session: Session, *tasks: str) -> list[dict[str, Any]]:

@@ -87,10 +87,10 @@ def stage_cache(given: Mapping[str, Any]) -> StageCache | None:
     if given["no_cache"] or place.lower() in OFF or (unkept and not place):
         return None
     folder = Path(place).expanduser() if place else _folder_of(store) / "cache"
-    said = os.environ.get("LIMNER_CACHE_SIZE") or str(MOST_BYTES / 1e6)
-    megabytes = _number(said)
+    size = os.environ.get("LIMNER_CACHE_SIZE") or str(MOST_BYTES / 1e6)
+    megabytes = _number(size)
     if not 0 < megabytes < 1e9:
-        raise OptionError(f"LIMNER_CACHE_SIZE is a number of megabytes above 0, got {said!r}.")
+        raise OptionError(f"LIMNER_CACHE_SIZE is a number of megabytes above 0, got {size!r}.")
     return StageCache(folder.absolute(), round(megabytes * 1e6))
 
 
@@ -247,15 +247,15 @@ def _open(place: str | None, *, create: bool) -> Store:
 
 
 def _largest_input() -> int:
-    said = os.environ.get("LIMNER_STORE_INPUTS") or "64"
-    megabytes = _number(said)
+    text = os.environ.get("LIMNER_STORE_INPUTS") or "64"
+    megabytes = _number(text)
     if not 0 <= megabytes < 1e9:
-        raise StoreError(f"LIMNER_STORE_INPUTS is a number of megabytes from 0 up, got {said!r}.")
+        raise StoreError(f"LIMNER_STORE_INPUTS is a number of megabytes from 0 up, got {text!r}.")
     return round(megabytes * 1e6)
 
 
-def _number(said: str) -> float:
+def _number(text: str) -> float:
     try:
-        return float(said)
+        return float(text)
     except ValueError:
         return math.nan
