@@ -21,6 +21,7 @@ from limner.session.cache.disk import StageCache
 from limner.session.prompt_files import Opener, resolve
 from limner.session.results import FindOptions, Run, Source
 from limner.session.session import Session
+from limner.verbs import VERBS
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -191,19 +192,14 @@ def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPromp
         segment=options[SegmentOptions],
         select=tuple(map(parse_selection, dict(cell.setting.values).get("select", ()))),
     )
-    verb = cell.ask.verb
-    if verb == "detect":
-        return session.detect(source, prompts, finding=finding)
-    if verb == "segment":
-        return session.segment(source, prompts, finding=finding)
-    settings: dict[str, Any] = {
-        "finding": finding,
-        "inpaint": seeded(options[InpaintOptions], session, cell),
-        "edit": options[EditOptions],
-    }
-    if verb == "edit" and cell.ask.paint is not None:
-        return session.edit(source, prompts, cell.ask.paint, **settings)
-    return session.remove(source, prompts, **settings)
+    arguments: dict[str, Any] = {"finding": finding}
+    if VERBS[cell.ask.verb].repaints:
+        arguments |= {
+            "paint": cell.ask.paint,
+            "inpaint": seeded(options[InpaintOptions], session, cell),
+            "edit": options[EditOptions],
+        }
+    return session.answer(session.request(cell.ask.verb, prompts, **arguments), source)
 
 
 def seeded(options: InpaintOptions, session: Session, cell: Cell) -> InpaintOptions:

@@ -25,6 +25,7 @@ from limner.errors import OptionError
 from limner.ops.detections import category_ids, class_names
 from limner.options import EverythingOptions
 from limner.session.prompt_files import Opener, resolve
+from limner.verbs import VERBS
 
 if TYPE_CHECKING:
     from limner.session import Run, Source
@@ -107,7 +108,7 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
 
 
 def _nothing_asked(verb: str) -> str:
-    if verb == "detect":
+    if not VERBS[verb].outlines:
         return (
             'Nothing was asked for: give --text "dog", --exemplar dog.jpg, --like BOX or '
             "--what-is-here."
