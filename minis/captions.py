@@ -76,7 +76,7 @@ def captions(things: Sequence[Thing]) -> tuple[str, ...]:
     """All that is true and short: the listing first, then colours, then relations."""
     if not things:
         return ("nothing",)
-    found = [listing(things)]
-    found += [described(thing) for thing in things]
-    found += [words for a in things for b in things if a is not b and (words := relation(a, b))]
-    return tuple(dict.fromkeys(found))
+    texts = [listing(things)]
+    texts += [described(thing) for thing in things]
+    texts += [words for a in things for b in things if a is not b and (words := relation(a, b))]
+    return tuple(dict.fromkeys(texts))

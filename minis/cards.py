@@ -136,7 +136,7 @@ def written(
         for run, had in ((run, trained[run]) for run in card.runs)
     ]
     rows = [
-        f"| {bar.what} | {record.asked(bar)} | {bar.shown(scores[bar.name])} |"
+        f"| {bar.what} | {record.requirement(bar)} | {bar.shown(scores[bar.name])} |"
         for bar in BARS
         if bar.name.startswith(card.rows) and bar.name in scores
     ]
@@ -184,16 +184,16 @@ def _trained(runs: set[str]) -> dict[str, dict[str, Any]]:
     from what was kept is new: its commit is today's."""
     import torch
 
-    kept = json.loads(TRAINED.read_text("utf-8")) if TRAINED.exists() else {}
+    recorded = json.loads(TRAINED.read_text("utf-8")) if TRAINED.exists() else {}
     for path in (OUT / f"{run}.pt" for run in sorted(runs)):
         if path.exists():
             saved = torch.load(path, weights_only=True, mmap=True)
-            found = {"steps": saved["step"], "seconds": round(saved["seconds"])}
-            if found.items() - kept.get(path.stem, {}).items():
-                kept[path.stem] = {**found, "commit": _commit()}
-    kept = {run: kept[run] for run in sorted(runs)}
-    TRAINED.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    return kept
+            lasted = {"steps": saved["step"], "seconds": round(saved["seconds"])}
+            if lasted.items() - recorded.get(path.stem, {}).items():
+                recorded[path.stem] = {**lasted, "commit": _commit()}
+    recorded = {run: recorded[run] for run in sorted(runs)}
+    TRAINED.write_text(json.dumps(recorded, indent=2) + "\n", encoding="utf-8")
+    return recorded
 
 
 def _commit() -> str:

@@ -31,7 +31,7 @@ from minis.scores import (
 )
 from minis.scores.bars import BARS
 from minis.scores.record import Mode, Verdict
-from minis.scores.shelf import ShippedModels, is_there
+from minis.scores.shipped_models import ShippedModels, is_there
 
 
 @dataclass(frozen=True)
@@ -47,40 +47,42 @@ class Part:
 
 
 PARTS = {
-    "sam": Part(("mini-sam",), ("sam-",), lambda shelf, quick: segmenting.measure(shelf)),
-    "owlvit": Part(("mini-owlvit",), ("owlvit-",), lambda shelf, quick: detecting.measure(shelf)),
+    "sam": Part(("mini-sam",), ("sam-",), lambda models, quick: segmenting.measure(models)),
+    "owlvit": Part(("mini-owlvit",), ("owlvit-",), lambda models, quick: detecting.measure(models)),
     "words": Part(
-        ("mini-owlvit", "mini-sam"), ("words-",), lambda shelf, quick: grounding.measure(shelf)
+        ("mini-owlvit", "mini-sam"), ("words-",), lambda models, quick: grounding.measure(models)
     ),
-    "clip": Part(("mini-clip",), ("clip-",), lambda shelf, quick: naming.measure(shelf)),
-    "dino": Part(("mini-dino",), ("dino-",), lambda shelf, quick: telling_apart.measure(shelf)),
-    "vae": Part(("mini-sd-inpaint",), ("vae-",), lambda shelf, quick: autoencoding.measure(shelf)),
+    "clip": Part(("mini-clip",), ("clip-",), lambda models, quick: naming.measure(models)),
+    "dino": Part(("mini-dino",), ("dino-",), lambda models, quick: telling_apart.measure(models)),
+    "vae": Part(
+        ("mini-sd-inpaint",), ("vae-",), lambda models, quick: autoencoding.measure(models)
+    ),
     "painter": Part(
         ("mini-sd-inpaint", "mini-clip"),
         ("painter-",),
-        lambda shelf, quick: painting.measure(shelf, painting.QUICK if quick else painting.FULL),
+        lambda models, quick: painting.measure(models, painting.QUICK if quick else painting.FULL),
     ),
     "canvas": Part(
         ("mini-sd", "mini-clip"),
         ("canvas-",),
-        lambda shelf, quick: painting.measure_canvas(shelf, 1 if quick else 4),
+        lambda models, quick: painting.measure_canvas(models, 1 if quick else 4),
     ),
-    "blip": Part(("mini-blip",), ("blip-",), lambda shelf, quick: captioning.measure(shelf)),
+    "blip": Part(("mini-blip",), ("blip-",), lambda models, quick: captioning.measure(models)),
     "edit": Part(
         ("mini-sd-inpaint", "mini-owlvit", "mini-sam"),
         ("edit-",),
-        lambda shelf, quick: costs.edit_seconds(shelf),
+        lambda models, quick: costs.edit_seconds(models),
     ),
-    "speed": Part((), ("scenes-",), lambda shelf, quick: costs.scene_speed()),
-    "size": Part((), ("weights", "wheel"), lambda shelf, quick: costs.sizes(build=not quick)),
+    "speed": Part((), ("scenes-",), lambda models, quick: costs.scene_speed()),
+    "size": Part((), ("weights", "wheel"), lambda models, quick: costs.sizes(build=not quick)),
 }
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Measure, print the table, say with the exit code whether something became worse."""
-    said = _arguments().parse_args(words)
-    mode: Mode = "quick" if said.quick else "full"
-    names = said.names or list(PARTS)
+    arguments = _arguments().parse_args(words)
+    mode: Mode = "quick" if arguments.quick else "full"
+    names = arguments.names or list(PARTS)
     try:
         measured, seconds = run(names, mode)
     except LimnerError as error:
@@ -89,9 +91,9 @@ def main(words: Sequence[str] | None = None) -> int:
     verdicts = judged(names, measured, mode)
     print(report(verdicts))
     print("\nseconds: " + ", ".join(f"{name} {spent:.0f}" for name, spent in seconds.items()))
-    if said.json:
-        said.json.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    if said.record:
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    if arguments.record:
         record.write(mode, measured)
         return 0
     return int(any(verdict.regressed for verdict in verdicts))
@@ -111,13 +113,13 @@ def _arguments() -> argparse.ArgumentParser:
 def run(names: Sequence[str], mode: Mode) -> tuple[dict[str, float], dict[str, float]]:
     """Numbers by the names of their bars, and seconds by part. A part whose models aren't there is
     left out."""
-    shelf = ShippedModels()
+    models = ShippedModels()
     measured: dict[str, float] = {}
     seconds: dict[str, float] = {}
     for name in names:
         if all(map(is_there, PARTS[name].needs)):
             start = time.perf_counter()
-            measured |= PARTS[name].measure(shelf, mode == "quick")
+            measured |= PARTS[name].measure(models, mode == "quick")
             seconds[name] = time.perf_counter() - start
             print(f"{name}: {seconds[name]:.0f} s", file=sys.stderr, flush=True)
     return measured, seconds
@@ -127,8 +129,10 @@ def judged(names: Sequence[str], measured: dict[str, float], mode: Mode) -> list
     """Verdicts for the parts' rows; those that a mode never measures are left out."""
     begins = tuple(row for name in names for row in PARTS[name].rows)
     recorded = record.read(mode)
-    asked = [bar for bar in BARS if bar.name.startswith(begins)]
-    needed = [b for b in asked if b.asked is not None or {b.name} & (set(measured) | set(recorded))]
+    bars = [bar for bar in BARS if bar.name.startswith(begins)]
+    needed = [
+        b for b in bars if b.required is not None or {b.name} & (set(measured) | set(recorded))
+    ]
     return record.judge(needed, measured, recorded)
 
 
@@ -138,7 +142,7 @@ def report(verdicts: Sequence[Verdict]) -> str:
     rows = [
         (
             verdict.bar.what,
-            record.asked(verdict.bar),
+            record.requirement(verdict.bar),
             verdict.bar.shown(verdict.measured),
             verdict.bar.shown(verdict.recorded),
             verdict.word,

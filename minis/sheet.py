@@ -19,15 +19,15 @@ from minis.recipes.painter import NOUNS
 from minis.scene import Pixels
 from minis.scores.naming import Namer
 from minis.scores.painting import Easel, named
-from minis.scores.shelf import ShippedModels
+from minis.scores.shipped_models import ShippedModels
 
 PAGE = Path(__file__).parents[1] / "docs" / "pictures" / "painted.jpg"
 SEEDS, NOUNS_A_ROW, SIDE, GAP, LABEL = 4, 4, 56, 10, 18
 
 
 def main() -> None:
-    shelf = ShippedModels()
-    easel = Easel(shelf.session, Namer(shelf.encoder))
+    models = ShippedModels()
+    easel = Easel(models.session, Namer(models.encoder))
     groups = [group(easel, noun) for noun in NOUNS]
     table(groups).save(PAGE, quality=80, optimize=True)
 

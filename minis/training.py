@@ -163,8 +163,8 @@ def fits(model: torch.nn.Module, shipped: Path) -> bool:
     old = type(model).from_pretrained(shipped).state_dict()
     mine = model.state_dict()
     parts = {name.split(".")[0] for name in old}
-    kept = {name: weight.shape for name, weight in mine.items() if name.split(".")[0] in parts}
-    return kept == {name: weight.shape for name, weight in old.items()}
+    shapes = {name: weight.shape for name, weight in mine.items() if name.split(".")[0] in parts}
+    return shapes == {name: weight.shape for name, weight in old.items()}
 
 
 def take_up(name: str, model: torch.nn.Module, shipped: Path) -> tuple[int, float]:

@@ -150,10 +150,10 @@ def main() -> None:
     def step_loss(shown: dict[str, Any], rng: np.random.Generator) -> Loss:
         out = model(**shown["asked"])
         guesses = model.beside(out.last_hidden_state[shown["answering"]]).float()
-        told = F.cross_entropy(guesses, shown["meant"])
+        word_loss = F.cross_entropy(guesses, shown["meant"])
         hit = (guesses.argmax(dim=1) == shown["meant"]).float().mean()
         numbers = {"words": float(out.loss.detach()), "top1": float(hit)}
-        return out.loss + 0.5 * told, numbers
+        return out.loss + 0.5 * word_loss, numbers
 
     finished = train("blip", model, PLAN, render, step_loss, FOLDER)
     del finished.beside

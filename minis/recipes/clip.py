@@ -122,14 +122,14 @@ def picture(
     distractor = None
     if rng.random() < 0.4:
         distractor = drawing(str(rng.choice(trained_nouns())), str(rng.choice(styles)))
-    made = crop(rng, drawn, SIDE, distractor=distractor, fills=(0.5, 1.0))
-    image = made.image
+    cropped = crop(rng, drawn, SIDE, distractor=distractor, fills=(0.5, 1.0))
+    image = cropped.image
     words = phrase(noun)
     caption = fill(str(rng.choice(TEMPLATES)), words)
     if rng.random() < 0.25:
         image = recoloured(rng, image)
     elif not blend and not manner and rng.random() < 0.5:
-        caption = described(Thing(noun, drawn.style, drawn.colour, made.mask))
+        caption = described(Thing(noun, drawn.style, drawn.colour, cropped.mask))
     if rng.random() < 0.2:
         image = image.copy()
         w, h = rng.integers(8, 28, 2)
@@ -164,15 +164,15 @@ def learn(
             short = [words for words in scene.captions if len(words.split()) <= 9]
             pairs.append((scene.image, str(rng.choice(short or ["many things"]))))
         templates = rng.choice(TEMPLATES, len(nouns))
-        asked = [fill(t, phrase(noun)) for t, noun in zip(templates, nouns, strict=True)]
+        phrases = [fill(t, phrase(noun)) for t, noun in zip(templates, nouns, strict=True)]
         images, captions = zip(*pairs, strict=True)
-        return to_tensor(list(images)), torch.from_numpy(labels), asked, list(captions)
+        return to_tensor(list(images)), torch.from_numpy(labels), phrases, list(captions)
 
     def step_loss(
         shown: tuple[torch.Tensor, torch.Tensor, list[str], list[str]], rng: np.random.Generator
     ) -> Loss:
-        pixels, truth, asked, captions = shown
-        text = torch.cat([read(asked), read(captions)])
+        pixels, truth, phrases, captions = shown
+        text = torch.cat([read(phrases), read(captions)])
         image = model.get_image_features(pixel_values=pixels)
         image = F.normalize(image.pooler_output.float(), dim=-1)
         scale = model.logit_scale.exp().clamp(max=50)

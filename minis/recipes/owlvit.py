@@ -220,9 +220,9 @@ def learn(
         }
 
     def step_loss(shown: dict[str, Any], rng: np.random.Generator) -> Loss:
-        asked, pixels, truth, kinds = (shown[k] for k in ("asked", "pixels", "truth", "kinds"))
+        texts, pixels, truth, kinds = (shown[k] for k in ("asked", "pixels", "truth", "kinds"))
         rows, patches = shown["rows"], shown["patches"]
-        tokens = tokenizer(asked, padding=True, truncation=True, return_tensors="pt")
+        tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         with torch.no_grad():
             tokens = tokens.to(model.device)
             text = model.owlvit.get_text_features(**tokens).pooler_output
@@ -238,7 +238,7 @@ def learn(
         boxed = ((mine - truth).abs() / sizes.sqrt()).sum(dim=1).mean() + (1 - giou).mean()
         quality = iou.detach().clamp(min=0.05)
         meant = torch.tensor([index[noun] for noun, _ in kinds])
-        wanted = torch.zeros(count, grid**2, len(asked))
+        wanted = torch.zeros(count, grid**2, len(texts))
         wanted[row, patch, meant] = quality
         for k, who in enumerate(shown["coloured"]):
             so = torch.tensor([n for n, kind in enumerate(kinds) if kind == who])
@@ -259,9 +259,9 @@ def learn(
         exampled = varifocal(examples.float(), like) / max(1.0, float((like > 0).sum()))
         # Which noun it is, apart from how sure: the scores alone learn that slowly.
         guesses = logits[row, patch, : len(nouns)].float()
-        told = F.cross_entropy(guesses, meant)
+        noun_loss = F.cross_entropy(guesses, meant)
         hit = (guesses.argmax(dim=1) == meant).float().mean()
-        loss = named + 0.3 * exampled + 3 * boxed + told
+        loss = named + 0.3 * exampled + 3 * boxed + noun_loss
         return loss, {
             "named": float(named.detach()),
             "exampled": float(exampled.detach()),

@@ -175,9 +175,9 @@ def library() -> Library:
         parts = [_encoded(coder, *part) for part, _ in islice(shown, steps)]
         pictures, masked, holes = (torch.cat([part[k] for part in parts]) for k in range(3))
         captions = [caption for part in parts for caption in part[3]]
-        made = {"pictures": pictures, "masked": masked, "holes": holes, "captions": captions}
+        lessons = {"pictures": pictures, "masked": masked, "holes": holes, "captions": captions}
         OUT.mkdir(parents=True, exist_ok=True)
-        torch.save(made, path.with_suffix(".tmp"))
+        torch.save(lessons, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
     return Library(**torch.load(path, weights_only=True))
 
@@ -279,9 +279,9 @@ def denoising_loss(
 def drawn_lots(rng: np.random.Generator, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Lessons of a step, and which caption each has: 0, the empty one, where it was dropped."""
     rows = torch.from_numpy(rng.integers(0, len(which), BATCH))
-    asked = which[rows].clone()
-    asked[torch.from_numpy(rng.random(BATCH) < DROPPED_PART)] = 0
-    return rows, asked
+    captions = which[rows].clone()
+    captions[torch.from_numpy(rng.random(BATCH) < DROPPED_PART)] = 0
+    return rows, captions
 
 
 def main() -> None:
@@ -291,9 +291,9 @@ def main() -> None:
     unet = build(2 * LATENTS + 1)
 
     def render(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        rows, asked = drawn_lots(rng, which)
+        rows, captions = drawn_lots(rng, which)
         beside = torch.cat([shown.holes[rows], shown.masked[rows]], dim=1).float()
-        return shown.pictures[rows].float(), beside, states[asked]
+        return shown.pictures[rows].float(), beside, states[captions]
 
     def step_loss(
         batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor], rng: np.random.Generator

@@ -50,8 +50,8 @@ def main() -> None:
     unet = whole_canvas(start)
 
     def render(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        rows, asked = painter.drawn_lots(rng, which)
-        return shown.pictures[rows].float(), states[asked]
+        rows, captions = painter.drawn_lots(rng, which)
+        return shown.pictures[rows].float(), states[captions]
 
     def step_loss(batch: tuple[torch.Tensor, torch.Tensor], rng: np.random.Generator) -> Loss:
         latents, words = batch

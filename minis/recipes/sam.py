@@ -182,11 +182,11 @@ def dense_loss(dense: torch.nn.Module, grid: torch.Tensor, wanted: torch.Tensor)
 
 
 def _edges(scene: Scene) -> Bools:
-    found = np.zeros((SIDE, SIDE), np.uint8)
+    outline = np.zeros((SIDE, SIDE), np.uint8)
     kernel = np.ones((3, 3), np.uint8)
     for thing in scene.things:
-        found |= cv2.morphologyEx(thing.mask.astype(np.uint8), cv2.MORPH_GRADIENT, kernel)
-    edges: Bools = found > 0
+        outline |= cv2.morphologyEx(thing.mask.astype(np.uint8), cv2.MORPH_GRADIENT, kernel)
+    edges: Bools = outline > 0
     return edges
 
 

@@ -66,16 +66,16 @@ def build() -> AutoencoderTiny:
 
 def pictures(rng: np.random.Generator, split: Split) -> list[Pixels]:
     """Half of them single things as painters see them, half pieces of scenes."""
-    found = []
+    pieces = []
     for _ in range(BATCH // 2):
         noun, style = str(rng.choice(trained_nouns())), str(rng.choice(training_styles()))
-        found.append(crop(rng, drawing(noun, style), SIDE, fills=(0.4, 1.0)).image)
+        pieces.append(crop(rng, drawing(noun, style), SIDE, fills=(0.4, 1.0)).image)
     for _ in range(BATCH // 4):
         image = scenes.scene(int(rng.integers(1 << 40)), split).image
         for _ in range(2):
             x, y = rng.integers(0, scenes.SIDE - SIDE + 1, 2)
-            found.append(image[y : y + SIDE, x : x + SIDE])
-    return found
+            pieces.append(image[y : y + SIDE, x : x + SIDE])
+    return pieces
 
 
 def main() -> None:

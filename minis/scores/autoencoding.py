@@ -12,11 +12,11 @@ from diffusers import AutoencoderTiny
 from limner.registry import bundled
 from minis.scene import Pixels
 from minis.scores import samples
-from minis.scores.shelf import ShippedModels
+from minis.scores.shipped_models import ShippedModels
 from minis.training import to_tensor
 
 
-def measure(shelf: ShippedModels, amount: int = 64) -> dict[str, float]:
+def measure(models: ShippedModels, amount: int = 64) -> dict[str, float]:
     """Mean PSNR over whole scenes of 128 px, through the file in mini-sd-inpaint."""
     folder = bundled.folder("mini-sd-inpaint") / "vae"
     coder = AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32).eval()

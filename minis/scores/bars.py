@@ -11,7 +11,7 @@ class Bar:
 
     name: str
     what: str
-    asked: float | None = None
+    required: float | None = None
     """What it should be at least; None: it is shown, and nothing is asked of it."""
     slack: float | None = 0.015
     """How far a machine's rounding may take it from the recorded number; None: it is not compared
@@ -22,7 +22,7 @@ class Bar:
 
     def met(self, value: float) -> bool:
         """Whether a number is what was asked."""
-        return self.asked is None or self._reaches(value, self.asked)
+        return self.required is None or self._reaches(value, self.required)
 
     def worse(self, value: float, recorded: float) -> bool:
         """Whether a number has fallen behind the recorded one."""

@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 from minis.captions import NUMBERS, plural
 from minis.drawings import COLOURS, phrase, trained_nouns
 from minis.scores import samples
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 
 _WORDS = re.compile(r"[a-z]+")
 """``jack-o-lantern`` is three words, for a tokenizer may put spaces around its hyphens."""
 
 
-def measure(shelf: ShippedModels, amount: int = 100) -> dict[str, float]:
+def measure(models: ShippedModels, amount: int = 100) -> dict[str, float]:
     """Over ``amount`` held-out scenes of 1 to 6 things."""
     shown = [scene for scene in samples.held_out(amount) if scene.things]
-    said = shelf.captioner.caption([pictured(scene.image) for scene in shown])
+    captions = models.captioner.caption([pictured(scene.image) for scene in shown])
     pairs = [
         (named(words), Counter(thing.noun for thing in scene.things))
-        for words, scene in zip(said, shown, strict=True)
+        for words, scene in zip(captions, shown, strict=True)
     ]
     return {"blip-f1": f1(pairs), "blip-counts": right_counts(pairs)}
 
@@ -38,15 +38,15 @@ def named(caption: str, nouns: Sequence[str] | None = None) -> Counter[str]:
     known = forms(nouns or trained_nouns())
     longest = max(map(len, known))
     words = _WORDS.findall(caption.lower())
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     at = 0
     while at < len(words):
         lengths = range(min(longest, len(words) - at), 0, -1)
         length = next((n for n in lengths if tuple(words[at : at + n]) in known), 0)
         if length:
-            found[known[tuple(words[at : at + length])]] += _count_before(words[:at])
+            counts[known[tuple(words[at : at + length])]] += _count_before(words[:at])
         at += length or 1
-    return found
+    return counts
 
 
 def _count_before(words: Sequence[str]) -> int:
@@ -57,11 +57,15 @@ def _count_before(words: Sequence[str]) -> int:
 
 def f1(pairs: Sequence[tuple[Mapping[str, int], Mapping[str, int]]]) -> float:
     """Of (said, true) nouns, counts aside, over all pictures together."""
-    both = sum(len(set(said) & set(true)) for said, true in pairs)
-    return 2 * both / max(1, sum(len(said) + len(true) for said, true in pairs))
+    both = sum(len(set(answered) & set(true)) for answered, true in pairs)
+    return 2 * both / max(1, sum(len(answered) + len(true) for answered, true in pairs))
 
 
 def right_counts(pairs: Sequence[tuple[Mapping[str, int], Mapping[str, int]]]) -> float:
     """The part of the rightly said nouns whose count is right too."""
-    right = [said[noun] == true[noun] for said, true in pairs for noun in set(said) & set(true)]
+    right = [
+        answered[noun] == true[noun]
+        for answered, true in pairs
+        for noun in set(answered) & set(true)
+    ]
     return sum(right) / max(1, len(right))

@@ -17,25 +17,25 @@ from limner.registry import bundled
 from minis import scenes
 from minis.drawings import phrase
 from minis.scores import samples
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 
 ROOT = Path(__file__).parents[2]
 REPEATS = 5
 
 
-def edit_seconds(shelf: ShippedModels) -> dict[str, float]:
+def edit_seconds(models: ShippedModels) -> dict[str, float]:
     """Median of a few edits from words alone; the first one, which loads the models, is not
     counted, and neither are those in which nothing was found to repaint."""
-    seconds = islice(_edits(shelf), REPEATS + 1)
+    seconds = islice(_edits(models), REPEATS + 1)
     counted = sorted(list(seconds)[1:])
     return {"edit-seconds": counted[len(counted) // 2]} if counted else {}
 
 
-def _edits(shelf: ShippedModels) -> Iterable[float]:
+def _edits(models: ShippedModels) -> Iterable[float]:
     for scene in samples.held_out(20):
         noun = scene.things[0].noun if scene.things else ""
         start = time.perf_counter()
-        run = shelf.session.edit(
+        run = models.session.edit(
             pictured(scene.image),
             [VisualPrompt(text=Text(phrase(noun or "apple")))],
             Text("a car"),

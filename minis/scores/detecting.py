@@ -24,41 +24,41 @@ from minis.drawings import TEST_STYLE, UNSEEN, drawing, phrase, trained_nouns
 from minis.scene import Scene, Split
 from minis.scenes import SIDE
 from minis.scores import samples
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 
 ALL_SCORES = DetectOptions(threshold=0.01)
 """Average precision wants the unsure answers too."""
 
 
-def measure(shelf: ShippedModels, times: int = 3) -> dict[str, float]:
+def measure(models: ShippedModels, times: int = 3) -> dict[str, float]:
     """``times`` scenes a noun; twice as many for the unseen ones."""
     test = scenes.test()
     shown = {noun: samples.showing(noun, test, times) for noun in trained_nouns()}
     unseen = {n: samples.showing(n, scenes.unseen(), 2 * times) for n in sorted(UNSEEN)}
     return {
-        "owlvit-words": by_words(shelf, [one for some in shown.values() for one in some], test),
-        "owlvit-example": by_example(shelf, shown),
-        "owlvit-unseen": by_example(shelf, unseen),
+        "owlvit-words": by_words(models, [one for some in shown.values() for one in some], test),
+        "owlvit-example": by_example(models, shown),
+        "owlvit-unseen": by_example(models, unseen),
     }
 
 
-def by_words(shelf: ShippedModels, shown: Sequence[Scene], split: Split) -> float:
+def by_words(models: ShippedModels, shown: Sequence[Scene], split: Split) -> float:
     """AP50 with every noun of the split asked of every scene."""
     prompts = [VisualPrompt(text=Text(phrase(noun))) for noun in split.nouns]
-    answers = [shelf.detector.detect(pictured(s.image), prompts, ALL_SCORES) for s in shown]
+    answers = [models.detector.detect(pictured(s.image), prompts, ALL_SCORES) for s in shown]
     return ap50([truths(scene, split.nouns) for scene in shown], answers, len(split.nouns))
 
 
-def by_example(shelf: ShippedModels, shown: Mapping[str, Sequence[Scene]]) -> float:
+def by_example(models: ShippedModels, shown: Mapping[str, Sequence[Scene]]) -> float:
     """AP50 with each noun asked, by one picture of it, of the scenes that hold it."""
     boxes: list[list[Labelled]] = []
     answers: list[sv.Detections] = []
     for index, (noun, some) in enumerate(shown.items()):
         prompt = VisualPrompt(exemplar=example(noun))
         for scene in some:
-            found = shelf.detector.detect(pictured(scene.image), [prompt], ALL_SCORES)
-            found.class_id[:] = index
-            answers.append(found)
+            detections = models.detector.detect(pictured(scene.image), [prompt], ALL_SCORES)
+            detections.class_id[:] = index
+            answers.append(detections)
             boxes.append([(index, thing.box) for thing in scene.things if thing.noun == noun])
     return ap50(boxes, answers, len(shown))
 
@@ -95,8 +95,8 @@ def ap50(
         for index, xyxy in some
     ]
     results: list[dict[str, Any]] = []
-    for image, found in zip(images, answers, strict=True):
-        results += average_precision.results_from(found, image["id"], range(1, classes + 1))
+    for image, detections in zip(images, answers, strict=True):
+        results += average_precision.results_from(detections, image["id"], range(1, classes + 1))
     truth = {"images": images, "categories": categories, "annotations": annotations}
     return average_precision.evaluate(truth, results, "bbox").AP50 or 0.0
 

@@ -17,24 +17,24 @@ from limner.prompts import Text, VisualPrompt
 from limner.rle import BoolMask
 from minis.drawings import phrase
 from minis.scores import samples
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 
 
-def measure(shelf: ShippedModels, amount: int = 100) -> dict[str, float]:
+def measure(models: ShippedModels, amount: int = 100) -> dict[str, float]:
     """Over all nouns of ``amount`` held-out scenes."""
     best, first = [], []
     for scene in samples.held_out(amount):
         for noun in sorted({thing.noun for thing in scene.things}):
             truths = [thing.mask for thing in scene.things if thing.noun == noun]
-            ious = [best_iou(mask, truths) for mask in found(shelf, scene.image, noun)]
+            ious = [best_iou(mask, truths) for mask in found(models, scene.image, noun)]
             best.append(max(ious, default=0.0))
             first.append(ious[0] if ious else 0.0)
     return {"words-mask": mean(best), "words-first": mean(first)}
 
 
-def found(shelf: ShippedModels, image: np.ndarray, noun: str) -> list[BoolMask]:
+def found(models: ShippedModels, image: np.ndarray, noun: str) -> list[BoolMask]:
     """The masks that a phrase gets, the surest first."""
-    run = shelf.session.segment(pictured(image), [VisualPrompt(text=Text(phrase(noun)))])
+    run = models.session.segment(pictured(image), [VisualPrompt(text=Text(phrase(noun)))])
     rows = run.grounding.detections
     if not len(rows):
         return []

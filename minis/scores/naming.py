@@ -19,7 +19,7 @@ from limner.registry import bundled
 from minis.drawings import TEST_STYLE, drawing, phrase, trained_nouns
 from minis.scene import Pixels
 from minis.scores import samples
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 from minis.vocabulary import TEMPLATES, fill
 
 Floats = npt.NDArray[np.floating]
@@ -71,14 +71,14 @@ def top(scores: Floats, labels: Sequence[int], first: int) -> float:
     return float((above < first).mean())
 
 
-def measure(shelf: ShippedModels, each: int = 8) -> dict[str, float]:
+def measure(models: ShippedModels, each: int = 8) -> dict[str, float]:
     """Over ``each`` held-out pictures of every trained noun."""
-    namer = Namer(shelf.encoder)
+    namer = Namer(models.encoder)
     labels = [noun for noun in namer.nouns for _ in range(each)]
     drawn = [drawing(noun, TEST_STYLE) for noun in labels]
     shown = [samples.shown_alone(d, k % each, SIDE).image for k, d in enumerate(drawn)]
     scores = namer.cosines(shown)
-    plain = Namer(shelf.encoder, ["a photo of {a}"])
+    plain = Namer(models.encoder, ["a photo of {a}"])
     return {
         "clip-top1": namer.among_first(scores, labels, 1),
         "clip-top5": namer.among_first(scores, labels, 5),

@@ -27,7 +27,7 @@ from minis.scene import Pixels
 from minis.scores import samples
 from minis.scores.naming import Namer
 from minis.scores.samples import Hole
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 
 GUIDANCES = (1, 2, 4, 7)
 PLACES = 120
@@ -54,11 +54,11 @@ QUICK = Amounts(holes=2, guided=1, pairs=1, own=0, every=4)
 FULL = Amounts(holes=24, guided=1, pairs=1, own=1)
 
 
-def measure(shelf: ShippedModels, amounts: Amounts) -> dict[str, float]:
+def measure(models: ShippedModels, amounts: Amounts) -> dict[str, float]:
     """With the nouns that the painters were taught."""
     from minis.recipes.painter import NOUNS
 
-    easel = Easel(shelf.session, Namer(shelf.encoder))
+    easel = Easel(models.session, Namer(models.encoder))
     some = NOUNS[:: amounts.every]
     return {
         **easel.recognised(NOUNS, amounts.holes),
@@ -69,11 +69,11 @@ def measure(shelf: ShippedModels, amounts: Amounts) -> dict[str, float]:
     }
 
 
-def measure_canvas(shelf: ShippedModels, each: int) -> dict[str, float]:
+def measure_canvas(models: ShippedModels, each: int) -> dict[str, float]:
     """mini-sd in the same holes, whose surroundings it doesn't see."""
     from minis.recipes.painter import NOUNS
 
-    easel = Easel(shelf.canvas_session, Namer(shelf.encoder))
+    easel = Easel(models.canvas_session, Namer(models.encoder))
     scores = easel.recognised(NOUNS, each)
     return {f"canvas-{name.removeprefix('painter-')}": value for name, value in scores.items()}
 
@@ -94,11 +94,14 @@ class Easel:
 
     def guided(self, nouns: Sequence[str], each: int) -> dict[str, float]:
         """The noun's probability at each guidance, and what guidance is worth."""
-        found = {
+        probabilities = {
             f"painter-g{g}": mean(self.seen(n, each, named(n), guidance=float(g)) for n in nouns)
             for g in GUIDANCES
         }
-        return {**found, "painter-rise": max(found.values()) - found[f"painter-g{GUIDANCES[0]}"]}
+        return {
+            **probabilities,
+            "painter-rise": max(probabilities.values()) - probabilities[f"painter-g{GUIDANCES[0]}"],
+        }
 
     def paired(self, nouns: Sequence[str], each: int) -> dict[str, float]:
         """What a negative leaves of one of two nouns."""
@@ -114,9 +117,9 @@ class Easel:
         """What a negative leaves of the only noun."""
         if not each:
             return {}
-        asked = mean(self.seen(noun, each, named(noun)) for noun in nouns)
+        plain = mean(self.seen(noun, each, named(noun)) for noun in nouns)
         left = mean(self.seen(noun, each, without(named(noun), noun)) for noun in nouns)
-        return {"painter-own-negative": left / max(asked, 1e-9)}
+        return {"painter-own-negative": left / max(plain, 1e-9)}
 
     def seen(self, noun: str, each: int, words: Text, guidance: float | None = None) -> float:
         """Mean probability of a noun where ``words`` were painted."""

@@ -41,17 +41,17 @@ class Verdict:
         """What to tell the reader."""
         parts = []
         if self.measured is None:
-            parts.append("missing" if self.bar.asked is not None else "")
-        elif self.bar.asked is not None:
+            parts.append("missing" if self.bar.required is not None else "")
+        elif self.bar.required is not None:
             parts.append("ok" if self.bar.met(self.measured) else "SHORT")
         if self.regressed:
             parts.append("WORSE THAN RECORDED")
         return ", ".join(filter(None, parts))
 
 
-def judge(asked: Sequence[Bar], measured: Scores, recorded: Scores) -> list[Verdict]:
+def judge(bars: Sequence[Bar], measured: Scores, recorded: Scores) -> list[Verdict]:
     """A verdict for each number that was asked for."""
-    return [Verdict(bar, measured.get(bar.name), recorded.get(bar.name)) for bar in asked]
+    return [Verdict(bar, measured.get(bar.name), recorded.get(bar.name)) for bar in bars]
 
 
 def read(mode: Mode) -> dict[str, float]:
@@ -91,13 +91,13 @@ def table(scores: Mapping[str, Scores]) -> str:
         full, quick = (scores.get(mode, {}).get(bar.name) for mode in ("full", "quick"))
         known = quick if full is None else full
         verdict = Verdict(bar, known, None).word
-        cells = [bar.what, asked(bar), bar.shown(full), bar.shown(quick), verdict]
+        cells = [bar.what, requirement(bar), bar.shown(full), bar.shown(quick), verdict]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def asked(bar: Bar) -> str:
+def requirement(bar: Bar) -> str:
     """``≥ 0.88``."""
-    if bar.asked is None:
+    if bar.required is None:
         return ""
-    return f"{'≤' if bar.at_most else '≥'} {bar.shown(bar.asked)}"
+    return f"{'≤' if bar.at_most else '≥'} {bar.shown(bar.required)}"

@@ -29,14 +29,14 @@ def held_out(amount: int) -> list[Scene]:
 
 def things(amount: int) -> list[tuple[Scene, list[Thing]]]:
     """Held-out scenes with their things, ``amount`` of them in all."""
-    split, found, left = scenes.test(), [], amount
+    split, pairs, left = scenes.test(), [], amount
     for k in count():
         if not left:
-            return found
+            return pairs
         scene = scenes.scene(FIRST + k, split)
         taken = list(scene.things[:left])
         if taken:
-            found.append((scene, taken))
+            pairs.append((scene, taken))
         left -= len(taken)
     raise AssertionError("unreachable: count() has no end")
 
@@ -47,13 +47,13 @@ def showing(noun: str, split: Split, times: int) -> list[Scene]:
     No two nouns have a scene in common. Where the noun found no room, the next scene is taken.
     """
     start = FIRST * (2 + sorted(split.nouns).index(noun))
-    found: list[Scene] = []
+    fitting: list[Scene] = []
     for k in count(start):
-        if len(found) == times:
-            return found
+        if len(fitting) == times:
+            return fitting
         scene = scenes.scene(k, split, first=(noun,))
         if any(thing.noun == noun for thing in scene.things):
-            found.append(scene)
+            fitting.append(scene)
     raise AssertionError("unreachable: count() has no end")
 
 
@@ -88,15 +88,15 @@ class Hole:
 @cache
 def holes(amount: int) -> tuple[Hole, ...]:
     """One for each held-out scene that has a thing of a fit size; box and ellipse in turn."""
-    split, found = scenes.test(), []
+    split, places = scenes.test(), []
     for k in count():
-        if len(found) == amount:
-            return tuple(found)
+        if len(places) == amount:
+            return tuple(places)
         scene = scenes.scene(FIRST + k, split)
         fit = [thing for thing in scene.things if _fits(thing)]
         if fit:
-            mask = hull(fit[0], ellipse=bool(len(found) % 2))
-            found.append(Hole(scene.image, mask, fit[0].box, fit[0].noun))
+            mask = hull(fit[0], ellipse=bool(len(places) % 2))
+            places.append(Hole(scene.image, mask, fit[0].box, fit[0].noun))
     raise AssertionError("unreachable: count() has no end")
 
 

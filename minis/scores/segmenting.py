@@ -20,14 +20,14 @@ from limner.protocols import ImageEmbedding, Segmenter
 from limner.rle import BoolMask
 from minis.scene import Bools, Thing
 from minis.scores import samples
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 
 CLICKS = 5
 
 
-def measure(shelf: ShippedModels, amount: int = 200) -> dict[str, float]:
+def measure(models: ShippedModels, amount: int = 200) -> dict[str, float]:
     """Over ``amount`` things of held-out scenes."""
-    segmenter = shelf.segmenter
+    segmenter = models.segmenter
     boxed: list[float] = []
     clicked: list[list[float]] = []
     lost: list[float] = []
@@ -64,10 +64,12 @@ def from_clicks(
 
     def answer(points: Sequence[Point], before: BoolMask | None) -> BoolMask:
         nonlocal best
-        found = segmenter.segment(embedding, [VisualPrompt(points=tuple(points))], SegmentOptions())
+        detections = segmenter.segment(
+            embedding, [VisualPrompt(points=tuple(points))], SegmentOptions()
+        )
         if len(points) == 1:
-            best = max(masks.iou(mask, truth) for mask, _ in found.data["candidates"][0])
-        return mask_of(found, 0)
+            best = max(masks.iou(mask, truth) for mask, _ in detections.data["candidates"][0])
+        return mask_of(detections, 0)
 
     return held(simulate(answer, truth, CLICKS), CLICKS), best
 

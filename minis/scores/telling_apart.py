@@ -24,7 +24,7 @@ from minis.drawings import (
     training_styles,
 )
 from minis.scores import samples
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 
 SIDE = 96
 ASKED = (TEST_STYLE, *OWN_STYLES)
@@ -33,31 +33,31 @@ BETWEEN = ("fluent_flat", "noto_v1")
 Bools = npt.NDArray[np.bool_]
 
 
-def measure(shelf: ShippedModels, times: int = 2) -> dict[str, float]:
+def measure(models: ShippedModels, times: int = 2) -> dict[str, float]:
     """``times`` pictures of each drawing of every trained noun, against one of each answer."""
-    right = np.array([right_answers(shelf, noun, times) for noun in trained_nouns()])
+    right = np.array([right_answers(models, noun, times) for noun in trained_nouns()])
     held_out = right[:, :, ASKED.index(TEST_STYLE)].mean(axis=(0, 2))
     names = ["dino-held-out", "dino-four", "dino-real-five"]
     numbers = {name: float(part) for name, part in zip(names, held_out, strict=False)}
     return {**numbers, "dino-all": float(right[:, 0].mean())}
 
 
-def right_answers(shelf: ShippedModels, noun: str, times: int) -> Bools:
+def right_answers(models: ShippedModels, noun: str, times: int) -> Bools:
     """(sets of answers, styles asked, times): with the drawing between two styles among the
     answers; with the four styles alone; and, where it is at hand, with a real fifth style."""
-    asked = [drawing(noun, style) for style in ASKED]
+    drawings = [drawing(noun, style) for style in ASKED]
     others = [samples.mixed(noun, BETWEEN)]
     if SHARED_STYLES[0] in training_styles():
         others.append(drawing(noun, SHARED_STYLES[0]))
-    views = [view for drawn in asked for view in seen(drawn, range(1, times + 1))]
-    answers = [view for drawn in [*asked, *others] for view in seen(drawn, [0])]
-    rows = shelf.instance_encoder.encode_images([pictured(view) for view in views + answers])
+    views = [view for drawn in drawings for view in seen(drawn, range(1, times + 1))]
+    answers = [view for drawn in [*drawings, *others] for view in seen(drawn, [0])]
+    rows = models.instance_encoder.encode_images([pictured(view) for view in views + answers])
     questions, among = rows[: len(views)], rows[len(views) :]
-    four = list(range(len(asked)))
+    four = list(range(len(drawings)))
     sets = [[*four, 4], four, *([[*four, 5]] if len(others) > 1 else [])]
     own = np.repeat(four, times)
     right = [nearest(questions, among[one]) == own for one in sets]
-    return np.array(right).reshape(len(sets), len(asked), times)
+    return np.array(right).reshape(len(sets), len(drawings), times)
 
 
 def seen(drawn: Drawing, numbers: Sequence[int]) -> list[npt.NDArray[np.uint8]]:

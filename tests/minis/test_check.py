@@ -11,7 +11,7 @@ from minis import check
 from minis.scores import record
 from minis.scores.bars import BARS, BY_NAME, Bar
 from minis.scores.record import Verdict
-from minis.scores.shelf import ShippedModels
+from minis.scores.shipped_models import ShippedModels
 
 HIGH = Bar("h", "high", 0.80, slack=0.02)
 LOW = Bar("l", "low", 0.10, slack=0.02, at_most=True)
@@ -46,7 +46,7 @@ def test_a_verdict_says_both(
 
 def test_every_bar_of_the_issue_is_asked() -> None:
     """The issue's table, number by number: none may be lowered on the way."""
-    asked = {bar.name: bar.asked for bar in BARS if bar.asked is not None}
+    asked = {bar.name: bar.required for bar in BARS if bar.required is not None}
     assert asked == {
         "sam-box": 0.88,
         "sam-click-1": 0.78,
@@ -91,7 +91,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def measuring(monkeypatch: pytest.MonkeyPatch, value: float, needs: tuple[str, ...] = ()) -> None:
-    def measure(shelf: ShippedModels, quick: bool) -> dict[str, float]:
+    def measure(models: ShippedModels, quick: bool) -> dict[str, float]:
         return {"clip-top1": value if quick else value + 0.1}
 
     monkeypatch.setattr(check, "PARTS", {"clip": check.Part(needs, ("clip-top1",), measure)})

@@ -18,7 +18,7 @@ from minis import scenes
 from minis.scene import Scene, Thing
 from minis.scores import samples
 from minis.scores.naming import Namer
-from minis.scores.shelf import ShippedModels, is_there
+from minis.scores.shipped_models import ShippedModels, is_there
 
 
 def needs(*minis: str) -> pytest.MarkDecorator:
