@@ -1,4 +1,4 @@
-"""Opening whatever people have, and the crop of an edit. Saving is in ``test_saving.py``."""
+"""Opening whatever people have."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ import sys
 import threading
 import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from limner.errors import ImageError, MissingExtra, PromptError
+from limner.errors import ImageError, MissingExtra
 from limner.io import images
-from limner.ops.composite import composite
-from limner.pipeline.crops import crop_around, working_size
 
 WIDE = np.zeros((4, 6, 3), np.uint8)  # 6 wide, 4 high; every pixel unlike every other
 WIDE[..., 0] = np.arange(6) * 40
@@ -457,148 +452,3 @@ def test_digest_sees_size_and_pixels() -> None:
     assert images.digest(Image.fromarray(WIDE)) == images.digest(Image.fromarray(WIDE.copy()))
     with pytest.raises(ImageError, match="mode RGB, got L"):
         images.digest(Image.new("L", (2, 2)))
-
-
-# The crop of an edit --------------------------------------------------------------------------
-
-
-@st.composite
-def boxed_masks(draw: st.DrawFn) -> np.ndarray:
-    width, height = draw(st.integers(1, 90)), draw(st.integers(1, 90))
-    x0, y0 = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
-    x1, y1 = draw(st.integers(x0 + 1, width)), draw(st.integers(y0 + 1, height))
-    mask = np.zeros((height, width), bool)
-    mask[y0:y1, x0:x1] = True
-    return mask
-
-
-@given(boxed_masks(), st.floats(0, 3), st.sampled_from([1, 8, 64]), st.integers(0, 70))
-def test_crop_holds_the_mask_inside_the_image(
-    mask: np.ndarray, context: float, grid: int, minimum: int
-) -> None:
-    height, width = mask.shape
-    x0, y0, x1, y1 = crop_around(
-        mask, context=context, grid=grid, minimum=minimum, size_wh=(width, height)
-    )
-    assert 0 <= x0 < x1 <= width
-    assert 0 <= y0 < y1 <= height
-    assert mask[y0:y1, x0:x1].sum() == mask.sum()
-    for length, side in ((x1 - x0, width), (y1 - y0, height)):
-        assert length >= min(minimum, side // grid * grid)
-        assert length % grid == 0 or length == side
-
-
-def crop_of(*box: int, size_wh: tuple[int, int] = (1000, 800), **how: object) -> tuple[int, ...]:
-    mask = np.zeros(size_wh[::-1], bool)
-    mask[box[1] : box[3], box[0] : box[2]] = True
-    return crop_around(mask, **{"context": 0.5, "grid": 8} | how)  # type: ignore[arg-type]
-
-
-CROPS = {
-    "grown by half its longer side": ((400, 300, 480, 340), {}, (360, 260, 520, 380)),
-    "moved inside, not cut": ((0, 0, 80, 80), {}, (0, 0, 160, 160)),
-    "at least the minimum": ((400, 300, 420, 320), {"minimum": 512}, (154, 54, 666, 566)),
-    "minimum, moved inside": ((980, 780, 990, 790), {"minimum": 512}, (488, 288, 1000, 800)),
-    "the whole image": ((0, 0, 1000, 800), {}, (0, 0, 1000, 800)),
-    "no context, no grid": ((3, 5, 10, 9), {"context": 0.0, "grid": 1}, (3, 5, 10, 9)),
-}
-
-
-@pytest.mark.parametrize(("box", "how", "expected"), CROPS.values(), ids=CROPS.keys())
-def test_crops(box: tuple[int, ...], how: dict[str, object], expected: tuple[int, ...]) -> None:
-    assert crop_of(*box, **how) == expected
-
-
-def test_a_crop_stays_on_the_grid_when_the_image_is_not() -> None:
-    x0, y0, x1, y1 = crop_of(100, 100, 300, 300, size_wh=(427, 1000), minimum=512)
-    assert (x1 - x0, y1 - y0) == (424, 512)
-
-
-def test_crop_refusals() -> None:
-    with pytest.raises(PromptError, match="empty"):
-        crop_around(np.zeros((4, 4), bool), context=0, grid=8)
-    with pytest.raises(PromptError, match="4x3 pixels and the image 3x4"):
-        crop_around(np.ones((3, 4), bool), context=0, grid=8, size_wh=(3, 4))
-
-
-SIZES = {
-    "small crop enlarged to native": ((400, 400), 8, 512, (512, 512)),
-    "large crop reduced": ((2000, 2000), 8, 512, (512, 512)),
-    "area kept near native": ((800, 400), 8, 512, (728, 360)),
-    "no side beyond twice native": ((4000, 200), 8, 512, (1024, 48)),
-    "never less than the grid": ((4000, 10), 64, 512, (1024, 64)),
-    "no native size: as it is": ((160, 120), 8, None, (160, 120)),
-    "no native size: down to the grid": ((165, 127), 8, None, (160, 120)),
-    "no native size: smaller than the grid": ((5, 127), 8, None, (8, 120)),
-}
-
-
-@pytest.mark.parametrize(("crop", "grid", "native", "expected"), SIZES.values(), ids=SIZES.keys())
-def test_working_size(
-    crop: tuple[int, int], grid: int, native: int | None, expected: tuple[int, int]
-) -> None:
-    assert working_size(crop, grid, native) == expected
-
-
-@given(
-    st.integers(32, 3000), st.integers(32, 3000), st.sampled_from([8, 16, 64]),
-    st.sampled_from([512, 1024]),
-)  # fmt: skip
-def test_working_size_keeps_the_aspect_ratio(w: int, h: int, grid: int, native: int) -> None:
-    out_w, out_h = working_size((w, h), grid, native)
-    assert out_w % grid == out_h % grid == 0
-    scale = min(native / (w * h) ** 0.5, 2 * native / max(w, h))
-    for side, out in ((w, out_w), (h, out_h)):
-        assert out == grid or abs(out - side * scale) <= grid / 2 + 1e-6
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_composite_is_exact_where_alpha_is_zero_or_one(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    before = rng.integers(0, 256, (12, 15, 3), dtype=np.uint8)
-    painted = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    alpha = np.zeros((12, 15), np.float32)
-    alpha[3:9, 4:13] = rng.choice([0, 1, 0.25, 0.5, 0.9], (6, 9))
-    out = composite(Image.fromarray(before), Image.fromarray(painted), alpha, (4, 3, 13, 9))
-    out = np.asarray(out)
-    np.testing.assert_array_equal(out[alpha == 0], before[alpha == 0])
-    full = before.astype(float)
-    full[3:9, 4:13] = painted
-    np.testing.assert_array_equal(out[alpha == 1], full[alpha == 1])
-    exact = before + alpha[..., None].astype(float) * (full - before)
-    assert np.abs(out - exact).max() <= 0.5 + 1e-4
-
-
-def test_composite_resizes_what_was_painted_at_another_size() -> None:
-    original = Image.new("RGB", (20, 20))
-    painted = Image.new("RGB", (64, 64), RED)
-    out = composite(original, painted, np.ones((20, 20)), (0, 0, 20, 20))
-    assert out.getpixel((10, 10)) == RED
-    assert original.getpixel((10, 10)) == BLACK
-
-
-def refused(change: Callable[[dict[str, object]], object]) -> None:
-    how: dict[str, object] = {
-        "original": Image.new("RGB", (20, 10)),
-        "painted": Image.new("RGB", (5, 5)),
-        "alpha": np.zeros((10, 20), np.float32),
-        "box": (0, 0, 5, 5),
-    }
-    change(how)
-    composite(**how)  # type: ignore[arg-type]
-
-
-REFUSED = {
-    "grey": (lambda h: h.update(original=Image.new("L", (20, 10))), "RGB images, got L"),
-    "box outside": (lambda h: h.update(box=(0, 0, 5, 11)), "leaves the image"),
-    "alpha of another shape": (lambda h: h.update(alpha=np.zeros((20, 10))), "shape"),
-    "alpha beyond 1": (lambda h: h["alpha"].__setitem__((1, 1), 1.5), "between 0 and 1"),
-    "alpha NaN": (lambda h: h["alpha"].__setitem__((1, 1), np.nan), "between 0 and 1"),
-    "alpha outside the box": (lambda h: h["alpha"].__setitem__((8, 8), 1), "outside the box"),
-}
-
-
-@pytest.mark.parametrize(("change", "sentence"), REFUSED.values(), ids=REFUSED.keys())
-def test_composite_refusals(change: Callable[[dict[str, object]], object], sentence: str) -> None:
-    with pytest.raises(ImageError, match=sentence):
-        refused(change)

@@ -1,12 +1,7 @@
-"""Frames and box conventions: golden values, agreement with the libraries, round trips.
-
-Every quantised convention is tested against the bound it promises: a box goes through any chain and
-any convention and comes back within half a step of that convention's grid, seen in the original.
-"""
+"""Frames and tiles: golden values, agreement with the libraries, refusals."""
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import pairwise
 from types import SimpleNamespace
@@ -21,27 +16,18 @@ from limner.errors import OptionError
 from limner.ops import transforms, vlm_sizes
 from limner.ops.box_formats import (
     CONVENTIONS,
-    florence_tokens,
-    from_florence_tokens,
-    from_paligemma_tokens,
-    paligemma_tokens,
 )
 from limner.ops.transforms import (
     Chain,
-    Frame,
     Placement,
     forward_boxes,
     frame_from_dict,
     inverse_boxes,
 )
-
-
-def rows(*table: tuple[Any, ...]) -> list[Any]:
-    """A table of cases; the first cell of each row is the case's name."""
-    return [pytest.param(*row, id=name) for name, *row in table]
-
+from tests.ops.cases import rows, size
 
 # ------------------------------------------------------------------ transforms: golden values
+
 
 TRANSFORMS = rows(
     # name, frame, (target_wh, drawn_xyxy, a point in the source, where it lands)
@@ -342,280 +328,8 @@ def test_what_cant_be_meant_is_refused(make: Any, message: str) -> None:
         make()
 
 
-# ----------------------------------------------------------------- conventions: golden values
-
-SEEN = (640, 480)
-BOX = (64.0, 120.0, 320.0, 480.0)
-GOLDEN = rows(
-    # name, values of BOX in an image of SEEN, the box they stand for
-    ("xyxy", [64, 120, 320, 480], BOX),
-    ("xywh", [64, 120, 256, 360], BOX),
-    ("cxcywh", [192, 300, 256, 360], BOX),
-    ("xyxy_norm", [0.1, 0.25, 0.5, 1.0], BOX),
-    ("cxcywh_norm", [0.3, 0.625, 0.4, 0.75], BOX),
-    ("xyxy_1000", [100, 250, 500, 1000], BOX),
-    ("yxyx_1000", [250, 100, 1000, 500], BOX),
-    ("xyxy_999", [100, 250, 500, 999], (64.0641, 120.1201, 320.3203, 480.0)),
-    ("xyxy_bin_1000", [100, 250, 500, 999], (64.32, 120.24, 320.32, 479.76)),
-    ("yxyx_1024", [256, 102, 1023, 512], (63.8123, 120.1173, 320.3128, 480.0)),
-)
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "decoded"), [pytest.param(r.id, *r.values, id=r.id) for r in GOLDEN]
-)
-def test_a_convention_writes_and_reads_the_golden_box(
-    name: str, values: list[float], decoded: tuple[float, ...]
-) -> None:
-    convention = CONVENTIONS[name]
-    np.testing.assert_allclose(convention.encode([BOX], SEEN), [values], rtol=1e-12)
-    np.testing.assert_allclose(convention.decode([values], SEEN), [decoded], atol=1e-4)
-    assert convention.decode([values, values], SEEN).shape == (2, 4)
-    assert convention.encode([], SEEN).shape == convention.decode([], SEEN).shape == (0, 4)
-
-
-def test_every_convention_has_a_golden_row_and_a_step() -> None:
-    assert [row.id for row in GOLDEN] == list(CONVENTIONS)
-    steps = {name: convention.step((2000, 1000)) for name, convention in CONVENTIONS.items()}
-    assert {name for name, step in steps.items() if step == (0.0, 0.0)} == {
-        name for name, convention in CONVENTIONS.items() if not convention.quantised
-    }
-    assert steps["xyxy_1000"] == steps["yxyx_1000"] == steps["xyxy_bin_1000"] == (2.0, 1.0)
-    assert steps["xyxy_999"] == (2000 / 999, 1000 / 999)
-    assert steps["yxyx_1024"] == (2000 / 1023, 1000 / 1023)
-
-
-def test_florence_bins_are_transformers_own() -> None:
-    import torch
-    from transformers.models.florence2.processing_florence2 import Florence2PostProcessor
-
-    class Tokenizer:
-        all_special_tokens: tuple[str, ...] = ()
-
-    theirs = Florence2PostProcessor(config={"PARSE_TASKS": []}, tokenizer=Tokenizer())
-    corners = np.random.default_rng(0).random((500, 2, 2)) * SEEN
-    xyxy = np.sort(corners, axis=1).reshape(-1, 4)
-    convention = CONVENTIONS["xyxy_bin_1000"]
-    bins = convention.encode(xyxy, SEEN)
-    np.testing.assert_array_equal(bins, theirs.quantize(torch.from_numpy(xyxy), SEEN).numpy())
-    whole = theirs.dequantize(torch.from_numpy(bins), SEEN).numpy()
-    np.testing.assert_array_equal(np.floor(convention.decode(bins, SEEN)), whole)
-
-
-REFUSED_VALUES = rows(
-    ("three numbers", "xyxy_1000", [[1, 2, 3]], r"shape \(N, 4\)"),
-    ("five numbers", "yxyx_1000", [[1, 2, 3, 4, 5]], r"shape \(N, 4\)"),
-    ("a flat box", "xyxy", [1, 2, 3, 4], r"shape \(N, 4\)"),
-    ("ragged rows", "xyxy", [[1, 2, 3, 4], [1]], "rows of 4 numbers"),
-    ("words", "xyxy", [["left", "top", "right", "bottom"]], "rows of 4 numbers"),
-    ("NaN", "cxcywh_norm", [[0.5, 0.5, math.nan, 0.1]], "finite"),
-    ("None", "xyxy_1000", [[1, 2, 3, None]], "finite"),
-    ("infinity", "xywh", [[0, 0, math.inf, 1]], "finite"),
-    ("1001 of 1000", "xyxy_1000", [[0, 0, 1, 1], [0, 0, 5, 1001]], "Box 1 of 2.*0 to 1000"),
-    ("1000 of 999", "xyxy_999", [[0, 0, 1000, 10]], "0 to 999"),
-    ("Florence has no bin 1000", "xyxy_bin_1000", [[0, 0, 1000, 10]], "0 to 999"),
-    ("PaliGemma has no token 1024", "yxyx_1024", [[0, 0, 1024, 10]], "0 to 1023"),
-    ("negative", "yxyx_1000", [[-1, 0, 5, 5]], "0 to 1000"),
-    ("0 to 1 where 0 to 1000 is due", "xyxy_1000", [[0.1, 0.2, 0.5, 0.9]], "whole numbers"),
-    ("0 to 1000 where 0 to 1 is due", "xyxy_norm", [[100, 200, 500, 900]], "can't be xyxy_norm"),
-    ("0 to 1000 where pixels are due", "xyxy", [[100, 200, 950, 400]], "can't be xyxy"),
-    ("right before left", "xyxy", [[300, 10, 200, 20]], "negative width"),
-    ("bottom before top", "yxyx_1000", [[300, 10, 200, 20]], "negative width or height"),
-    ("negative width", "cxcywh_norm", [[0.5, 0.5, -0.01, 0.1]], "negative width"),
-)
-
-
-@pytest.mark.parametrize(("name", "values", "message"), REFUSED_VALUES)
-def test_decode_never_guesses(name: str, values: Any, message: str) -> None:
-    with pytest.raises(OptionError, match=message):
-        CONVENTIONS[name].decode(values, SEEN)
-
-
-REFUSED_BOXES = rows(
-    ("outside the image", [[0, 0, 641, 10]], SEEN, "reaches outside the 640 x 480"),
-    ("before the image", [[-1, 0, 10, 10]], SEEN, "clip it first"),
-    ("turned round", [[10, 10, 5, 20]], SEEN, "right or bottom before"),
-    ("no image", [[0, 0, 1, 1]], (0, 480), "size_wh"),
-    ("half an image", [[0, 0, 1, 1]], (0.5, 480), "size_wh"),
-)
-
-
-@pytest.mark.parametrize("convention", CONVENTIONS.values(), ids=CONVENTIONS)
-@pytest.mark.parametrize(("xyxy", "wh", "message"), REFUSED_BOXES)
-def test_encode_takes_boxes_inside_the_image(
-    convention: Any, xyxy: Any, wh: Any, message: str
-) -> None:
-    with pytest.raises(OptionError, match=message):
-        convention.encode(xyxy, wh)
-
-
-def test_a_hair_of_rounding_is_no_overshoot_and_a_regressed_one_is_kept_for_clipping() -> None:
-    hair = np.array([[0, 0, 640.00006, 480]], dtype=np.float32)
-    assert CONVENTIONS["xyxy_1000"].encode(hair, SEEN).tolist() == [[0, 0, 1000, 1000]]
-    over = CONVENTIONS["cxcywh_norm"].decode([[0.05, 0.5, 0.2, 0.5]], SEEN)
-    np.testing.assert_allclose(over, [[-32, 120, 96, 360]], atol=1e-9)
-    frame = transforms.resize(SEEN, SEEN)
-    np.testing.assert_allclose(inverse_boxes(frame, over), [[0, 120, 96, 360]], atol=1e-9)
-
-
-# ----------------------------------------------------------------------------- boxes as tokens
-
-
-def test_paligemma_tokens() -> None:
-    assert paligemma_tokens([BOX, (0, 0, 640, 480)], SEEN) == [
-        "<loc0256><loc0102><loc1023><loc0512>",
-        "<loc0000><loc0000><loc1023><loc1023>",
-    ]
-    reply = "<loc0256><loc0102><loc1023><loc0512> cat ; <loc0000><loc0000><loc1023><loc1023> dog"
-    boxes = from_paligemma_tokens(reply, SEEN)
-    np.testing.assert_allclose(
-        boxes, [(63.8123, 120.1173, 320.3128, 480), (0, 0, 640, 480)], atol=1e-4
-    )
-    segmented = "<loc0256><loc0102><loc1023><loc0512><seg012><seg127> cat"
-    assert from_paligemma_tokens(segmented, SEEN).tolist() == boxes[:1].tolist()
-    assert from_paligemma_tokens("no cat here", SEEN).shape == (0, 4)
-
-
-def test_florence_tokens() -> None:
-    assert florence_tokens([BOX], SEEN) == ["<loc_100><loc_250><loc_500><loc_999>"]
-    two, one = "<loc_100><loc_250><loc_500><loc_999><loc_0><loc_0><loc_1><loc_1>", "<loc_7>" * 4
-    reply = f"cat{two}dog{one}"
-    boxes = from_florence_tokens(reply, SEEN)
-    assert boxes.shape == (3, 4)
-    np.testing.assert_allclose(boxes[0], (64.32, 120.24, 320.32, 479.76))
-    assert from_florence_tokens("", SEEN).shape == (0, 4)
-
-
-REFUSED_REPLIES = rows(
-    ("cut short", from_paligemma_tokens, "<loc0001><loc0002><loc0003> c", "has 3 in a row"),
-    ("cut inside a token", from_paligemma_tokens, "<loc0001><loc00", "isn't <loc"),
-    (
-        "two halves of a box",
-        from_paligemma_tokens,
-        "<loc0001><loc0002> <loc0003><loc0004>",
-        "has 2",
-    ),
-    ("a token there isn't", from_paligemma_tokens, "<loc9999>" * 4, "0 to 1023"),
-    ("Florence's tokens", from_paligemma_tokens, "<loc_1>" * 4, "isn't <loc"),
-    ("six of them", from_florence_tokens, "<loc_1>" * 6, "has 6 in a row"),
-    ("bin 1000", from_florence_tokens, "<loc_1000>" * 4, "0 to 999"),
-    ("PaliGemma's tokens", from_florence_tokens, "<loc0001>" * 4, "isn't <loc"),
-    ("right before left", from_florence_tokens, "<loc_5><loc_1><loc_1><loc_2>", "negative width"),
-)
-
-
-@pytest.mark.parametrize(("read", "reply", "message"), REFUSED_REPLIES)
-def test_a_broken_reply_is_refused(read: Any, reply: str, message: str) -> None:
-    with pytest.raises(OptionError, match=message):
-        read(reply, SEEN)
-
-
-# --------------------------------------------------------------------------------- round trips
-
-side = st.one_of(st.integers(1, 8000), st.sampled_from([1, 2, 27, 28, 640, 999, 1000, 1024, 8000]))
-size = st.tuples(side, side)
-
-
-@st.composite
-def chains(draw: st.DrawFn) -> tuple[Frame, np.ndarray]:
-    """A chain of one to four steps and a (1, 4) box inside its source that no crop cuts."""
-    wh = draw(size)
-    xs, ys = (sorted(draw(st.tuples(*[st.floats(0, n)] * 2))) for n in wh)
-    box = np.array([[xs[0], ys[0], xs[1], ys[1]]])
-    chain: Frame | None = None
-    for _ in range(draw(st.integers(1, 4))):
-        seen = box if chain is None else forward_boxes(chain, box, clip=True)
-        step = draw_step(draw, wh, seen[0])
-        chain = step if chain is None else chain.then(step)
-        wh = step.target_wh
-    assert chain is not None
-    return chain, box
-
-
-def draw_step(draw: st.DrawFn, wh: tuple[int, int], box: np.ndarray) -> Placement:
-    kinds = ["resize", "longest", "letterbox", "pad", "fit", "gpt4o", "crop"]
-    if max(wh) <= 200 * min(wh):
-        kinds.append("smart")
-    kind = draw(st.sampled_from(kinds))
-    if kind == "resize":
-        return transforms.resize(wh, draw(size))
-    if kind == "longest":
-        return transforms.resize_longest(wh, draw(side))
-    if kind == "letterbox":
-        return transforms.letterbox(wh, draw(size), draw(st.booleans()))
-    if kind == "pad":
-        return transforms.pad_to_square(wh)
-    if kind == "fit":
-        return vlm_sizes.fit_within(wh, draw(size))
-    if kind == "gpt4o":
-        return vlm_sizes.gpt4o_high_detail(wh)
-    if kind == "smart":
-        return vlm_sizes.smart_resize(wh, draw(st.sampled_from([28, 32])))
-    low = [draw(st.integers(0, min(math.floor(box[i]), wh[i] - 1))) for i in (0, 1)]
-    high = [draw(st.integers(max(math.ceil(box[i + 2]), low[i] + 1), wh[i])) for i in (0, 1)]
-    return transforms.crop(wh, (low[0], low[1], high[0], high[1]))
-
-
-def source_pixels(frame: Frame) -> tuple[np.ndarray, float]:
-    """Source pixels to one target pixel along x and y; and the float error to allow for.
-
-    Each step rounds to some 2**-52 of the coordinates there, seen through the scale so far.
-    """
-    per_pixel, error = np.ones(2), 1e-9
-    for step in frame.steps:
-        corners = step.inverse_points([[0, 0], [1, 1]])
-        per_pixel = per_pixel * (corners[1] - corners[0])
-        error += 1e-14 * float(np.max(per_pixel * step.target_wh))
-    return per_pixel, error
-
-
-@settings(deadline=None)
-@given(chains())
-def test_any_box_through_any_chain_and_any_convention_comes_back(
-    case: tuple[Frame, np.ndarray],
-) -> None:
-    frame, box = case
-    per_pixel, error = source_pixels(frame)
-    seen = forward_boxes(frame, box)
-    checked = 0
-    for convention in CONVENTIONS.values():
-        values = convention.encode(seen, frame.target_wh)
-        back = inverse_boxes(frame, convention.decode(values, frame.target_wh))
-        half = 0.5 * np.array(convention.step(frame.target_wh)) * per_pixel
-        assert (np.abs(back - box) <= np.tile(half, 2) * (1 + 1e-9) + error).all(), convention.name
-        checked += 1
-    assert checked == len(CONVENTIONS) == 10
-
-
-@settings(deadline=None)
-@given(chains())
-def test_a_frame_survives_json_unchanged(case: tuple[Frame, np.ndarray]) -> None:
-    frame, box = case
-    again = frame_from_dict(json.loads(json.dumps(frame.to_dict())))
-    assert again == frame
-    assert forward_boxes(again, box).tobytes() == forward_boxes(frame, box).tobytes()
-
-
-@settings(deadline=None)
-@given(size, size, st.integers(1, 8000))
-def test_a_resize_rule_keeps_its_promise(
-    wh: tuple[int, int], box_wh: tuple[int, int], longest: int
-) -> None:
-    fit = vlm_sizes.fit_within(wh, box_wh).target_wh
-    assert all(f <= min(s, b) for f, s, b in zip(fit, wh, box_wh, strict=True))
-    assert max(transforms.resize_longest(wh, longest).target_wh) == longest
-    small = vlm_sizes.gpt4o_high_detail(wh)
-    assert max(small.target_wh) <= 2048
-    assert min(small.target_wh) <= 768
-    assert vlm_sizes.gpt4o_high_detail(small.target_wh).target_wh == small.target_wh
-    boxed = transforms.letterbox(wh, box_wh, centred=True)
-    x0, y0, x1, y1 = boxed.drawn_xyxy
-    assert x1 - x0 == box_wh[0] or y1 - y0 == box_wh[1]
-    assert abs(x0 - (box_wh[0] - x1)) <= 1
-    assert abs(y0 - (box_wh[1] - y1)) <= 1
-
-
 # --------------------------------------------------------------------------------------- tiles
+
 
 TILES = rows(
     ("smaller than a tile", (300, 200), (640, 640), (64, 64), [(0, 0, 300, 200)]),
