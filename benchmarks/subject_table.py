@@ -72,10 +72,10 @@ def taught(folder: Path, condition: Condition, seed: int, steps: int) -> dict[in
         seed=seed,
         **SETTINGS,
     )
-    whole = dict(checkpoints.found(place / "checkpoints"))
+    whole = dict(checkpoints.find(place / "checkpoints"))
     if steps not in whole:
         teach(TeachConfig(MODEL, PHOTOGRAPHS, place, options, device="cpu"), Callbacks())
-        whole = dict(checkpoints.found(place / "checkpoints"))
+        whole = dict(checkpoints.find(place / "checkpoints"))
         print(f"taught: {place.name}", file=sys.stderr, flush=True)
     return {step: path for step, path in whole.items() if steps // 2 <= step <= steps}
 

@@ -32,7 +32,7 @@ from minis.recipes.painter import NOUNS
 from minis.scene import Scene, Thing
 from minis.scores.naming import Namer
 from minis.scores.samples import around
-from minis.scores.shelf import ShippedModels, pictured
+from minis.scores.shipped_models import ShippedModels, pictured
 
 PLACES = (("hdri-park", (20, 10), 150), ("hdri-park", (0, 0), 145), ("hdri-venice", (50, 0), 150),
           ("hdri-venice", (150, 0), 155), ("hdri-apartment", (20, 5), 150))  # fmt: skip

@@ -137,7 +137,7 @@ def test_v_prediction_and_min_snr_as_diffusers_has_them(
     limner(*words(bases["v"], photos, "--snr-gamma", 5))
     base = open_base(find_base(str(bases["v"])), Runtime("cpu", "float32"))
     said = latents.read(base, [PROMPTS["instance_prompt"]])
-    kept = instance_images.read(photos, SIDE).kept
+    kept = instance_images.read(photos, SIDE).usable
     shown = draw(
         latents.encode(base, [one.image for one in kept], [0] * 3),
         1,

@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from limner.errors import ModelError, OptionError, UnsafeWeights, WeightsMissing
 from limner.registry import bundled, catalog, store
+from limner.registry.pull import pull
 
 MINIS = [entry.name for entry in catalog.catalog().values() if entry.shipped]
 
@@ -39,7 +40,7 @@ def test_a_mini_is_found_in_the_package(package: Path, tmp_path: Path) -> None:
     assert [path for path, _ in weights.ref.files] == ["model.safetensors"]
     assert weights.ref.licence == "Apache-2.0"
     assert weights.defaults == {"mask_threshold": 0.0}
-    assert store.pull(catalog.catalog()["mini-sam"]) == weights
+    assert pull(catalog.catalog()["mini-sam"]) == weights
     assert store.verify("mini-sam") == store.locked("mini-sam")
     assert not (tmp_path / "home").exists()
 
@@ -108,7 +109,7 @@ def test_a_slim_build_says_how_to_get_them(package: Path) -> None:
 
 def test_a_mini_has_no_revisions(package: Path) -> None:
     with pytest.raises(OptionError, match="ships with limner"):
-        store.pull(catalog.catalog()["mini-sam"], revision="main")
+        pull(catalog.catalog()["mini-sam"], revision="main")
 
 
 def test_damaged_hashes_are_said(package: Path) -> None:

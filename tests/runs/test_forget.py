@@ -41,7 +41,7 @@ def test_a_picture_goes_with_all_that_was_made_of_it(store: Store) -> None:
     done = forget(store, entries, digests)
     assert done.compacted
     assert [row.id for row in store.rows()] == [other]
-    assert {found.name for found in store.files.found()} == {mask.name, left}
+    assert {file.name for file in store.files.scan()} == {mask.name, left}
     assert DIGEST.encode() in done.needles
     assert first.encode() in done.needles
 
@@ -53,7 +53,7 @@ def test_what_older_limners_shared_goes_too(store: Store) -> None:
     shared.save(PHOTO, ".png")
     kept = shared.save(b"another", ".png")
     forget(store, (), frozenset({DIGEST}))
-    assert [found.name for found in shared.found()] == [kept]
+    assert [file.name for file in shared.scan()] == [kept]
 
 
 def test_a_run_that_goes_on_is_not_forgotten(store: Store) -> None:

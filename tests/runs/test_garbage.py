@@ -104,12 +104,12 @@ def test_what_an_older_limner_shared_is_read_and_removed_only_when_asked(limner:
     assert said.stdout.startswith("0 files")
     assert "1 files" in said.stderr
     assert "gc --shared" in said.stderr
-    assert len(list(shared.found())) == 3
+    assert len(list(shared.scan())) == 3
     store = Store.open("old/alice.db")
     assert store.files.load(names[0]) == b"alice's"
     store.close()
     limner("runs", "gc", "--all", "--shared", "--store", "old/bob.db")
-    assert sorted(found.name for found in shared.found()) == sorted(names[:2])
+    assert sorted(file.name for file in shared.scan()) == sorted(names[:2])
 
 
 def test_gc_refuses_where_a_neighbour_cannot_be_read(limner: Command) -> None:
@@ -123,10 +123,10 @@ def test_gc_refuses_where_a_neighbour_cannot_be_read(limner: Command) -> None:
     answer = limner.run("runs", "gc", "--all", "--shared", "--store", "old/bob.db")
     assert answer.code == 2
     assert "alice.db can't be read" in answer.stderr
-    assert len(list(shared.found())) == 1
+    assert len(list(shared.scan())) == 1
     Path("old/alice.db").write_text("a letter, and no database")
     limner("runs", "gc", "--all", "--shared", "--store", "old/bob.db")
-    assert list(shared.found()) == []
+    assert list(shared.scan()) == []
 
 
 def test_a_copy_of_the_database_beside_it_still_has_its_files(limner: Command) -> None:

@@ -62,7 +62,7 @@ def test_eight_writers_lose_nothing(place: str, tmp_path: Path) -> None:
         assert entry.labels.tags == (f"writer{writer}",)
         (picture,) = entry.of_role("picture")
         assert store.files.load(picture.name).decode() == entry.row.words
-    assert len(list(store.files.found())) == WRITERS * RUNS + 1
+    assert len(list(store.files.scan())) == WRITERS * RUNS + 1
     store.close()
 
 

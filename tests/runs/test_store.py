@@ -139,8 +139,8 @@ def test_collecting_removes_what_no_run_names_once_it_is_old(store: Store) -> No
     assert store.files.save(b"nobody's", ".png") == lost, "kept again: young again"
     assert store.collect() == ((), 2)
     os.utime(path, (time.time() - 7200,) * 2)
-    (found,), stay = store.collect(remove=False)
-    assert (found.name, stay, path.exists()) == (lost, 1, True)
+    (file,), stay = store.collect(remove=False)
+    assert (file.name, stay, path.exists()) == (lost, 1, True)
     store.collect()
     assert not path.exists()
     store.delete([run_id])
@@ -161,13 +161,13 @@ def test_a_file_that_was_changed_is_not_given_out(tmp_path: Path) -> None:
 def test_files_may_lie_behind_any_fsspec_url() -> None:
     files = open_files("memory://limner-runs-test")
     assert isinstance(files, Remote)
-    assert list(files.found()) == []
+    assert list(files.scan()) == []
     name = files.save(b"pixels", ".png")
     assert files.save(b"pixels", ".png") == name
     assert files.load(name) == b"pixels"
-    assert [(found.name, found.size) for found in files.found()] == [(name, 6)]
+    assert [(file.name, file.size) for file in files.scan()] == [(name, 6)]
     files.remove(name)
-    assert list(files.found()) == []
+    assert list(files.scan()) == []
     with pytest.raises(StoreError, match="can't be read"):
         files.load(name)
     with pytest.raises(StoreError, match="nosuchthing"):

@@ -212,7 +212,7 @@ def test_only_so_many_checkpoints_stay(
     bases: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
     teach(order(bases["text2img"], photos, tmp_path, checkpoints_total_limit=2))
-    assert [step for step, _ in checkpoints.found(tmp_path / "checkpoints")] == [4, 6]
+    assert [step for step, _ in checkpoints.find(tmp_path / "checkpoints")] == [4, 6]
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_usable(
@@ -230,7 +230,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_usable(
         )
         with pytest.raises(OutputError, match=r"step 4 .*disk is full.*000002"):
             teach(asked, watch)
-    assert [step for step, _ in checkpoints.found(tmp_path / "checkpoints")] == [2]
+    assert [step for step, _ in checkpoints.find(tmp_path / "checkpoints")] == [2]
     assert not list(tmp_path.rglob("*.tmp"))
     assert teach(asked).checkpoint.name == "000006"
 

@@ -17,9 +17,9 @@ from tests.training.photos import folder_of, photo
 
 def test_squares_of_the_side_in_the_order_of_names(tmp_path: Path) -> None:
     found = instance_images.read(folder_of(tmp_path), 64)
-    assert [one.name for one in found.kept] == ["00.png", "01.png", "02.png", "03.png"]
-    assert {(one.image.size, one.image.mode) for one in found.kept} == {((64, 64), "RGB")}
-    assert len({one.digest for one in found.kept}) == 4
+    assert [one.name for one in found.usable] == ["00.png", "01.png", "02.png", "03.png"]
+    assert {(one.image.size, one.image.mode) for one in found.usable} == {((64, 64), "RGB")}
+    assert len({one.digest for one in found.usable}) == 4
     assert found.notes[0] == "00.png: a square of 90 px was cut out of 120x90."
 
 
@@ -30,7 +30,7 @@ def test_what_is_no_photograph_is_left_out_and_said(tmp_path: Path) -> None:
     (folder / "metadata.jsonl").write_text("")
     photo(0).save(folder / "z-again.jpg", quality=90)
     found = instance_images.read(folder, 64)
-    assert [one.name for one in found.kept] == ["00.png", "01.png"]
+    assert [one.name for one in found.usable] == ["00.png", "01.png"]
     text, broken, again = found.left_out
     assert text == "notes.txt is left out: it is no picture."
     assert broken.startswith("broken.jpg is left out: ")
@@ -95,7 +95,7 @@ def test_a_plain_wall_is_no_padding() -> None:
 def test_doubts_are_said(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, 2, (40, 40))
     photo(7, (300, 300)).filter(ImageFilter.GaussianBlur(30)).save(folder / "soft.png")
-    said = {one.name: one.said for one in instance_images.read(folder, 64).kept}
+    said = {one.name: one.notes for one in instance_images.read(folder, 64).usable}
     assert said["00.png"] == ("enlarged 1.6 times, so it is soft",)
     assert said["soft.png"] == ("it looks blurred",)
 
@@ -110,13 +110,13 @@ def test_the_square_lies_around_the_subject(tmp_path: Path) -> None:
         found[200:280, 300:380] = len(seen) == 1
         return found
 
-    first, second = instance_images.read(folder, 64, outline).kept
+    first, second = instance_images.read(folder, 64, outline).usable
     assert first.subject is not None
     assert np.argwhere(first.subject).min(axis=0).tolist() == [6, 6]  # 10 of 100 px
     assert first.subject.mean() == pytest.approx(0.8**2, abs=0.03)
     assert second.subject is None
-    assert first.said == ("a square of 100 px was cut out of 400x300",)
-    assert second.said[0] == "the subject was not found, so the middle is used"
+    assert first.notes == ("a square of 100 px was cut out of 400x300",)
+    assert second.notes[0] == "the subject was not found, so the middle is used"
     assert instance_images.square_around((400, 300), (300, 200, 380, 280)) == (290, 190, 390, 290)
     assert instance_images.square_around((400, 300), (390, 290, 400, 300)) == (388, 288, 400, 300)
     assert instance_images.square_around((400, 300), (0, 0, 400, 300)) == (50, 0, 350, 300)
@@ -130,6 +130,6 @@ def test_public_subjects_go_through_as_they_are(shared_data: Path, subject: str)
     if not folder.is_dir():
         pytest.skip(f"SHARED DATA MISSING: {folder}")
     found = instance_images.read(folder, 64)
-    assert (len(found.kept), found.left_out) == (5, ())
-    assert {one.image.size for one in found.kept} == {(64, 64)}
+    assert (len(found.usable), found.left_out) == (5, ())
+    assert {one.image.size for one in found.usable} == {(64, 64)}
     assert not any("padding" in note or "blurred" in note for note in found.notes)

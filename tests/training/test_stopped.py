@@ -86,7 +86,7 @@ def test_ctrl_c_at_a_random_step(bases: dict[str, Path], photos: Path, tmp_path:
     )
     with pytest.raises(KeyboardInterrupt):
         teach(stopped, Callbacks(on_step=interrupt))
-    left = [reached for reached, _ in checkpoints.found(tmp_path / "stopped" / "checkpoints")]
+    left = [reached for reached, _ in checkpoints.find(tmp_path / "stopped" / "checkpoints")]
     assert left == [2, 4][: (step - 1) // 2], f"after step {step}"
     assert furthest(teach(stopped).checkpoint, teach(straight).checkpoint) <= 1e-5
 
@@ -107,7 +107,7 @@ def test_no_memory_in_the_middle_of_a_run(
         patched.setattr(Stepper, "_terms", hungry)
         with pytest.raises(OutOfMemory, match="gradient-checkpointing"):
             teach(asked)
-    assert [step for step, _ in checkpoints.found(tmp_path / "stopped" / "checkpoints")] == [2, 4]
+    assert [step for step, _ in checkpoints.find(tmp_path / "stopped" / "checkpoints")] == [2, 4]
     frugal = order(bases["text2img"], photos, tmp_path / "stopped", gradient_checkpointing=True)
     straight = order(bases["text2img"], photos, tmp_path / "straight")
     assert furthest(teach(frugal).checkpoint, teach(straight).checkpoint) <= 1e-5
@@ -126,6 +126,6 @@ def test_no_room_for_the_log(bases: dict[str, Path], photos: Path, tmp_path: Pat
     asked = order(bases["text2img"], photos, tmp_path)
     with pytest.raises(OutputError, match=r"log\.jsonl can't be written .*last checkpoint"):
         teach(asked, Callbacks(on_step=fill))
-    assert [step for step, _ in checkpoints.found(tmp_path / "checkpoints")] == [2]
+    assert [step for step, _ in checkpoints.find(tmp_path / "checkpoints")] == [2]
     log.unlink()
     assert teach(asked).checkpoint.name == "000006"

@@ -78,12 +78,12 @@ def row_of(*cells: str) -> list[str]:
 
 def saying_once() -> Callable[[str], None]:
     """What says each different sentence as a note of limner's, the first time only."""
-    said: set[str] = set()
+    sentences: set[str] = set()
 
     def say_once(sentence: str) -> None:
-        if sentence not in said:
+        if sentence not in sentences:
             say(f"limner: {sentence}", err=True)
-        said.add(sentence)
+        sentences.add(sentence)
 
     return say_once
 

@@ -77,17 +77,17 @@ def _compare_once(name: str, path: Path, fingerprint: str, digest: str) -> None:
 
 
 def _compare(name: str, path: Path, expected: Mapping[str, FileHash]) -> None:
-    found = _marks(path)
-    for file in sorted({*expected, *found}):
-        if found.get(file) == expected.get(file):
+    marks = _marks(path)
+    for file in sorted({*expected, *marks}):
+        if marks.get(file) == expected.get(file):
             continue
-        if file not in found:
+        if file not in marks:
             what = "is missing"
         elif file not in expected:
             what = "does not belong there"
         else:
             what = (
-                f"is damaged or of another version (its SHA-256 is {found[file].sha256[:12]}…, and "
+                f"is damaged or of another version (its SHA-256 is {marks[file].sha256[:12]}…, and "
                 f"the catalog's is {expected[file].sha256[:12]}…)"
             )
         raise UnsafeWeights(f"{path / file} {what}: install limner anew, {REINSTALL}.")

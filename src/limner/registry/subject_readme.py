@@ -40,8 +40,8 @@ def judged(scores: Mapping[str, Any]) -> str:
     """By how many pictures and by which models scores were had."""
     judges = ", ".join(dict.fromkeys(model["name"] for model in scores["models"]))
     counts = {"prompt": len(scores["prompts"]), "seed": scores["seeds"]}
-    said = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts.items())
-    return f"{said}, by {judges}"
+    extent = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts.items())
+    return f"{extent}, by {judges}"
 
 
 def _scored(scores: Mapping[str, Any]) -> str:

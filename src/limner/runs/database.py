@@ -218,8 +218,8 @@ def _version(connection: sa.Connection) -> str | None:
     """The store's version; None for a database without one."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    return None if found is None else str(found)
+    revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return None if revision is None else str(revision)
 
 
 def _migrate(connection: sa.Connection, to: str = "head") -> None:

@@ -23,7 +23,7 @@ GRACE = 3600.0
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredFile:
     """A file as it lies there. ``modified`` in seconds since 1970, None where it isn't known."""
 
     name: str
@@ -49,7 +49,7 @@ class Files(Protocol):
         """Where a file lies on this machine; None if it doesn't."""
         ...
 
-    def found(self) -> Iterator[Found]: ...
+    def scan(self) -> Iterator[StoredFile]: ...
 
     def remove(self, name: str) -> None: ...
 
@@ -135,11 +135,11 @@ class Folder:
         path = self._path(name)
         return path if path.is_file() else None
 
-    def found(self) -> Iterator[Found]:
+    def scan(self) -> Iterator[StoredFile]:
         try:
             for path in sorted(Path(self.place).glob("??/*")):
                 status = path.stat()
-                yield Found(path.name, status.st_size, status.st_mtime)
+                yield StoredFile(path.name, status.st_size, status.st_mtime)
         except OSError as error:
             raise StoreError(f"{self.place} can't be read: {error.strerror or error}.") from error
 
@@ -185,7 +185,7 @@ class Remote:
     def path(self, name: str) -> Path | None:
         return None
 
-    def found(self) -> Iterator[Found]:
+    def scan(self) -> Iterator[StoredFile]:
         with self._said("read"):
             if not self.system.exists(self.root):
                 return
@@ -195,15 +195,15 @@ class Remote:
                 continue  # of another store, whose folder lies here too
             modified = facts.get("mtime") or facts.get("LastModified") or facts.get("created")
             stamp = getattr(modified, "timestamp", None)
-            yield Found(
+            yield StoredFile(
                 path.rpartition("/")[2], int(facts["size"] or 0), stamp() if stamp else modified
             )
 
     def remove(self, name: str) -> None:
         path = f"{self.root}/??/{name}" if name.startswith(".limner-") else self._path(name)
         with self._said("written"):
-            for found in self.system.glob(path):
-                self.system.rm_file(found)
+            for match in self.system.glob(path):
+                self.system.rm_file(match)
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name[:2]}/{checked_name(name)}"
@@ -220,6 +220,6 @@ class Remote:
             raise StoreError(f"{self.place} can't be {verb}: {what}.") from error
 
 
-def is_old(found: Found, grace: float = GRACE) -> bool:
+def is_old(file: StoredFile, grace: float = GRACE) -> bool:
     """Whether a file that no run names may be removed."""
-    return found.modified is None or time.time() - found.modified > grace
+    return file.modified is None or time.time() - file.modified > grace

@@ -59,28 +59,28 @@ def runs_of(
         pixels: digests of decoded pixels, by which examples and backdrops are known again.
     """
     known = set(digests)
-    found: dict[str, RunEntry] = {}
+    related: dict[str, RunEntry] = {}
     shown = _shown(store, pixels) if pixels else frozenset()
     everything = store.entries()
     before = -1
-    while before != len(found):
-        before = len(found)
+    while before != len(related):
+        before = len(related)
         writers: dict[str, RunEntry] = {}  # place -> the run that wrote there last
         for entry in everything:
             path = entry.row.input_path or ""
             writer = writers.get(path)
-            if entry.id not in found and (
+            if entry.id not in related and (
                 entry.input_digest in known
                 or path in paths
-                or entry.labels.parent in found
-                or (writer and writer.id in found and writer.row.verb not in private.VERBS)
+                or entry.labels.parent in related
+                or (writer and writer.id in related and writer.row.verb not in private.VERBS)
                 or any(file.digest in known or file.name in shown for file in entry.files)
             ):
-                found[entry.id] = entry
+                related[entry.id] = entry
                 if entry.input_digest in known or path in paths:
                     known.add(entry.input_digest)
             writers |= dict.fromkeys(entry.places, entry)
-    return [entry for entry in everything if entry.id in found], frozenset(known)
+    return [entry for entry in everything if entry.id in related], frozenset(known)
 
 
 def _shown(store: Store, pixels: Collection[str]) -> frozenset[str]:
@@ -92,13 +92,13 @@ def _shown(store: Store, pixels: Collection[str]) -> frozenset[str]:
     with store.database.reading() as connection:
         query = sa.select(run_files.c.name).where(run_files.c.role.in_((EXEMPLAR, BACKDROP)))
         names = set(connection.scalars(query.distinct()))
-    found = set()
+    pictures = set()
     for name in names:
         with contextlib.suppress(StoreError, OSError, ValueError, SyntaxError):
             picture = Image.open(io.BytesIO(store.files.load(name)), formats=["PNG"])
             if digest(picture.convert("RGB")) in pixels:
-                found.add(name)
-    return frozenset(found)
+                pictures.add(name)
+    return frozenset(pictures)
 
 
 def forget(store: Store, entries: Iterable[RunEntry], digests: frozenset[str]) -> Forgotten:
@@ -144,11 +144,11 @@ def _remove(store: Store, names: Collection[str], digests: Collection[str]) -> i
 
 def _remove_from(files: Files, names: Collection[str], digests: Collection[str]) -> int:
     doomed = [
-        found.name
-        for found in files.found()
-        if found.name in names
-        or found.name.partition(".")[0] in digests
-        or found.name.startswith(".limner-")
+        file.name
+        for file in files.scan()
+        if file.name in names
+        or file.name.partition(".")[0] in digests
+        or file.name.startswith(".limner-")
     ]
     for name in doomed:
         files.remove(name)
@@ -170,10 +170,10 @@ def holding(store: Store, digest: str) -> list[str]:
 
 def tracked_in(entries: Iterable[RunEntry]) -> dict[Path, frozenset[str]]:
     """Folders of trackers -> the trackers that were told of these runs there."""
-    found: dict[Path, frozenset[str]] = {}
+    folders: dict[Path, frozenset[str]] = {}
     for entry in entries:
         if entry.tracked:
             folder = Path(str(entry.tracked.get("folder", ".limner")))
             names = frozenset(map(str, entry.tracked.get("names", ())))
-            found[folder] = found.get(folder, frozenset()) | names
-    return found
+            folders[folder] = folders.get(folder, frozenset()) | names
+    return folders

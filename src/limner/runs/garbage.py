@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limner.errors import StoreError
-from limner.runs.files import GRACE, Files, Found, is_old
+from limner.runs.files import GRACE, Files, StoredFile, is_old
 from limner.runs.location import SUFFIXES, Location
 from limner.runs.owned import open_owned
 from limner.runs.reasons import is_of_the_disk, reason_of
@@ -36,7 +36,7 @@ class Names:
 class Collection:
     """Files that are idle, and how many stay."""
 
-    idle: tuple[Found, ...]
+    idle: tuple[StoredFile, ...]
     staying: int
 
     @property
@@ -58,7 +58,7 @@ def collect(
         grace: what is younger, in seconds, stays: its run may be about to name it.
         remove: otherwise they are only listed.
     """
-    lying = list(files.found())
+    lying = list(files.scan())
     names = named()
     idle = tuple(f for f in lying if f.name not in names and is_old(f, grace))
     if remove:
@@ -165,8 +165,8 @@ class Collecting:
         if self.names is not None:
             return self.names()
         assert self.location.database is not None
-        found = names_in(self.location.database)
-        return found.owner, found.files
+        names = names_in(self.location.database)
+        return names.owner, names.files
 
     def _beside(self) -> Iterator[Names]:
         """Stores beside the database, and beside the place of files, which is theirs by default."""

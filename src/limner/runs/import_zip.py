@@ -201,20 +201,20 @@ def _texts(record: Mapping[str, Any], name: str, most: int, refuse: Any) -> list
 
 
 def _files(record: Mapping[str, Any], path: Path) -> list[KeptFile]:
-    found = []
+    files = []
     try:
         for each in record.get("files", []):
             role, size, position = str(each["role"])[:16], int(each["size"]), int(each["position"])
             if not 0 <= size <= LARGEST_FILE or not 0 <= position < 10_000_000:
                 raise ValueError
-            found.append(KeptFile(role, checked_name(each["name"]), size, position))
-        if len({(file.role, file.position) for file in found}) < len(found):
+            files.append(KeptFile(role, checked_name(each["name"]), size, position))
+        if len({(file.role, file.position) for file in files}) < len(files):
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError):
         raise StoreError(
             f"{path}: the files of run {record['id']} aren't a list of files."
         ) from None
-    return found
+    return files
 
 
 def _insert(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limner.errors import StoreError
-from limner.runs.files import Files, Found, open_files
+from limner.runs.files import Files, StoredFile, open_files
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Owned:
     def path(self, name: str) -> Path | None:
         return self.own.path(name) or self.shared.path(name)
 
-    def found(self) -> Iterator[Found]:
+    def scan(self) -> Iterator[StoredFile]:
         """This store's own only: the others may be somebody else's."""
-        return self.own.found()
+        return self.own.scan()
 
     def remove(self, name: str) -> None:
         """Of this store's own only."""

@@ -62,7 +62,7 @@ def _secret(path: Path) -> bytes:
                 pass
             finally:
                 temporary.unlink(missing_ok=True)
-        found = path.read_bytes()
+        stored = path.read_bytes()
     except OSError:
         return fresh
-    return found if len(found) == _BYTES else fresh
+    return stored if len(stored) == _BYTES else fresh

@@ -34,10 +34,10 @@ def has_died(process: Process) -> bool:
     if process.host != platform.node():
         return False
     try:
-        found = psutil.Process(process.pid)
-        if found.status() == psutil.STATUS_ZOMBIE:
+        running = psutil.Process(process.pid)
+        if running.status() == psutil.STATUS_ZOMBIE:
             return True
-        return bool(abs(found.create_time() - process.started) > CLOCK_SLACK)
+        return bool(abs(running.create_time() - process.started) > CLOCK_SLACK)
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

@@ -65,18 +65,18 @@ def listed(execute: Execute, wanted: Wanted) -> list[Row]:
         # A number in the SQL itself would make SQLite sort all runs rather than walk its index.
         query += " LIMIT :limit"
         values["limit"] = wanted.limit
-    found = list(execute(query, values))
+    rows = list(execute(query, values))
     if counts_here:
-        found = [row for row in found if status_of(row) == wanted.status][: wanted.limit]
-    ids = [row["id"] for row in found]
+        rows = [row for row in rows if status_of(row) == wanted.status][: wanted.limit]
+    ids = [row["id"] for row in rows]
     models = _grouped(execute, "run_models", "name", "position", ids)
     tags = _grouped(execute, "run_tags", "tag", "tag", ids)
-    return [row_of(row, models, tags) for row in found]
+    return [row_of(row, models, tags) for row in rows]
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, Any]]:
     stored = RUNNING if wanted.status == DIED else wanted.status
-    asked = {
+    conditions = {
         "verb = :verb": ("verb", wanted.verb),
         "status = :status": ("status", stored),
         "started >= :since": ("since", wanted.since),
@@ -91,9 +91,9 @@ def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, Any]]:
     }
     for label, begins in (("sweep", wanted.sweep), ("suite", wanted.suite)):
         # No LIKE: SQLite's takes capitals for small letters, and _ and % for any.
-        asked[f"substr({label}_id, 1, {len(begins or '')}) = :{label}"] = (label, begins)
-    said = {sql: pair for sql, pair in asked.items() if pair[1] is not None}
-    return list(said), dict(said.values())
+        conditions[f"substr({label}_id, 1, {len(begins or '')}) = :{label}"] = (label, begins)
+    given = {sql: pair for sql, pair in conditions.items() if pair[1] is not None}
+    return list(given), dict(given.values())
 
 
 def row_of(
@@ -130,11 +130,11 @@ def _grouped(
     execute: Execute, table: str, column: str, order: str, ids: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     """Run -> the values of a column of its rows in another table."""
-    found: dict[str, tuple[str, ...]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
     for first in range(0, len(ids), CHUNK):
         values = {f"id{k}": run_id for k, run_id in enumerate(ids[first : first + CHUNK])}
         names = ", ".join(f":{name}" for name in values)
         query = f"SELECT run_id, {column} FROM {table} WHERE run_id IN ({names}) ORDER BY {order}"
         for row in execute(query, values):
-            found[row["run_id"]] = (*found.get(row["run_id"], ()), row[column])
-    return found
+            groups[row["run_id"]] = (*groups.get(row["run_id"], ()), row[column])
+    return groups

@@ -16,11 +16,11 @@ _REASONS = {
 
 def reason_of(error: BaseException) -> str:
     original = getattr(error, "orig", None) or error
-    said = getattr(original, "strerror", None) or str(original)
+    message = getattr(original, "strerror", None) or str(original)
     for sign, reason in _REASONS.items():
-        if sign in said:
+        if sign in message:
             return reason
-    first = said.strip().splitlines()[0] if said.strip() else type(original).__name__
+    first = message.strip().splitlines()[0] if message.strip() else type(original).__name__
     return first.rstrip(".")
 
 

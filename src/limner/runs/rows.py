@@ -26,7 +26,7 @@ def executing(connection: sa.Connection) -> Execute:
 
 def entries_of(connection: sa.Connection, ids: Sequence[str]) -> list[RunEntry]:
     """Everything known of these runs, in this order; what isn't there is left out."""
-    found: dict[str, RunEntry] = {}
+    entries: dict[str, RunEntry] = {}
     for first in range(0, len(ids), CHUNK):
         some = ids[first : first + CHUNK]
         models = _grouped(connection, run_models, "name", some, "position")
@@ -40,17 +40,17 @@ def entries_of(connection: sa.Connection, ids: Sequence[str]) -> list[RunEntry]:
             notes[row["run_id"]].append(Note(row["written"], row["text"]))
         for row in connection.execute(sa.select(runs).where(runs.c.id.in_(some))).mappings():
             run_id = row["id"]
-            found[run_id] = _entry(row, models, tags, tuple(files[run_id]), tuple(notes[run_id]))
-    return [found[run_id] for run_id in ids if run_id in found]
+            entries[run_id] = _entry(row, models, tags, tuple(files[run_id]), tuple(notes[run_id]))
+    return [entries[run_id] for run_id in ids if run_id in entries]
 
 
 def rows_of(connection: sa.Connection, ids: Sequence[str]) -> list[Any]:
     """The bare rows of runs, which also one that is damaged has."""
-    found: list[Any] = []
+    rows: list[Any] = []
     for first in range(0, len(ids), CHUNK):
         query = sa.select(runs).where(runs.c.id.in_(ids[first : first + CHUNK]))
-        found += connection.execute(query).mappings()
-    return found
+        rows += connection.execute(query).mappings()
+    return rows
 
 
 def _entry(
@@ -114,8 +114,8 @@ def _grouped(
     connection: sa.Connection, table: sa.Table, column: str, ids: Sequence[str], order: str
 ) -> dict[str, tuple[str, ...]]:
     """Run -> the values of a column of its rows in another table."""
-    found: dict[str, tuple[str, ...]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
     for first in range(0, len(ids), CHUNK):
         for row in _of(connection, table, ids[first : first + CHUNK], order):
-            found[row["run_id"]] = (*found.get(row["run_id"], ()), row[column])
-    return found
+            groups[row["run_id"]] = (*groups.get(row["run_id"], ()), row[column])
+    return groups

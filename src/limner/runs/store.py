@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from limner.errors import StoreError
-from limner.runs import files as kept
+from limner.runs import files as stored_files
 from limner.runs.database import BUSY_SECONDS, Database
 from limner.runs.entries import (
     DONE,
@@ -159,8 +159,8 @@ class Store:
 
     def track(self, run_id: str, names: Sequence[str], folder: Path) -> bool:
         """Which trackers were told of a run, and where they keep it. Returns whether it's there."""
-        told = {"names": list(names), "folder": str(folder.absolute())}
-        return self._changed(run_id, {"tracked": json.dumps(told)})
+        tracked = {"names": list(names), "folder": str(folder.absolute())}
+        return self._changed(run_id, {"tracked": json.dumps(tracked)})
 
     def _changed(self, run_id: str, values: Mapping[str, Any]) -> bool:
         with self.database.writing() as connection:
@@ -182,7 +182,7 @@ class Store:
         with self.database.reading() as connection:
             return entries_of(connection, [self._id(connection, name)])[0]
 
-    def made(self, record: Mapping[str, Any]) -> RunEntry | None:
+    def find_by_record(self, record: Mapping[str, Any]) -> RunEntry | None:
         """The run that a result's record comes from: by its id, else the last one that was asked
         for the same; None where this store hasn't got it."""
         same = sa.select(runs.c.id).where(
@@ -192,8 +192,8 @@ class Store:
             by_id = entries_of(connection, [str(record.get("run"))])
             if by_id:
                 return by_id[0]
-            found = connection.scalar(same.order_by(runs.c.started.desc()).limit(1))
-            return entries_of(connection, [found])[0] if found else None
+            latest = connection.scalar(same.order_by(runs.c.started.desc()).limit(1))
+            return entries_of(connection, [latest])[0] if latest else None
 
     def entries(self) -> list[RunEntry]:
         """Every run, oldest first."""
@@ -205,23 +205,23 @@ class Store:
         newest = sa.select(runs.c.id).order_by(runs.c.started.desc(), runs.c.id.desc())
         if back := LATEST.fullmatch(name):
             steps = int(back[1] or 0)
-            found = list(connection.scalars(newest.offset(steps).limit(1)))
-            if not found:
+            ids = list(connection.scalars(newest.offset(steps).limit(1)))
+            if not ids:
                 raise StoreError(
                     f"There is no run {name}: {self.location.shown} holds "
                     f"{connection.scalar(sa.select(sa.func.count()).select_from(runs))}."
                 )
-            return str(found[0])
+            return str(ids[0])
         if not re.fullmatch(r"[0-9a-f]{1,16}", name):
             raise StoreError(
                 "A run is named by its id or the beginning of it, latest, or latest~1; got "
                 f"{name!r}."
             )
-        found = list(connection.scalars(newest.where(runs.c.id.startswith(name)).limit(6)))
-        if len(found) == 1:
-            return str(found[0])
-        if found:
-            several = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        ids = list(connection.scalars(newest.where(runs.c.id.startswith(name)).limit(6)))
+        if len(ids) == 1:
+            return str(ids[0])
+        if ids:
+            several = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
             raise StoreError(f"{name} begins the ids of several runs: {several}; type more of it.")
         raise StoreError(
             f"No run's id begins with {name} in {self.location.shown}: limner runs list shows them."
@@ -268,8 +268,8 @@ class Store:
         return ids
 
     def collect(
-        self, *, grace: float = kept.GRACE, remove: bool = True
-    ) -> tuple[tuple[kept.Found, ...], int]:
+        self, *, grace: float = stored_files.GRACE, remove: bool = True
+    ) -> tuple[tuple[stored_files.StoredFile, ...], int]:
         """Remove this store's own files that no run names; see ``collecting.Collecting.own``.
 
         Returns:

@@ -208,7 +208,7 @@ def score_painters(
     has_lpips = judges.div or perceptual.has_lpips()
     clip = judges.clip.models.encoder
     sitting = _sitting(names, clip, options or PaintingOptions(), notify)
-    real = [photo.image for photo in instance_images.read(photographs, sitting.side).kept]
+    real = [photo.image for photo in instance_images.read(photographs, sitting.side).usable]
     untaught, of_class = sitting.paint(None)
     on_step(1, len(learned) + 1)
     portraits = {UNTAUGHT: untaught}

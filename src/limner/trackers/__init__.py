@@ -73,8 +73,8 @@ def open_trackers(names: Sequence[str], folder: Path, say: Say) -> tuple[Shielde
 def _opener(name: str, folder: Path) -> Callable[[], Tracker]:
     def opened() -> Tracker:
         module = importlib.import_module(TRACKERS[name].module)
-        made = getattr(module, f"open_{name}")(folder)
-        assert isinstance(made, Tracker)
-        return made
+        tracker = getattr(module, f"open_{name}")(folder)
+        assert isinstance(tracker, Tracker)
+        return tracker
 
     return opened

@@ -136,9 +136,11 @@ def annotation_layer(layer: Layer) -> dict[str, Any]:
 
 
 def _annotation(mark: Mark) -> dict[str, Any]:
-    made: dict[str, Any] = {"label": mark.label, "score": mark.score}
+    annotation: dict[str, Any] = {"label": mark.label, "score": mark.score}
     if mark.boxes:
-        made["boxes"] = [[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in mark.boxes]
+        annotation["boxes"] = [[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in mark.boxes]
     if mark.outlines:
-        made["points"] = [[side for corner in line for side in corner] for line in mark.outlines]
-    return made
+        annotation["points"] = [
+            [side for corner in line for side in corner] for line in mark.outlines
+        ]
+    return annotation

@@ -117,19 +117,19 @@ def _guidance(weights: Weights) -> float:
         ModelError: a folder's settings that can't be meant.
     """
     try:
-        settled = from_dict(InpaintOptions, weights.defaults)
+        defaults = from_dict(InpaintOptions, weights.defaults)
     except OptionError as error:
         raise ModelError(f"The settings in {weights.path} are damaged: {error}") from error
-    return Base.guidance if settled.guidance_scale is None else settled.guidance_scale
+    return Base.guidance if defaults.guidance_scale is None else defaults.guidance_scale
 
 
-def resolution_of(base: Base, asked: int | None) -> int:
+def resolution_of(base: Base, resolution: int | None) -> int:
     """The side in pixels to teach at.
 
     Raises:
         OptionError: not a multiple of the latents' grid.
     """
-    side = asked or int(base.pipe.unet.config.sample_size * base.grid)
+    side = resolution or int(base.pipe.unet.config.sample_size * base.grid)
     if side % base.grid:
         near = round(side / base.grid) * base.grid
         raise OptionError(f"resolution must be a multiple of {base.grid}, got {side}: take {near}.")

@@ -57,7 +57,7 @@ def read(folder: Path, names: Sequence[str], instance_prompt: str, naming: Namin
         InputError: a line that can't be meant, two that differ for one photograph, or a file none
             of whose lines is for a photograph.
     """
-    found: dict[str, _Line] = {}
+    by_photograph: dict[str, _Line] = {}
     astray: list[str] = []
     lines = [*_lines(folder / METADATA), *_beside(folder, names)]
     for line in lines:
@@ -65,17 +65,17 @@ def read(folder: Path, names: Sequence[str], instance_prompt: str, naming: Namin
         if name is None:
             astray.append(line.file_name)
             continue
-        before = found.setdefault(name, line)
+        before = by_photograph.setdefault(name, line)
         if before.text != line.text:
             raise InputError(
                 f"{before.place} and {line.place} say different things of {name}: keep one."
             )
-    if lines and not found:
+    if lines and not by_photograph:
         raise InputError(
             f"None of the {len(lines)} captions in {folder / METADATA} is for a photograph in "
             f"{folder}: they are for {_some(astray)}. Mend the file names, or delete the file."
         )
-    bare = [name for name in names if name not in found] if lines else []
+    bare = [name for name in names if name not in by_photograph] if lines else []
     notes = []
     if astray:
         one = len(astray) == 1
@@ -83,7 +83,9 @@ def read(folder: Path, names: Sequence[str], instance_prompt: str, naming: Namin
     if bare:
         notes.append(f"No caption for {_some(bare)}: the instance prompt is taken.")
     texts = (
-        with_identifier(found[name].text, naming) if name in found else instance_prompt
+        with_identifier(by_photograph[name].text, naming)
+        if name in by_photograph
+        else instance_prompt
         for name in names
     )
     return Captions(tuple(texts), tuple(notes))
@@ -132,7 +134,7 @@ def with_identifier(caption: str, naming: Naming) -> str:
     named = f"{naming.identifier} {naming.noun}"
     noun = _mentions(naming.noun)
     if noun.search(caption):
-        return noun.sub(lambda found: f"{naming.identifier} {found[0]}", caption, count=1)
+        return noun.sub(lambda mention: f"{naming.identifier} {mention[0]}", caption, count=1)
     return f"{named}, {caption}" if caption.strip() else named
 
 
@@ -171,13 +173,13 @@ def _is_file(path: Path) -> bool:
 
 def _beside(folder: Path, names: Sequence[str]) -> list[_Line]:
     """A text file beside each photograph, in one line."""
-    found = []
+    lines = []
     for name in names:
         path = (folder / name).with_suffix(".txt")
         if path.is_file():
             text = read_text(path, limit=MOST_BYTES, what="caption")
-            found.append(_Line(str(path), name, " ".join(text.split())))
-    return found
+            lines.append(_Line(str(path), name, " ".join(text.split())))
+    return lines
 
 
 def _lines(path: Path) -> list[_Line]:
@@ -186,7 +188,7 @@ def _lines(path: Path) -> list[_Line]:
         content = read_text(path, limit=MOST_BYTES, what="file of captions")
     except FileMissing:
         return []
-    found = []
+    lines = []
     # Not splitlines: a text may hold what Unicode calls the end of a line.
     for number, line in enumerate(content.split("\n"), start=1):
         if not line.strip():
@@ -201,8 +203,8 @@ def _lines(path: Path) -> list[_Line]:
                 f'{path}:{number} is not of the form {{"file_name": "00.jpg", "text": "a photo of '
                 '…"}: mend the line, or delete the file.'
             )
-        found.append(_Line(f"{path}:{number}", name, text))
-    return found
+        lines.append(_Line(f"{path}:{number}", name, text))
+    return lines
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

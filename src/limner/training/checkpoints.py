@@ -33,7 +33,7 @@ from limner.training.trainable import TrainableModel
 TRAINED, OPTIMIZER, STATE = "trained.safetensors", "optimizer.pt", "state.json"
 
 
-def found(folder: Path) -> list[tuple[int, Path]]:
+def find(folder: Path) -> list[tuple[int, Path]]:
     """(step, folder) of each whole checkpoint, oldest first."""
     if not folder.is_dir():
         return []
@@ -75,14 +75,14 @@ def save(
     try:
         write_folder(place, fill)
     except OSError as error:
-        good = found(folder)
+        good = find(folder)
         usable = f"the last whole one is {good[-1][1]}" if good else "there is none before it"
         why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         raise OutputError(
             f"The checkpoint of step {step} can't be written ({why}); {usable}. Make room and run "
             "the same command again: it goes on from there."
         ) from error
-    for _, old in found(folder)[: -keep if keep else 0]:
+    for _, old in find(folder)[: -keep if keep else 0]:
         shutil.rmtree(old, ignore_errors=True)
     return place
 

@@ -50,8 +50,10 @@ def make(
             on_step(done + start, count)
         seeds = missing[start : start + batch]
         words = [class_prompt] * len(seeds)
-        made = generate.paint(base.pipe, words, seeds, side, base.guidance, steps=generate.STEPS)
-        for k, picture in zip(seeds, made, strict=True):
+        pictures = generate.paint(
+            base.pipe, words, seeds, side, base.guidance, steps=generate.STEPS
+        )
+        for k, picture in zip(seeds, pictures, strict=True):
             record = {"base": base.ref.to_dict(), "prompt": class_prompt, "seed": k}
             save_image(picture, paths[k], record=record, overwrite=True)
     if on_step:
@@ -76,11 +78,11 @@ def read(folder: Path, side: int, count: int, *, exactly: bool = False) -> list[
             "asked for: add some, leave num_class_images out to take what is there, or leave "
             "class_images out to have them made."
         )
-    found = []
+    squares = []
     for path in paths[:count]:
         image = images.open_image(path).image
-        found.append(image.crop(square_around(image.size, None)).resize((side, side)))
-    return found
+        squares.append(image.crop(square_around(image.size, None)).resize((side, side)))
+    return squares
 
 
 def is_picture(path: Path) -> bool:

@@ -157,11 +157,11 @@ def teach(order: TeachConfig, watch: Callbacks | None = None) -> TrainingResult:
     shown = instance_images.read(order.photographs, side, watch.outline)
     own = _own_class_images(order, side)
     prompt, class_prompt = str(options.instance_prompt), str(options.class_prompt)
-    names = [one.name for one in shown.kept]
+    names = [one.name for one in shown.usable]
     read = captions.read(order.photographs, names, prompt, naming)
-    said = list(read.texts)
-    _check_lengths(base, prompt, class_prompt, dict(zip(names, said, strict=True)))
-    job = resume.job(options, base, shown, said, side, order.class_images)
+    texts = list(read.texts)
+    _check_lengths(base, prompt, class_prompt, dict(zip(names, texts, strict=True)))
+    job = resume.job(options, base, shown, texts, side, order.class_images)
     if not order.anew:
         resume.check_job(order.folder, job)
     elif accelerator.is_main_process:
@@ -176,20 +176,22 @@ def teach(order: TeachConfig, watch: Callbacks | None = None) -> TrainingResult:
 
     # What the model is shown, computed once.
     with accelerator.main_process_first():
-        made = own
+        class_pictures = own
         if options.with_prior_preservation and not own:
-            made = _made_class_images(order, base, side, watch)
-        different = list(dict.fromkeys([*said, class_prompt, prompt, ""]))
+            class_pictures = _made_class_images(order, base, side, watch)
+        different = list(dict.fromkeys([*texts, class_prompt, prompt, ""]))
         words = latents.read(base, different)
         of_subject = latents.encode(
             base,
-            [one.image for one in shown.kept],
-            [different.index(text) for text in said],
-            [one.subject for one in shown.kept] if options.mask_background else None,
+            [one.image for one in shown.usable],
+            [different.index(text) for text in texts],
+            [one.subject for one in shown.usable] if options.mask_background else None,
         )
         of_class = (
-            latents.encode(base, made, [different.index(class_prompt)] * len(made))
-            if made
+            latents.encode(
+                base, class_pictures, [different.index(class_prompt)] * len(class_pictures)
+            )
+            if class_pictures
             else None
         )
     if options.validation_steps is None:
@@ -247,13 +249,13 @@ def teach(order: TeachConfig, watch: Callbacks | None = None) -> TrainingResult:
         base,
         naming,
         shown,
-        dict(zip(names, said, strict=True)),
+        dict(zip(names, texts, strict=True)),
         checkpoint,
         options.max_train_steps,
         side,
         time.monotonic() - began,
         tuple(warnings),
-        len(made),
+        len(class_pictures),
         accelerator.is_main_process,
     )
 
@@ -287,8 +289,8 @@ def _own_class_images(order: TeachConfig, side: int) -> list[Any]:
     """Somebody's own pictures of the class; none where they are to be made."""
     if order.class_images is None:
         return []
-    count, asked = order.options.num_class_images, "num_class_images" in changed(order.options)
-    return class_images.read(order.class_images, side, count, exactly=asked)
+    count, exactly = order.options.num_class_images, "num_class_images" in changed(order.options)
+    return class_images.read(order.class_images, side, count, exactly=exactly)
 
 
 def _made_class_images(order: TeachConfig, base: Base, side: int, watch: Callbacks) -> list[Any]:
@@ -340,12 +342,12 @@ def _validate(
     options = order.options
     for prompt, name in ((options.instance_prompt, "with"), (options.class_prompt, "without")):
         for k in range(options.num_validation_images):
-            said: Any = [str(prompt)]
+            prompts: Any = [str(prompt)]
             if not options.train_text_encoder:
-                said = _embedded(base, words, different, str(prompt), weight_dtype(options))
+                prompts = _embedded(base, words, different, str(prompt), weight_dtype(options))
             seed = options.seed + k
             (picture,) = generate.paint(
-                base.pipe, said, [seed], side, base.guidance, steps=generate.STEPS
+                base.pipe, prompts, [seed], side, base.guidance, steps=generate.STEPS
             )
             record = {"prompt": prompt, "step": step, "seed": seed, "base": base.ref.to_dict()}
             path = order.folder / "validation" / f"{step:06}-{name}-{k}.png"
@@ -359,13 +361,18 @@ def _embedded(
     """A prompt and no words as a pipeline takes them, now that the text encoder is gone."""
     row, empty = different.index(prompt), different.index("")
     device, config = base.pipe.unet.device, base.pipe.config
-    found = {"prompt_embeds": words.states[[row]], "negative_prompt_embeds": words.states[[empty]]}
+    embeddings = {
+        "prompt_embeds": words.states[[row]],
+        "negative_prompt_embeds": words.states[[empty]],
+    }
     if words.pooled is not None:
-        found["pooled_prompt_embeds"] = words.pooled[[row]]
-        found["negative_pooled_prompt_embeds"] = words.pooled[[empty]]
+        embeddings["pooled_prompt_embeds"] = words.pooled[[row]]
+        embeddings["negative_pooled_prompt_embeds"] = words.pooled[[empty]]
         if config.get("force_zeros_for_empty_prompt"):  # as SDXL says nothing
-            found |= {k: torch.zeros_like(v) for k, v in found.items() if k.startswith("negative")}
-    return {name: one.to(device, dtype) for name, one in found.items()}
+            embeddings |= {
+                k: torch.zeros_like(v) for k, v in embeddings.items() if k.startswith("negative")
+            }
+    return {name: one.to(device, dtype) for name, one in embeddings.items()}
 
 
 def _checkpoints(options: TeachOptions) -> int:

@@ -54,12 +54,12 @@ def paint(
     pipe = copy.copy(pipe)  # a call leaves its scheduler's state behind
     sampler = DDPMScheduler if ancestral else DDIMScheduler
     pipe.scheduler = sampler.from_config(pipe.scheduler.config, clip_sample=False)
-    said = {"prompt": list(words)} if not isinstance(words, Mapping) else dict(words)
+    conditioning = {"prompt": list(words)} if not isinstance(words, Mapping) else dict(words)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
     canvas, hole = pil.new("RGB", (side, side), (128, 128, 128)), pil.new("L", (side, side), 255)
     with guard_memory(ADVICE), own_deprecations_unheard():
-        made = pipe(
-            **said,
+        output = pipe(
+            **conditioning,
             image=[canvas] * len(seeds),
             mask_image=[hole] * len(seeds),
             width=side,
@@ -70,4 +70,4 @@ def paint(
             generator=generators,
             output_type="pil",
         )
-    return list(made.images)
+    return list(output.images)

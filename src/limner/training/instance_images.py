@@ -52,7 +52,7 @@ class Photograph:
     """Of the file it was."""
     image: Image.Image
     """RGB, ``side`` x ``side``."""
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     """What was done to it, and what is doubtful, in words."""
     subject: BoolMask | None = None
     """(side, side): where the subject is; None: nobody looked, or it wasn't found."""
@@ -66,14 +66,14 @@ class Photograph:
 class Photographs:
     """What a subject is taught from."""
 
-    kept: tuple[Photograph, ...]
+    usable: tuple[Photograph, ...]
     left_out: tuple[str, ...]
     """A sentence for each file that is not used."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """All that a person should know, in the order of the files."""
-        done = [f"{one.name}: {', '.join(one.said)}." for one in self.kept if one.said]
+        done = [f"{one.name}: {', '.join(one.notes)}." for one in self.usable if one.notes]
         return (*self.left_out, *done)
 
 
@@ -87,7 +87,7 @@ def read(folder: Path, side: int, outline: Outline | None = None) -> Photographs
     Raises:
         ImageError: no such folder, or fewer than two different photographs in it.
     """
-    kept: list[Photograph] = []
+    usable: list[Photograph] = []
     seen: list[npt.NDArray[np.float32]] = []
     left_out = _no_pictures(folder)
     files = _files(folder)
@@ -100,17 +100,17 @@ def read(folder: Path, side: int, outline: Outline | None = None) -> Photographs
         thumbnail = _thumbnail(opened.image)
         twin = next((k for k, one in enumerate(seen) if _rms(one, thumbnail) < SAME_RMS), None)
         if twin is not None:
-            left_out.append(f"{path.name} is left out: it is {kept[twin].name} again.")
+            left_out.append(f"{path.name} is left out: it is {usable[twin].name} again.")
             continue
         seen.append(thumbnail)
-        kept.append(_prepared(path.name, opened, side, outline))
-    if len(kept) < FEWEST:
+        usable.append(_prepared(path.name, opened, side, outline))
+    if len(usable) < FEWEST:
         why = f" {' '.join(left_out)}" if left_out else ""
         raise ImageError(
-            f"{folder} has {len(kept) or 'no'} usable photograph{'' if kept else 's'} of the "
+            f"{folder} has {len(usable) or 'no'} usable photograph{'' if usable else 's'} of the "
             f"subject, and {USUAL} different ones are needed: add some.{why}"
         )
-    return Photographs(tuple(kept), tuple(left_out))
+    return Photographs(tuple(usable), tuple(left_out))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -140,32 +140,32 @@ def _no_pictures(folder: Path) -> list[str]:
 
 
 def _prepared(name: str, opened: images.Opened, side: int, outline: Outline | None) -> Photograph:
-    image, said = opened.image, list(opened.notes)
+    image, notes = opened.image, list(opened.notes)
     bars = padding_bars(image)
     if any(bars):
         left, top, right, bottom = bars
         image = image.crop((left, top, image.width - right, image.height - bottom))
         parts = ("left", "top", "right", "bottom")
         cut = [f"{n} px {where}" for n, where in zip(bars, parts, strict=True) if n]
-        said.append(f"padding cut off ({', '.join(cut)})")
-    found = outline(image) if outline else None
-    box = masks.box_of(found) if found is not None else None
+        notes.append(f"padding cut off ({', '.join(cut)})")
+    mask = outline(image) if outline else None
+    box = masks.box_of(mask) if mask is not None else None
     if outline and box is None:
-        said.append("the subject was not found, so the middle is used")
+        notes.append("the subject was not found, so the middle is used")
     corner = square_around(image.size, box)
     width = corner[2] - corner[0]
     if image.width != image.height or box:
-        said.append(f"a square of {width} px was cut out of {image.width}x{image.height}")
+        notes.append(f"a square of {width} px was cut out of {image.width}x{image.height}")
     if width < side:
-        said.append(f"enlarged {side / width:.1f} times, so it is soft")
+        notes.append(f"enlarged {side / width:.1f} times, so it is soft")
     if sharpness(image) < BLURRED:
-        said.append("it looks blurred")
+        notes.append("it looks blurred")
     square = image.crop(corner).resize((side, side), Image.Resampling.LANCZOS)
     subject = None
-    if found is not None and box is not None:
-        drawn = Image.fromarray(found).convert("L").crop(corner)
+    if mask is not None and box is not None:
+        drawn = Image.fromarray(mask).convert("L").crop(corner)
         subject = np.asarray(drawn.resize((side, side), Image.Resampling.BOX)) > 127
-    return Photograph(name, square, tuple(said), subject)
+    return Photograph(name, square, tuple(notes), subject)
 
 
 def square_around(size_wh: tuple[int, int], box: IntBox | None, space: float = 0.25) -> IntBox:

@@ -74,10 +74,10 @@ def encode(
         which: the row of ``TextEmbeddings`` for each.
         subjects: (side, side), what counts of each, None for all of it; None: all of all.
     """
-    found = [_latents(base, picture) for picture in pictures]
+    encoded = [_latents(base, picture) for picture in pictures]
 
     def column(name: str) -> torch.Tensor | None:
-        return torch.stack([one[name] for one in found]) if name in found[0] else None
+        return torch.stack([one[name] for one in encoded]) if name in encoded[0] else None
 
     mean = column("mean")
     assert mean is not None
@@ -92,12 +92,12 @@ def encode(
 
 def read(base: Base, captions: Sequence[str]) -> TextEmbeddings:
     """What the text encoder says of captions."""
-    found = [_text(base, caption) for caption in captions]
-    pooled = [one["pooled"] for one in found] if "pooled" in found[0] else None
+    encoded = [_text(base, caption) for caption in captions]
+    pooled = [one["pooled"] for one in encoded] if "pooled" in encoded[0] else None
     return TextEmbeddings(
-        torch.stack([one["states"] for one in found]),
+        torch.stack([one["states"] for one in encoded]),
         torch.stack(pooled) if pooled else None,
-        torch.stack([one["tokens"] for one in found]),
+        torch.stack([one["tokens"] for one in encoded]),
     )
 
 
@@ -113,17 +113,17 @@ def _latents(base: Base, picture: Image) -> dict[str, torch.Tensor]:
 def _encoded(base: Base, picture: Image, digest: str) -> dict[str, torch.Tensor]:
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
     mean, spread = _moments(base, pixels)
-    found = {"mean": mean[0]}
+    latents = {"mean": mean[0]}
     if spread is not None:
-        found["spread"] = spread[0]
+        latents["spread"] = spread[0]
     if base.inpaints:
         rng = np.random.default_rng(int(digest[:16], 16))
         holes = np.stack([hole_of(rng, picture.height) for _ in range(HOLES)])
         wide = torch.from_numpy(holes)[:, None].float()
         masked = torch.cat([_moments(base, pixels * (1 - one[None]))[0] for one in wide])
         small = F.interpolate(wide, size=mean.shape[-2:])  # as diffusers shrinks a mask
-        found["beside"] = torch.cat([small, masked], dim=1)
-    return found
+        latents["beside"] = torch.cat([small, masked], dim=1)
+    return latents
 
 
 def _moments(base: Base, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -148,10 +148,10 @@ def _text(base: Base, caption: str) -> dict[str, torch.Tensor]:
             num_images_per_prompt=1,
             do_classifier_free_guidance=False,
         )
-        found = {"states": answer[0][0].float(), "tokens": _tokens(base, caption)}
+        embedding = {"states": answer[0][0].float(), "tokens": _tokens(base, caption)}
         if len(answer) == 4:
-            found["pooled"] = answer[2][0].float()
-        return found
+            embedding["pooled"] = answer[2][0].float()
+        return embedding
 
     key = tensor_cache.key_of("text 1", base.digest, str(base.pipe.text_encoder.dtype), caption)
     return tensor_cache.once("words", key, compute)

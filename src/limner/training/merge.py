@@ -146,18 +146,18 @@ def kohya(path: Path, *, xl: bool = False) -> bytes:
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} can't be read: {error}.") from error
     layers = 1 + max((int(n) for key in matrices for n in DOWN.findall(key)), default=1)
-    found: dict[str, torch.Tensor] = {}
+    renamed: dict[str, torch.Tensor] = {}
     for key, matrix in matrices.items():
         part, module, kind = _module(key, path, xl)
         if xl and part == "unet":
             module = _name_of_stability(module, layers)
         name = f"{(PARTS_XL if xl else PARTS)[part]}_{module.replace('.', '_')}"
-        found[f"{name}.{kind}.weight"] = matrix.contiguous()
+        renamed[f"{name}.{kind}.weight"] = matrix.contiguous()
         if kind == "lora_down":
-            found[f"{name}.alpha"] = torch.tensor(float(len(matrix)))
-    ranks = sorted({len(m) for k, m in found.items() if k.endswith("lora_down.weight")})
+            renamed[f"{name}.alpha"] = torch.tensor(float(len(matrix)))
+    ranks = sorted({len(m) for k, m in renamed.items() if k.endswith("lora_down.weight")})
     about = {"ss_network_module": "networks.lora", "ss_network_dim": ",".join(map(str, ranks))}
-    return save(found, metadata=about)
+    return save(renamed, metadata=about)
 
 
 def _module(key: str, path: Path, xl: bool) -> tuple[str, str, str]:
@@ -181,9 +181,9 @@ def _name_of_stability(module: str, layers: int) -> str:
         layers: of residual layers in a block on the way down; on the way up there is one more.
     """
     for form, name, first in ((DOWN, "input_blocks", 1), (UP, "output_blocks", 0)):
-        if found := form.match(module):
-            block, layer = int(module.split(".")[1]), int(found[1])
-            return f"{name}.{first + block * (layers + 1) + layer}.1{module[found.end() :]}"
+        if match := form.match(module):
+            block, layer = int(module.split(".")[1]), int(match[1])
+            return f"{name}.{first + block * (layers + 1) + layer}.1{module[match.end() :]}"
     return module.replace("mid_block.attentions.0", "middle_block.1")
 
 

@@ -42,10 +42,10 @@ def leave_in_file(*parts: torch.nn.Module) -> int:
     bytes_left = 0
     for layer in (layer for part in parts for layer in part.modules()):
         own = [Mapped.of(one) for one in layer.parameters(recurse=False)]
-        found = [one for one in own if _in_one_of(files, one.span)]
-        size = sum(one.size for one in found)
+        mapped = [one for one in own if _in_one_of(files, one.span)]
+        size = sum(one.size for one in mapped)
         if size >= SMALLEST:
-            layer.register_forward_hook(_releasing(found))
+            layer.register_forward_hook(_releasing(mapped))
             bytes_left += size
     return bytes_left
 
@@ -81,9 +81,9 @@ class Mapped:
             _libc().madvise(ctypes.c_void_p(self.span[0]), ctypes.c_size_t(self.size), DONT_NEED)
 
 
-def _releasing(found: list[Mapped]) -> Callable[..., None]:
+def _releasing(parameters: list[Mapped]) -> Callable[..., None]:
     def release(*_: Any) -> None:
-        for one in found:
+        for one in parameters:
             one.release()
 
     def hook(_layer: torch.nn.Module, given: tuple[Any, ...], _answer: Any) -> None:
@@ -102,13 +102,13 @@ def _libc() -> ctypes.CDLL:
 
 def _mapped_files(smaps: str) -> list[Span]:
     """Where safetensors files are mapped, each unchanged since (proc(5))."""
-    found = []
+    spans = []
     heads = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+ *(.*)$", re.MULTILINE)
     for head, end in _with_next(list(heads.finditer(smaps)), len(smaps)):
         changed = re.search(r"^Anonymous: *(\d+) kB$", smaps[head.end() : end], re.MULTILINE)
         if head[3].endswith(".safetensors") and changed and changed[1] == "0":
-            found.append((int(head[1], 16), int(head[2], 16)))
-    return found
+            spans.append((int(head[1], 16), int(head[2], 16)))
+    return spans
 
 
 def _with_next(heads: list[re.Match[str]], end: int) -> list[tuple[re.Match[str], int]]:

@@ -58,15 +58,17 @@ def draw(lessons: LatentDataset, size: int, times: int, place: StepPosition, str
     start = (batch * place.processes + place.process) * size
     rows = torch.tensor([row_at(len(lessons), start + k, place.seed, stream) for k in range(size)])
     entropy = [place.seed, NOISE, stream, place.step, place.micro, place.process]
-    made = torch.Generator().manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+    generator = torch.Generator().manual_seed(
+        int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    )
     x = lessons.mean[rows]
     if lessons.spread is not None:
-        x = x + lessons.spread[rows] * torch.randn(x.shape, generator=made)
-    eps = torch.randn(x.shape, generator=made)
-    t = torch.randint(0, times, (size,), generator=made)
+        x = x + lessons.spread[rows] * torch.randn(x.shape, generator=generator)
+    eps = torch.randn(x.shape, generator=generator)
+    t = torch.randint(0, times, (size,), generator=generator)
     beside = None
     if lessons.beside is not None:
-        beside = lessons.beside[rows, torch.randint(0, HOLES, (size,), generator=made)]
+        beside = lessons.beside[rows, torch.randint(0, HOLES, (size,), generator=generator)]
     seen = None if lessons.seen is None else lessons.seen[rows]
     return Batch(x, eps, t, beside, lessons.which[rows], seen)
 

@@ -55,7 +55,7 @@ def job(
     return {
         "base": base.ref.name,
         "base_digest": base.digest,
-        "photographs": [one.digest for one in shown.kept],
+        "photographs": [one.digest for one in shown.usable],
         "captions": captions,
         "side": side,
         "class_images": str(class_images) if class_images else None,
@@ -63,7 +63,7 @@ def job(
     }
 
 
-def check_job(folder: Path, asked: Mapping[str, Any]) -> None:
+def check_job(folder: Path, job: Mapping[str, Any]) -> None:
     """Refuse to go on with a run that was of something else.
 
     Raises:
@@ -74,11 +74,11 @@ def check_job(folder: Path, asked: Mapping[str, Any]) -> None:
         before = read_json_object(folder / JOB)
     except FileError:
         return
-    if not checkpoints.found(folder / "checkpoints"):
+    if not checkpoints.find(folder / "checkpoints"):
         return
     # Of options that came after the run did; before these two, the curves were cosine and linear.
     usual = {**asdict(TeachOptions()), "lr_num_cycles": 1, "lr_power": 1.0}
-    differ = [key for key in asked if before.get(key, usual.get(key)) != asked[key]]
+    differ = [key for key in job if before.get(key, usual.get(key)) != job[key]]
     if not differ:
         return
     key = differ[0]
@@ -86,7 +86,7 @@ def check_job(folder: Path, asked: Mapping[str, Any]) -> None:
     if key.startswith("base"):
         raise ModelError(
             f"{folder} holds a run on {before.get('base')} ({str(before.get('base_digest'))[:8]}), "
-            f"and {asked['base']} ({asked['base_digest'][:8]}) was asked for: {advice}."
+            f"and {job['base']} ({job['base_digest'][:8]}) was asked for: {advice}."
         )
     raise OptionError(f"{folder} holds a run with other {', '.join(differ)}: {advice}.")
 
@@ -95,7 +95,7 @@ def resume(
     folder: Path, pupil: TrainableModel, optimizer: torch.optim.Optimizer, options: TeachOptions
 ) -> int:
     """The step to go on from; 0 for a new run."""
-    whole = checkpoints.found(folder / "checkpoints")
+    whole = checkpoints.find(folder / "checkpoints")
     usable = [(step, path) for step, path in whole if step <= options.max_train_steps]
     if not usable:
         return 0
@@ -123,8 +123,8 @@ def log(path: Path, values: Mapping[str, Any]) -> None:
 def cut_log(path: Path, begin: int) -> None:
     """Keep the lines up to the checkpoint: the steps after it are done again."""
     lines = read_text(path, limit=MOST_BYTES).splitlines() if path.is_file() else []
-    kept = [line for line in lines if _step_of(line) <= begin]
-    write_atomic(path, "".join(line + "\n" for line in kept), overwrite=True)
+    finished = [line for line in lines if _step_of(line) <= begin]
+    write_atomic(path, "".join(line + "\n" for line in finished), overwrite=True)
 
 
 def _step_of(line: str) -> float:

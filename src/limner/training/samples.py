@@ -58,7 +58,7 @@ class Painter:
             base = self.open()
             for start in range(0, len(missing), batch):
                 chosen = missing[start : start + batch]
-                made = generate.paint(
+                pictures = generate.paint(
                     base.pipe,
                     [prompts[k] for k in chosen],
                     [seeds[k] for k in chosen],
@@ -67,7 +67,7 @@ class Painter:
                     ancestral=False,
                     steps=generate.STEPS,
                 )
-                for k, picture in zip(chosen, made, strict=True):
+                for k, picture in zip(chosen, pictures, strict=True):
                     save_image(picture, paths[k], overwrite=True)
         return [images.open_image(path).image for path in paths]
 

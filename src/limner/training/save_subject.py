@@ -57,7 +57,7 @@ def finish(
             raise OutputError(f"{folder / WHOLE} can't be written: {error}.") from error
         weights = None
     thumbnails = []
-    for k, photograph in enumerate(taught.photographs.kept):
+    for k, photograph in enumerate(taught.photographs.usable):
         path = folder / "thumbnails" / f"{k:02}.jpg"
         small = photograph.image.copy()
         small.thumbnail((128, 128))
@@ -91,7 +91,7 @@ def _card(
         "class_prompt": options.class_prompt,
         "captions": dict(taught.captions),
         "class_images": taught.class_images,
-        "photographs": {one.name: one.digest for one in taught.photographs.kept},
+        "photographs": {one.name: one.digest for one in taught.photographs.usable},
         "method": options.method,
         "rank": options.rank if options.method == "lora" else None,
         "steps": taught.step,

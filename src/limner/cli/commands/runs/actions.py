@@ -31,15 +31,15 @@ def compare(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
     entries = [entry_of(opened, name) for name in names]
     if len({entry.id for entry in entries}) < 2:
         raise OptionError("compare takes two runs or more that aren't the same one.")
-    found = differences(entries)
+    differing = differences(entries)
     pixels = _pixels_from_first(opened, entries)
     if any(pixels):
-        found["pixels that differ from the first"] = pixels
+        differing["pixels that differ from the first"] = pixels
     if as_json:
-        say_json({"runs": [entry.id for entry in entries], "differences": found}, indent=2)
+        say_json({"runs": [entry.id for entry in entries], "differences": differing}, indent=2)
         return
     heads = [entry.id[:8] for entry in entries]
-    rows = [("", *heads), *((name, *map(_cell, values)) for name, values in found.items())]
+    rows = [("", *heads), *((name, *map(_cell, values)) for name, values in differing.items())]
     for line in aligned(rows):
         say(line)
 

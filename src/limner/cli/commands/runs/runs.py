@@ -80,12 +80,12 @@ def list_runs(
 
     after = parse_since(since, datetime.now(UTC)) if since is not None else None
     wanted = Wanted(verb, status, model, tag, after, limit, sweep, suite)
-    found = listed_rows(store, wanted)
+    rows = listed_rows(store, wanted)
     if as_json:
-        for row in found:
+        for row in rows:
             say_json(row.to_dict())
-    elif found:
-        for line in _table(found):
+    elif rows:
+        for line in _table(rows):
             say(line)
     else:
         say("limner: No run is like that.", err=True)

@@ -56,7 +56,7 @@ def score(**given: Any) -> None:
 
     check_places(given)
     subject = subjects.find(given["name"])
-    whole = {str(step): path for step, path in checkpoints.found(subject.run / "checkpoints")}
+    whole = {str(step): path for step, path in checkpoints.find(subject.run / "checkpoints")}
     if not whole:
         raise InputError(f"{given['name']} has no checkpoints in {subject.run}: teach it again.")
     card = subject.card

@@ -162,7 +162,7 @@ def _teach(
     if given["as_json"]:
         say_json(dict(subject.card))
         return
-    count = len(result.photographs.kept)
+    count = len(result.photographs.usable)
     say(f"{place}  {result.step} steps, {count} photographs, {result.seconds:.0f} s")
 
 
