@@ -93,6 +93,19 @@ class Detector(Model, Protocol):
 
 
 @runtime_checkable
+class DetectorGroup(Detector, Protocol):
+    """Detectors that answer as one, and accept what all of them accept.
+
+    Each looks at the picture for itself: ``detect`` hands on which way ``options`` say.
+    """
+
+    @property
+    def members(self) -> tuple[Detector, ...]:
+        """Those that may answer, or answered so far."""
+        ...
+
+
+@runtime_checkable
 class Segmenter(Model, Protocol):
     accepts: frozenset[PromptKind]
 
@@ -205,12 +218,24 @@ class Captioner(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class ExplainsRefusal(Model, Protocol):
+    """A model that knows better than its ``accepts`` says why it can't take a kind of prompt."""
+
+    def refusal(self, kinds: frozenset[PromptKind]) -> str:
+        """Sentences: why it can't take these kinds, and what to do."""
+        ...
+
+
 def check_accepts(model: Detector | Segmenter, prompts: Sequence[VisualPrompt]) -> None:
     """Refuse a prompt kind the model can't take: once, at the border, never ignored.
 
     Raises:
         UnsupportedPrompt: with the kinds that the model does take.
     """
+    unfit = frozenset(kind for prompt in prompts for kind in prompt.kinds) - model.accepts
+    if unfit and isinstance(model, ExplainsRefusal):
+        raise UnsupportedPrompt(model.refusal(unfit))
     for prompt in prompts:
         refused = sorted(kind for kind in prompt.kinds - model.accepts)
         if refused:

@@ -177,7 +177,7 @@ def test_looks_by_name() -> None:
     )
     for detector, how, looks in cases:
         found = look(detector, picture, [FACE], DetectOptions(look=how))
-        plain = detector.detector if isinstance(detector, InferenceMode) else detector
+        plain = detector.members[0] if isinstance(detector, InferenceMode) else detector
         assert len(plain.seen) == looks
         assert len(found) == (looks > 1)
 

@@ -17,8 +17,14 @@ from transformers import (
 )
 
 from limner.models.blocks.oom import guard_memory
-from limner.models.blocks.pretrained import check_side, folder_of, pixels, read_model, read_part
-from limner.protocols import ModelRef
+from limner.models.blocks.pretrained import (
+    Pretrained,
+    check_side,
+    folder_of,
+    pixels,
+    read_model,
+    read_part,
+)
 from limner.registry.weights import Runtime, Weights
 
 TOKENS = 40
@@ -43,27 +49,19 @@ def load(weights: Weights, runtime: Runtime) -> Blip:
     processor = read_part(BlipImageProcessorPil, weights, path)
     check_side(processor, path, model.config.vision_config.image_size)
     tokenizer = read_part(AutoTokenizer, weights, path)
-    return Blip(weights.ref, model, processor, tokenizer, weights.defaults)
+    return Blip(Pretrained(weights.ref, model, processor, tokenizer, weights.defaults))
 
 
 class Blip:
     """A ``Captioner``."""
 
-    def __init__(
-        self,
-        ref: ModelRef,
-        model: Any,
-        processor: Any,
-        tokenizer: Any,
-        defaults: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, pretrained: Pretrained) -> None:
         """``defaults``: ``num_beams`` and ``length_penalty``, as transformers' ``generate`` has
         them; without beams each word is the likeliest at its place."""
-        self.ref = ref
-        self._beams = {"num_beams": 1, **defaults}
-        self._model = model
-        self._processor = processor
-        self._tokenizer = tokenizer
+        self.ref = pretrained.ref
+        self._beams = {"num_beams": 1, **pretrained.defaults}
+        self._model, self._processor = pretrained.model, pretrained.processor
+        self._tokenizer = pretrained.tokenizer
 
     def caption(self, images: Sequence[Image.Image]) -> list[str]:
         """One sentence a picture, the likeliest that was found."""

@@ -4,7 +4,6 @@ transformers' ``CLIPModel``. The rows are those of its own forward pass, before 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from limner.models.blocks.oom import guard_memory
 from limner.models.blocks.pretrained import (
+    Pretrained,
     check_lengths,
     check_side,
     folder_of,
@@ -22,7 +22,6 @@ from limner.models.blocks.pretrained import (
     read_part,
     unit_rows,
 )
-from limner.protocols import ModelRef
 from limner.registry.weights import Runtime, Weights
 
 PHRASES_AT_ONCE = 256
@@ -42,7 +41,7 @@ def load(weights: Weights, runtime: Runtime) -> Clip:
     check_side(processor, path, model.config.vision_config.image_size)
     holds = model.config.text_config.max_position_embeddings
     tokenizer = read_part(CLIPTokenizer, weights, path, model_max_length=holds)
-    return Clip(weights.ref, model, processor, tokenizer)
+    return Clip(Pretrained(weights.ref, model, processor, tokenizer, weights.defaults))
 
 
 class Clip:
@@ -50,12 +49,11 @@ class Clip:
 
     takes_text = True
 
-    def __init__(self, ref: ModelRef, model: Any, processor: Any, tokenizer: Any) -> None:
-        self.ref = ref
-        self._model = model
-        self._processor = processor
-        self._tokenizer = tokenizer
-        self._width: int = model.config.projection_dim
+    def __init__(self, pretrained: Pretrained) -> None:
+        self.ref = pretrained.ref
+        self._model, self._processor = pretrained.model, pretrained.processor
+        self._tokenizer = pretrained.tokenizer
+        self._width: int = self._model.config.projection_dim
 
     def encode_images(self, images: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
         """(N, D) unit rows. The model sees the middle of a picture that isn't square."""

@@ -31,17 +31,24 @@ from transformers import (
     MMGroundingDinoForObjectDetection,
 )
 
-from limner.errors import ImageError, ModelError, PromptError, UnsupportedPrompt
+from limner.errors import ImageError, ModelError, PromptError
 from limner.io import images
 from limner.models.blocks.lru import LruCache
-from limner.models.blocks.nms import suppress
+from limner.models.blocks.nms import by_prompt, suppress, with_area
 from limner.models.blocks.oom import guard_memory
-from limner.models.blocks.pretrained import check_lengths, folder_of, read_model, read_part
+from limner.models.blocks.pretrained import (
+    Pretrained,
+    check_lengths,
+    folder_of,
+    read_model,
+    read_part,
+)
+from limner.models.blocks.prompt_checks import check_no_negative
 from limner.ops import detections
 from limner.ops.box_formats import CONVENTIONS
 from limner.options import DetectOptions
 from limner.prompts import PromptKind, VisualPrompt
-from limner.protocols import ModelRef, check_accepts
+from limner.protocols import check_accepts
 from limner.registry.weights import Runtime, Weights
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -132,13 +139,9 @@ def load(weights: Weights, runtime: Runtime) -> GroundingDino:
             f"{path} holds a model that reads {', '.join(BORDERS)} as {known} and a tokenizer that "
             f"writes them {borders}: get the files of one model."
         )
-    return GroundingDino(
-        ref=weights.ref,
-        model=model.to(runtime.device),
-        processor=read_part(GroundingDinoImageProcessorPil, weights, path),
-        tokenizer=tokenizer,
-        defaults=weights.defaults,
-    )
+    model = model.to(runtime.device)
+    processor = read_part(GroundingDinoImageProcessorPil, weights, path)
+    return GroundingDino(Pretrained(weights.ref, model, processor, tokenizer, weights.defaults))
 
 
 class GroundingDino:
@@ -146,24 +149,15 @@ class GroundingDino:
 
     accepts = frozenset({PromptKind.TEXT})
 
-    def __init__(
-        self,
-        ref: ModelRef,
-        model: Any,
-        processor: Any,
-        tokenizer: Any,
-        defaults: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, pretrained: Pretrained) -> None:
         """``defaults``: ``threshold``, ``text_threshold``, ``nms_threshold``."""
-        self.ref = ref
-        self._model = model
-        self._backbone = model.model.backbone
-        model.model.backbone = CachedBackbone(self._backbone)
-        self._processor = processor
-        self._tokenizer = tokenizer
-        self._defaults = defaults
+        self.ref, self._defaults = pretrained.ref, pretrained.defaults
+        self._model, self._processor = pretrained.model, pretrained.processor
+        self._tokenizer = pretrained.tokenizer
+        self._backbone = self._model.model.backbone
+        self._model.model.backbone = CachedBackbone(self._backbone)
         self._images: LruCache[ImageFeatures] = LruCache(IMAGES_KEPT)
-        self._at_once = 1 if model.device.type == "cpu" else TEXTS_AT_ONCE
+        self._at_once = 1 if self._model.device.type == "cpu" else TEXTS_AT_ONCE
 
     def detect(
         self, image: Image.Image, prompts: Sequence[VisualPrompt], options: DetectOptions
@@ -185,15 +179,11 @@ class GroundingDino:
         """
         check_accepts(self, prompts)
         for prompt in prompts:
-            if prompt.text is not None and prompt.text.negative:
-                raise UnsupportedPrompt(
-                    f'{self.ref.name} has no negatives ("{prompt.text.negative}"): ask for that as '
-                    "a prompt of its own and take its boxes away, as limner's grounding does."
-                )
+            check_no_negative(self.ref.name, prompt)
         if not prompts:
             return detections.empty()
-        asked = [prompt.text.phrase for prompt in prompts if prompt.text is not None]
-        phrases = list(dict.fromkeys(asked))
+        names = [prompt.text.phrase for prompt in prompts if prompt.text is not None]
+        phrases = list(dict.fromkeys(names))
         questions = self._questions(phrases, together=options.phrases == "together")
         least = [options.least_score(p, self._defaults.get("threshold", 0.3)) for p in phrases]
         text_threshold = options.text_threshold
@@ -207,7 +197,7 @@ class GroundingDino:
             ]
         boxes, confidence, phrase = (np.concatenate(column) for column in zip(*rows, strict=True))
         xyxy = CONVENTIONS["cxcywh_norm"].decode(boxes, image.size)
-        kept = suppress(
+        best = suppress(
             xyxy,
             confidence,
             phrase,
@@ -215,11 +205,12 @@ class GroundingDino:
             class_agnostic=options.class_agnostic_nms,
         )
         xyxy = np.clip(xyxy, 0, [*image.size, *image.size])
-        kept = kept[(xyxy[kept, 2:] > xyxy[kept, :2]).all(axis=1)]
+        best = with_area(best, xyxy)
         # A phrase given twice was asked once and is answered twice.
-        place, index = np.nonzero(phrase[kept, None] == [phrases.index(name) for name in asked])
-        best, index = kept[place[: options.max_detections]], index[: options.max_detections]
-        return detections.make(xyxy[best], confidence[best], index, [asked[n] for n in index])
+        question = [phrases.index(name) for name in names]
+        row, index = by_prompt(phrase[best], question, options.max_detections)
+        best = best[row]
+        return detections.make(xyxy[best], confidence[best], index, [names[n] for n in index])
 
     def _questions(self, phrases: Sequence[str], *, together: bool) -> list[Question]:
         """The texts to ask; all are measured before the first is asked."""
@@ -240,9 +231,7 @@ class GroundingDino:
         return [_question(group, [texts[n] for n in group]) for group in groups]
 
     def _see(self, image: Image.Image) -> ImageFeatures:
-        digest = images.digest(image)
-        seen = self._images.get(digest)
-        return self._images.put(digest, self._encode(image)) if seen is None else seen
+        return self._images.get_or_compute(images.digest(image), lambda: self._encode(image))
 
     def _encode(self, image: Image.Image) -> ImageFeatures:
         short, long = sorted(image.size)
@@ -302,8 +291,8 @@ def answering(
     own = np.stack([scores[:, mine].max(axis=1) for mine in tokens], axis=1)
     phrase = np.array(question.phrases, dtype=np.int64)[own.argmax(axis=1)]
     confidence = scores.max(axis=1)
-    kept = (confidence >= least[phrase]) & (own.max(axis=1) >= text_threshold)
-    return boxes[kept], confidence[kept], phrase[kept]
+    enough = (confidence >= least[phrase]) & (own.max(axis=1) >= text_threshold)
+    return boxes[enough], confidence[enough], phrase[enough]
 
 
 def _as_asked(phrase: str, model: str) -> str:

@@ -28,17 +28,25 @@ from transformers import (
     OwlViTImageProcessorPil,
 )
 
-from limner.errors import ModelError, UnsupportedPrompt
+from limner.errors import UnsupportedPrompt
 from limner.io import images
 from limner.models.blocks.lru import LruCache
-from limner.models.blocks.nms import answers, patch_for, suppress
+from limner.models.blocks.nms import answers, by_prompt, patch_for, suppress, with_area
 from limner.models.blocks.oom import guard_memory
-from limner.models.blocks.pretrained import check_lengths, folder_of, read_model, read_part
-from limner.ops import transforms
+from limner.models.blocks.pretrained import (
+    Pretrained,
+    check_lengths,
+    check_size,
+    folder_of,
+    read_model,
+    read_part,
+)
+from limner.models.blocks.prompt_checks import check_no_negative
+from limner.ops import detections, transforms
 from limner.ops.box_formats import CONVENTIONS
 from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
 from limner.prompts import Exemplar, PromptKind, VisualPrompt
-from limner.protocols import ModelRef, check_accepts
+from limner.protocols import check_accepts
 from limner.registry.weights import Runtime, Weights
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -126,21 +134,12 @@ def load(weights: Weights, runtime: Runtime) -> OwlViT:
     model.base_model.to(dtype)
     model.layer_norm.to(dtype)
     processor = read_part(architecture.processor, weights, path)
-    side = model.config.vision_config.image_size
-    if (made := (processor.size["width"], processor.size["height"])) != (side, side):
-        raise ModelError(
-            f"{path} holds a model for images of {side} pixels and an image processor that makes "
-            f"them {made[0]} x {made[1]}: get the files of one model."
-        )
+    check_size(processor.size, path, model.config.vision_config.image_size)
     holds = model.config.text_config.max_position_embeddings
-    return OwlViT(
-        ref=weights.ref,
-        architecture=architecture,
-        model=model.to(runtime.device),
-        processor=processor,
-        tokenizer=read_part(CLIPTokenizer, weights, path, model_max_length=holds),
-        defaults=weights.defaults,
-    )
+    tokenizer = read_part(CLIPTokenizer, weights, path, model_max_length=holds)
+    model = model.to(runtime.device)
+    pretrained = Pretrained(weights.ref, model, processor, tokenizer, weights.defaults)
+    return OwlViT(pretrained, architecture)
 
 
 class OwlViT:
@@ -148,22 +147,12 @@ class OwlViT:
 
     accepts = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR, PromptKind.LIKE})
 
-    def __init__(
-        self,
-        ref: ModelRef,
-        architecture: Architecture,
-        model: Any,
-        processor: Any,
-        tokenizer: Any,
-        defaults: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, pretrained: Pretrained, architecture: Architecture) -> None:
         """``defaults``: ``threshold``; for examples ``exemplar_threshold``; ``nms_threshold``."""
-        self.ref = ref
+        self.ref, self._defaults = pretrained.ref, pretrained.defaults
+        self._model, self._processor = pretrained.model, pretrained.processor
+        self._tokenizer = pretrained.tokenizer
         self._architecture = architecture
-        self._model = model
-        self._processor = processor
-        self._tokenizer = tokenizer
-        self._defaults = defaults
         self._images: LruCache[ImageFeatures] = LruCache(IMAGES_KEPT)
         self._phrases: LruCache[torch.Tensor] = LruCache(QUERIES_KEPT)
         self._examples: LruCache[torch.Tensor] = LruCache(QUERIES_KEPT)
@@ -194,7 +183,7 @@ class OwlViT:
             _check_one_way(prompt, self.ref.name)
         prompts = [_own_example(prompt, image) for prompt in prompts]
         if not prompts:
-            return _detections([], np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
+            return detections.empty()
         # A prompt given twice is asked once and answered twice: it mustn't compete with itself.
         index = {prompt: n for n, prompt in enumerate(dict.fromkeys(prompts))}
         questions = list(index)
@@ -202,25 +191,27 @@ class OwlViT:
             queries = self._queries(questions)
             seen = self._see(image)  # last, so that examples don't push it out of the cache
             scores = self._scores(seen, queries)
-        rows, asked, confidence = answers(
+        rows, answered, confidence = answers(
             scores,
             competes=np.array([question.text is not None for question in questions]),
             thresholds=self._thresholds(questions, options),
         )
-        kept = suppress(  # before clipping, as transformers does
+        best = suppress(  # before clipping, as transformers does
             seen.xyxy[rows],
             confidence,
-            asked,
+            answered,
             threshold=options.most_overlap(self._defaults.get("nms_threshold", 0.5)),
             class_agnostic=options.class_agnostic_nms,
         )
         xyxy = np.clip(seen.xyxy[rows], 0, [*image.size, *image.size])
-        # OWLv2 may answer with a box that lies in the padding: there is nothing of it to show.
-        kept = kept[(xyxy[kept, 2:] > xyxy[kept, :2]).all(axis=1)]
-        place, prompt_index = np.nonzero(asked[kept, None] == [index[prompt] for prompt in prompts])
-        best = kept[place[: options.max_detections]]
+        best = with_area(best, xyxy)  # OWLv2 may answer with a box that lies in the padding
+        question = [index[prompt] for prompt in prompts]
+        row, prompt_index = by_prompt(answered[best], question, options.max_detections)
+        best = best[row]
         names = [prompt.text.phrase if prompt.text else "example" for prompt in prompts]
-        return _detections(names, xyxy[best], confidence[best], prompt_index[: len(best)])
+        return detections.make(
+            xyxy[best], confidence[best], prompt_index, [names[n] for n in prompt_index]
+        )
 
     def _thresholds(self, prompts: Sequence[VisualPrompt], options: DetectOptions) -> Floats:
         """(N,) least score for each prompt."""
@@ -268,23 +259,20 @@ class OwlViT:
 
     def _embed_example(self, exemplar: Exemplar) -> torch.Tensor:
         """(E,) float32: the class embedding of the patch that stands for the example."""
-        kept = self._examples.get(exemplar.digest)
-        if kept is not None:
-            return kept
+        return self._examples.get_or_compute(exemplar.digest, lambda: self._query_of(exemplar))
+
+    def _query_of(self, exemplar: Exemplar) -> torch.Tensor:
         seen = self._see(Image.fromarray(exemplar.image))
         if exemplar.box is None:
             # OWL-ViT: near the box of the whole image; OWLv2: the highest objectness of all.
-            query = self._model.embed_image_query(seen.features, seen.feature_map)[0][0, 0]
-        else:
-            _, embeds = self._model.class_predictor(seen.features)
-            merit = self._architecture.merit(self._model, seen.features, embeds)
-            query = embeds[0, patch_for(exemplar.box, seen.xyxy, merit.cpu().numpy())]
-        return self._examples.put(exemplar.digest, query)
+            embeds = self._model.embed_image_query(seen.features, seen.feature_map)[0]
+            return embeds[0, 0]
+        _, embeds = self._model.class_predictor(seen.features)
+        merit = self._architecture.merit(self._model, seen.features, embeds)
+        return embeds[0, patch_for(exemplar.box, seen.xyxy, merit.cpu().numpy())]
 
     def _see(self, image: Image.Image) -> ImageFeatures:
-        digest = images.digest(image)
-        seen = self._images.get(digest)
-        return self._images.put(digest, self._encode(image)) if seen is None else seen
+        return self._images.get_or_compute(images.digest(image), lambda: self._encode(image))
 
     def _encode(self, image: Image.Image) -> ImageFeatures:
         pixels = self._processor(images=image, return_tensors="pt").pixel_values
@@ -308,11 +296,7 @@ def _check_one_way(prompt: VisualPrompt, model: str) -> None:
             f"{model} can't join a phrase and an example, or two examples, in one prompt: give two "
             "prompts."
         )
-    if prompt.text is not None and prompt.text.negative:
-        raise UnsupportedPrompt(
-            f'{model} has no negatives ("{prompt.text.negative}"): ask for that as a prompt of its '
-            "own and take its boxes away, as limner's grounding does."
-        )
+    check_no_negative(model, prompt)
 
 
 def _own_example(prompt: VisualPrompt, image: Image.Image) -> VisualPrompt:
@@ -321,18 +305,3 @@ def _own_example(prompt: VisualPrompt, image: Image.Image) -> VisualPrompt:
         return prompt
     (like,) = prompt.likes
     return VisualPrompt(exemplar=Exemplar(np.asarray(image), like.box))
-
-
-def _detections(
-    names: Sequence[str], xyxy: Floats, confidence: Floats, asked: Indices
-) -> sv.Detections:
-    """``names``: of every prompt; ``asked``: (K,) index of the prompt that each row answers."""
-    return sv.Detections(
-        xyxy=xyxy.astype(np.float32),
-        confidence=confidence.astype(np.float32),
-        class_id=asked.copy(),
-        data={
-            "class_name": np.array([names[i] for i in asked], dtype=str),
-            "prompt_index": asked.copy(),
-        },
-    )

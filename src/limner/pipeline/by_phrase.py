@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class ByPhrase:
-    """A ``Detector`` in whose place one of two answers: ``special`` the phrases that it knows, and
-    ``other`` all else. Who isn't asked is not made.
+    """A ``DetectorGroup`` of two: ``special`` answers the phrases that it knows, and ``other`` all
+    else. A detector that isn't asked is not loaded.
 
     Args:
         knows: whether a phrase is for ``special``.
-        special, other: make a detector, once.
+        special, other: load a detector, once.
         name: of both together.
     """
 
@@ -39,13 +39,13 @@ class ByPhrase:
         self.ref = ModelRef(name, "by phrase", "")
         self.accepts = accepts
         self._knows = knows
-        self._make = (other, special)
-        self._made: dict[int, Detector] = {}
+        self._load = (other, special)
+        self._loaded: dict[int, Detector] = {}
 
     @property
     def members(self) -> tuple[Detector, ...]:
         """Those that were asked so far."""
-        return tuple(self._made.values())
+        return tuple(self._loaded.values())
 
     def detect(
         self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
@@ -60,15 +60,15 @@ class ByPhrase:
             rows = np.flatnonzero(own == bool(which))
             if not len(rows):
                 continue
-            found = look(self._member(which), image, [prompts[int(row)] for row in rows], options)
+            answer = look(self._member(which), image, [prompts[int(row)] for row in rows], options)
             answers += [
-                dets.with_prompt_index(dets.take(found, found.class_id == k), int(row))
+                dets.with_prompt_index(dets.take(answer, answer.class_id == k), int(row))
                 for k, row in enumerate(rows)
             ]
         merged = dets.by_confidence(dets.merge(answers)) if answers else dets.empty()
         return dets.take(merged, slice(options.max_detections))
 
     def _member(self, which: int) -> Detector:
-        if which not in self._made:
-            self._made[which] = self._make[which]()
-        return self._made[which]
+        if which not in self._loaded:
+            self._loaded[which] = self._load[which]()
+        return self._loaded[which]

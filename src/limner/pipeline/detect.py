@@ -12,8 +12,6 @@ from limner.errors import UnsupportedPrompt
 from limner.ops import choose
 from limner.ops import detections as dets
 from limner.options import DetectOptions
-from limner.pipeline.by_phrase import ByPhrase
-from limner.pipeline.ensemble import DetectorEnsemble
 from limner.pipeline.look import look, unlimited
 from limner.pipeline.zoom import zoomed
 from limner.prompts import PromptKind, Text, VisualPrompt
@@ -55,16 +53,11 @@ def detect(
     positives = [_what(prompt) for prompt in prompts]
     negatives = [_negative(prompt) for prompt in prompts]
     queries = [prompt for prompt in (*positives, *negatives) if prompt]
-    if isinstance(detector, DetectorEnsemble):
-        detector.check_accepts(queries)
-    else:
-        check_accepts(detector, queries)
+    check_accepts(detector, queries)
     picky = any(negatives) or any(prompt.is_spatial for prompt in prompts)
     query_options = unlimited(options) if picky else options
 
     def ask(some: Sequence[VisualPrompt], part: Image = image) -> sv.Detections:
-        if isinstance(detector, DetectorEnsemble | ByPhrase):  # each of its models looks for itself
-            return detector.detect(part, some, query_options)
         return look(detector, part, some, query_options)
 
     answers = _answers(positives, negatives, ask)

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import supervision as sv
 
-from limner.errors import OptionError, UnsupportedPrompt
+from limner.errors import OptionError
 from limner.ops import detections as dets
 from limner.options import DetectOptions
 from limner.pipeline.look import look, unlimited
-from limner.prompts import VisualPrompt
-from limner.protocols import Detector, ModelRef
+from limner.prompts import PromptKind, VisualPrompt
+from limner.protocols import Detector, ModelRef, check_accepts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,7 +53,7 @@ class MemberBox:
 
 
 class DetectorEnsemble:
-    """A ``Detector`` whose answer is what several detectors say together.
+    """A ``DetectorGroup`` whose answer is what several detectors say together.
 
     It takes the kinds of prompt that all of them take: who can't be asked can't agree. A fused
     score is the mean of its boxes' scores times the part of the models that found it, so a thing
@@ -86,52 +86,49 @@ class DetectorEnsemble:
         Raises:
             UnsupportedPrompt: naming the models that can't take a prompt.
         """
-        self.check_accepts(prompts)
-        found = [look(member, image, prompts, unlimited(options)) for member in self.members]
+        check_accepts(self, prompts)
+        answers = [look(member, image, prompts, unlimited(options)) for member in self.members]
         names = [prompt.text.phrase if prompt.text else "example" for prompt in prompts]
-        fused = [self._fused(found, k, name, options) for k, name in enumerate(names)]
+        fused = [self._fused(answers, k, name, options) for k, name in enumerate(names)]
         rows = dets.by_confidence(dets.merge(fused)) if fused else dets.empty()
         if options.class_agnostic_nms and len(rows):
             rows = dets.by_confidence(rows.with_nms(options.most_overlap(), class_agnostic=True))
         return dets.take(rows, slice(options.max_detections))
 
-    def check_accepts(self, prompts: Sequence[VisualPrompt]) -> None:
-        """Refuse a kind of prompt that one of the models can't take."""
-        kinds = frozenset(kind for prompt in prompts for kind in prompt.kinds)
-        if not kinds - self.accepts:
-            return
+    def refusal(self, kinds: frozenset[PromptKind]) -> str:
+        """Which of the models can't take these kinds of prompt."""
         unable = [
             f"{member.ref.name} can't take {' or '.join(sorted(kinds - member.accepts))}"
             for member in self.members
             if kinds - member.accepts
         ]
         common = ", ".join(sorted(self.accepts)) or "nothing"
-        raise UnsupportedPrompt(
+        return (
             f"A consensus asks all its models the same, and {', and '.join(unable)}; together they "
             f"take {common}. Leave such a model out."
         )
 
     def _fused(
-        self, found: Sequence[sv.Detections], prompt: int, name: str, options: DetectOptions
+        self, answers: Sequence[sv.Detections], prompt: int, name: str, options: DetectOptions
     ) -> sv.Detections:
         """What the models say together to one prompt."""
-        answers = [dets.take(each, each.class_id == prompt) for each in found]
-        whose = np.repeat(np.arange(len(answers)), [len(answer) for answer in answers])
-        xyxy = np.concatenate([answer.xyxy for answer in answers]).astype(np.float64)
-        score = np.concatenate([answer.confidence for answer in answers]).astype(np.float64)
-        boxes, scores, clusters = weighted_boxes_fusion(xyxy, score, len(answers))
-        opinions = [
+        own = [dets.take(answer, answer.class_id == prompt) for answer in answers]
+        member = np.repeat(np.arange(len(own)), [len(answer) for answer in own])
+        xyxy = np.concatenate([answer.xyxy for answer in own]).astype(np.float64)
+        score = np.concatenate([answer.confidence for answer in own]).astype(np.float64)
+        boxes, scores, clusters = weighted_boxes_fusion(xyxy, score, len(own))
+        agreed = [
             tuple(
                 MemberBox(
-                    self.members[whose[row]].ref.name, tuple(xyxy[row].tolist()), float(score[row])
+                    self.members[member[row]].ref.name, tuple(xyxy[row].tolist()), float(score[row])
                 )
                 for row in cluster
             )
             for cluster in clusters
         ]
-        made = dets.make(boxes, scores, [prompt] * len(boxes), [name] * len(boxes))
-        made = dets.with_column(made, AGREED, opinions)
-        return dets.take(made, scores >= options.least_score(name, 0.0))
+        fused = dets.make(boxes, scores, [prompt] * len(boxes), [name] * len(boxes))
+        fused = dets.with_column(fused, AGREED, agreed)
+        return dets.take(fused, scores >= options.least_score(name, 0.0))
 
 
 def weighted_boxes_fusion(

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import supervision as sv
 
 from limner.ops import detections as dets
+from limner.ops.suppression import distinct
 from limner.options import DetectOptions
 from limner.pipeline import rotate
 from limner.pipeline.tiles import tiled
 from limner.prompts import VisualPrompt
-from limner.protocols import Detector
+from limner.protocols import Detector, DetectorGroup
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,48 +35,49 @@ upright faces takes shoes that stand on their heads for faces (docs/faces.md).""
 
 
 class InferenceMode:
-    """A detector that looks turned as well, and in tiles, where nobody said how it is to look."""
+    """A detector that looks turned as well, and in tiles, where nobody said how it is to look:
+    a ``DetectorGroup`` of one."""
 
     def __init__(self, detector: Detector) -> None:
         self.ref, self.accepts = detector.ref, detector.accepts
-        self.detector = detector
+        self.members = (detector,)
 
     def detect(
         self, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
     ) -> sv.Detections:
-        """One look, as the detector itself."""
-        return self.detector.detect(image, prompts, options)
+        """As ``look``, which turns the picture where ``options.look`` is None."""
+        way = options.look or "turned"
+        return look(self.members[0], image, prompts, replace(options, look=way))
 
 
 def look(
     detector: Detector, image: Image, prompts: Sequence[VisualPrompt], options: DetectOptions
 ) -> sv.Detections:
     """What a detector finds, as ``Detector.detect``; with ``look="tiles"`` it sees tiles as well,
-    with ``look="turned"`` tiles of a large picture and the whole one turned (``turning.ANGLES``).
+    with ``look="turned"`` tiles of a large picture and the whole one turned (``rotate.ANGLES``).
 
     Each tile is asked with the same thresholds and without a limit; what makes boxes crowd each
     other out is applied to what all looks found together. An example image's scores are relative to
     what lies in the same tile, where a detector's scores of examples are relative.
 
-    With ``look="zoom"`` this is the first look; ``zooming.zoomed`` goes on from it.
+    With ``look="zoom"`` this is the first look; ``zoom.zoomed`` goes on from it.
     """
-    how = options.look or ("turned" if isinstance(detector, InferenceMode) else "whole")
-    if how not in ("tiles", "turned"):
+    if isinstance(detector, DetectorGroup):  # each of its members looks for itself
+        return detector.detect(image, prompts, options)
+    if options.look not in ("tiles", "turned"):
         return detector.detect(image, prompts, replace(options, look=None))
     plain = replace(unlimited(options), look=None, slice_wh=None, overlap_wh=None)
 
     def ask(part: Image) -> sv.Detections:
         return detector.detect(part, prompts, plain)
 
-    if how == "tiles":
-        found = tiled(image, ask, *options.tiling())
+    if options.look == "tiles":
+        rows = tiled(image, ask, *options.tiling())
         overlap = options.most_overlap()
     else:
-        found = _turned(image, ask, options, LEAST_TURNED.get(detector.ref.family, 0.0))
+        rows = _turned(image, ask, options, LEAST_TURNED.get(detector.ref.family, 0.0))
         overlap = options.most_overlap(rotate.OVERLAP)
-    if len(found):
-        found = found.with_nms(overlap, options.class_agnostic_nms)
-    return dets.take(dets.by_confidence(found), slice(options.max_detections))
+    return distinct(rows, overlap, options)
 
 
 def _turned(image: Image, ask: rotate.Ask, options: DetectOptions, least: float) -> sv.Detections:

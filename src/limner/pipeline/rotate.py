@@ -134,17 +134,17 @@ def detect_turned(
         for scale in dict.fromkeys(scales):
             view = View(shown.size, angle, scale)
             whole = angle == 0 and scale == 1
-            found = ask(shown if whole else view.draw(shown))
-            if len(found):
-                moved = dets.copy(found)
-                moved.xyxy = (view.inverse_boxes(found.xyxy) * grown).astype(np.float32)
+            answer = ask(shown if whole else view.draw(shown))
+            if len(answer):
+                moved = dets.copy(answer)
+                moved.xyxy = (view.inverse_boxes(answer.xyxy) * grown).astype(np.float32)
                 parts.append(moved)
     return once(parts, overlap)
 
 
 def once(parts: Sequence[sv.Detections], overlap: float) -> sv.Detections:
     """Several looks' finds in px of one picture, of those that overlap the surest, best first."""
-    found = dets.merge(parts)
-    if len(found):
-        found = found.with_nms(overlap)
-    return dets.by_confidence(found)
+    rows = dets.merge(parts)
+    if len(rows):
+        rows = rows.with_nms(overlap)
+    return dets.by_confidence(rows)

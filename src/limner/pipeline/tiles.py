@@ -81,23 +81,23 @@ def tiled(
     sides = parts[0].xyxy[:, 2:] - parts[0].xyxy[:, :2]
     parts[0] = dets.take(parts[0], (sides > overlap_wh).any(axis=1))
     parts += [_moved(ask(image.crop(tile.shown_xyxy)), tile) for tile in tiles]
-    found = dets.merge(parts)
-    if not len(found) or found.class_id is None:
-        return found
+    rows = dets.merge(parts)
+    if not len(rows) or rows.class_id is None:
+        return rows
     joined = [
-        _joined(dets.take(found, found.class_id == asked), image.size)
-        for asked in np.unique(found.class_id)
+        _joined(dets.take(rows, rows.class_id == prompt), image.size)
+        for prompt in np.unique(rows.class_id)
     ]
     return dets.by_confidence(dets.merge(joined))
 
 
-def _moved(found: sv.Detections, tile: transforms.Placement) -> sv.Detections:
+def _moved(rows: sv.Detections, tile: transforms.Placement) -> sv.Detections:
     """A tile's finds in pixels of the picture."""
-    made = dets.copy(found)
-    inside = np.clip(found.xyxy, 0, tile.target_wh * 2)
-    made.xyxy = transforms.inverse_boxes(tile, inside).astype(np.float32)
-    made.data[SEEN] = np.tile(np.array(tile.shown_xyxy, dtype=np.int64), (len(made), 1))
-    return made
+    moved = dets.copy(rows)
+    inside = np.clip(rows.xyxy, 0, tile.target_wh * 2)
+    moved.xyxy = transforms.inverse_boxes(tile, inside).astype(np.float32)
+    moved.data[SEEN] = np.tile(np.array(tile.shown_xyxy, dtype=np.int64), (len(moved), 1))
+    return moved
 
 
 def cut_sides(xyxy: Floats, seen: npt.NDArray[np.int64], size_wh: tuple[int, int]) -> Flags:
@@ -112,21 +112,23 @@ def cut_sides(xyxy: Floats, seen: npt.NDArray[np.int64], size_wh: tuple[int, int
     return np.asarray(at_edge & inner)
 
 
-def _joined(found: sv.Detections, size_wh: tuple[int, int]) -> sv.Detections:
+def _joined(detections: sv.Detections, size_wh: tuple[int, int]) -> sv.Detections:
     """The finds of one prompt, each thing once."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    xyxy, seen = found.xyxy.astype(np.float64), np.asarray(found.data[SEEN], dtype=np.int64)
+    xyxy = detections.xyxy.astype(np.float64)
+    seen = np.asarray(detections.data[SEEN], dtype=np.int64)
     looks = Looks(
         xyxy=xyxy,
         seen=seen,
         cut=cut_sides(xyxy, seen, size_wh),
         coarse=np.asarray(np.equal(seen, [0, 0, *size_wh]).all(axis=1), dtype=np.bool_),
-        score=np.asarray(found.confidence, dtype=np.float64),
+        score=np.asarray(detections.confidence, dtype=np.float64),
     )
     pairs = np.array(_same(looks), dtype=np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(found),) * 2)
+    links, count = (pairs[:, 0], pairs[:, 1]), len(detections)
+    graph = coo_array((np.ones(len(pairs)), links), shape=(count, count))
     _, group = connected_components(graph, directed=False)
     rows, boxes, areas, parts = [], [], [], []
     for number in np.unique(group):
@@ -136,10 +138,10 @@ def _joined(found: sv.Detections, size_wh: tuple[int, int]) -> sv.Detections:
         boxes.append(box)
         areas.append([*seen[used, :2].min(axis=0), *seen[used, 2:].max(axis=0)])
         parts.append(is_part)
-    made = dets.take(found, np.array(rows))
-    made.xyxy = np.array(boxes, dtype=np.float32)
-    made.data[SEEN] = np.array(areas, dtype=np.int64)
-    return dets.take(made, ~_covered(np.array(boxes), np.array(parts)))
+    things = dets.take(detections, np.array(rows))
+    things.xyxy = np.array(boxes, dtype=np.float32)
+    things.data[SEEN] = np.array(areas, dtype=np.int64)
+    return dets.take(things, ~_covered(np.array(boxes), np.array(parts)))
 
 
 def _same(looks: Looks) -> list[tuple[int, int]]:

@@ -59,7 +59,7 @@ class Zoom:
     frame: transforms.Frame
 
 
-def zoomed(image: Image, found: sv.Detections, ask: Ask) -> sv.Detections:
+def zoomed(image: Image, coarse: sv.Detections, ask: Ask) -> sv.Detections:
     """The same rows with more exact boxes.
 
     The answers in the crops are given to the rows all together, nearest first and each thing once,
@@ -68,30 +68,30 @@ def zoomed(image: Image, found: sv.Detections, ask: Ask) -> sv.Detections:
     the first look, where all rows were seen alike.
 
     Args:
-        found: boxes of a look at the whole picture; ``class_id`` is what ``ask`` takes.
+        coarse: boxes of a look at the whole picture; ``class_id`` is what ``ask`` takes.
 
     Returns:
-        Detections with the column ``tiling.SEEN``: the crop in which each box was seen.
+        Detections with the column ``tiles.SEEN``: the crop in which each box was seen.
     """
-    if found.class_id is None:  # nothing was found
-        return found
-    made, asked = dets.copy(found), found.class_id
-    boxes = found.xyxy.astype(np.float64)
-    seen = np.tile(np.array([0, 0, *image.size], dtype=np.int64), (len(found), 1))
-    scale = np.full(len(found), min(1.0, SHOWN / max(image.size)))
-    active = np.ones(len(found), dtype=bool)
+    if coarse.class_id is None:  # nothing was found
+        return coarse
+    exact, prompt = dets.copy(coarse), coarse.class_id
+    boxes = coarse.xyxy.astype(np.float64)
+    seen = np.tile(np.array([0, 0, *image.size], dtype=np.int64), (len(coarse), 1))
+    scale = np.full(len(coarse), min(1.0, SHOWN / max(image.size)))
+    active = np.ones(len(coarse), dtype=bool)
     for _ in range(ROUNDS):
         rows = np.flatnonzero(active).tolist()
         zooms = [_around(boxes[row], seen[row], row, image.size) for row in rows]
         zooms = [zoom for zoom in zooms if _scale(zoom.xyxy) >= LEAST_GAIN * scale[zoom.row]]
-        answers = [(zoom, _answers(image, zoom, ask, int(asked[zoom.row]))) for zoom in zooms]
+        answers = [(zoom, _answers(image, zoom, ask, int(prompt[zoom.row]))) for zoom in zooms]
         active[:] = False
-        for zoom, box in _given(answers, boxes, seen, asked):
+        for zoom, box in _given(answers, boxes, seen, prompt):
             boxes[zoom.row], seen[zoom.row] = box, zoom.xyxy
             scale[zoom.row], active[zoom.row] = _scale(zoom.xyxy), True
-    made.xyxy = boxes.astype(np.float32)
-    made.data[SEEN] = seen
-    return made
+    exact.xyxy = boxes.astype(np.float32)
+    exact.data[SEEN] = seen
+    return exact
 
 
 def _scale(xyxy: transforms.Rect) -> float:
@@ -131,8 +131,8 @@ def _given(
     class_id: npt.NDArray[np.integer[Any]],
 ) -> list[tuple[Zoom, Floats]]:
     """Which answer becomes which row's box: the nearest pairs first, each thing once."""
-    asked = {zoom.row for zoom, _ in answers}
-    taken = [(class_id[row], boxes[row]) for row in range(len(boxes)) if row not in asked]
+    zoomed_rows = {zoom.row for zoom, _ in answers}
+    taken = [(class_id[row], boxes[row]) for row in range(len(boxes)) if row not in zoomed_rows]
     pairs = []
     for zoom, candidates in answers:
         distance = np.abs(candidates - boxes[zoom.row]).max(axis=1)

@@ -49,6 +49,9 @@ def weight_bytes(weights: Weights) -> int:
 class ModelPool:
     """Live models, the most recently used of them, under a budget of memory.
 
+    No ``LruCache``: that counts values, and here each has a size of its own, known before it is
+    loaded; room is made first, so that two large models are never in memory together.
+
     Safe to use from several threads: a model is loaded once, and one at a time; asking for a live
     one waits for nothing. A model that was let go of lives on while somebody still holds it.
 

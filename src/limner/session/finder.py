@@ -14,7 +14,7 @@ from limner.options import (
     check_honoured,
 )
 from limner.prompts import VisualPrompt
-from limner.protocols import Detector, OnStep, Segmenter
+from limner.protocols import Detector, DetectorGroup, OnStep, Segmenter
 from limner.registry import catalog, face_choice
 from limner.registry.resolve import resolve
 from limner.session.cache.stages import CachedDetector, Stages
@@ -275,15 +275,16 @@ def _without_loading(
 ) -> pipeline.Grounding:
     """The same, its seconds those of computing alone."""
     seconds = dict(grounding.seconds)
-    members: Sequence[Detector | None] = (detector,)
-    if isinstance(detector, pipeline.DetectorEnsemble | pipeline.ByPhrase):
-        members = detector.members
-    plain = [
-        each.detector if isinstance(each, pipeline.InferenceMode) else each for each in members
-    ]
     if "detect" in seconds:
-        seconds["detect"] -= sum(each.loading for each in plain if isinstance(each, CachedDetector))
+        seconds["detect"] -= _loading(detector)
     return replace(grounding, seconds=seconds)
+
+
+def _loading(detector: Detector | None) -> float:
+    """Seconds that loading a detector, or the members of one, took."""
+    if isinstance(detector, CachedDetector):
+        return detector.loading
+    return sum(map(_loading, detector.members)) if isinstance(detector, DetectorGroup) else 0.0
 
 
 def _check_asked(prompts: Sequence[VisualPrompt]) -> None:

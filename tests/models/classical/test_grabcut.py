@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from limner.models.classical.grabcut import grabcut, grabcut_candidates
+from limner.models.classical.grabcut import ObjectPrompt, grabcut, grabcut_candidates
 from limner.models.classical.grabcut_plain import spanning_mask
 
 H, W = 120, 160
@@ -207,7 +207,7 @@ def test_inputs_are_left_alone() -> None:
 
 def test_candidates_differ_and_start_with_the_answer() -> None:
     prompt = {"points": np.array([[70.0, 60]])}
-    found = grabcut_candidates(picture(*TWO), **prompt)
+    found = grabcut_candidates(picture(*TWO), ObjectPrompt(**prompt))
     assert 1 <= len(found) <= 3
     assert (found[0][0] == grabcut(picture(*TWO), **prompt)[0]).all()
     assert all(mask[60, 70] for mask, _ in found)

@@ -553,11 +553,11 @@ def test_specks_and_holes_are_mended(sam: SamSegmenter) -> None:
 
 
 def test_of_masks_alike_the_one_that_needed_no_mending_stays() -> None:
-    def found(array: np.ndarray, score: float) -> automatic.Found:
+    def found(array: np.ndarray, score: float) -> automatic.StableMask:
         xyxy = masks.box_of(array)
         assert xyxy
         mask = detections.compact(masks.MaskCrop.of(array))
-        return automatic.Found(mask, xyxy, score, 1.0, (0.0, 0.0))
+        return automatic.StableMask(mask, xyxy, score, 1.0, (0.0, 0.0))
 
     whole = np.zeros((20, 30), dtype=bool)
     whole[2:12, 3:20] = True

@@ -139,8 +139,8 @@ def _try_processor(processor: Any, file: Path) -> None:
                 )
     picture = Image.new("RGB", (56, 84), (90, 120, 200))
     try:
-        made = np.asarray(processor(images=[picture], return_tensors="np")["pixel_values"][0])
-        whole = made.size > 0 and bool(np.isfinite(made).all())
+        pixels = np.asarray(processor(images=[picture], return_tensors="np")["pixel_values"][0])
+        whole = pixels.size > 0 and bool(np.isfinite(pixels).all())
     except Exception as error:
         raise _refused(file, "makes nothing of a picture", error) from error
     if not whole:

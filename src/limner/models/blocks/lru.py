@@ -1,8 +1,9 @@
-"""The few values that were used last."""
+"""An LRU cache: of many values the few that were used last."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -30,3 +31,15 @@ class LruCache(Generic[ValueT]):
             while len(self._values) > self._size:
                 self._values.popitem(last=False)
         return value
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get_or_compute(self, key: str, compute: Callable[[], ValueT]) -> ValueT:
+        """The value of a key, computed where it isn't here; two threads may both compute it."""
+        value = self.get(key)
+        return self.put(key, compute()) if value is None else value
+
+    def clear(self) -> None:
+        with self._lock:
+            self._values.clear()

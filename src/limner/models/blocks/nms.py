@@ -6,6 +6,7 @@ prompts, K answers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,11 @@ def answers(
         (K,) candidate, (K,) prompt and (K,) confidence, in no order that matters.
     """
     enough = scores >= thresholds
-    asked = np.flatnonzero(competes)
+    phrases = np.flatnonzero(competes)
     chosen = np.zeros_like(enough)
     confidence = scores.astype(np.float32)
-    if asked.size:
-        best = asked[np.where(enough, scores, -1)[:, asked].argmax(axis=1)]
+    if phrases.size:
+        best = phrases[np.where(enough, scores, -1)[:, phrases].argmax(axis=1)]
         rows = np.arange(len(scores))
         chosen[rows, best] = enough[rows, best]
     for n in np.flatnonzero(~competes):
@@ -72,15 +73,36 @@ def suppress(
     4 GB for the 10,000 candidates that three examples may have.
     """
     left = np.argsort(-confidence, kind="stable")
-    kept = []
+    rows = []
     while left.size:
         first, left = left[0], left[1:]
-        kept.append(first)
+        rows.append(first)
         rival = sv.box_iou_batch(xyxy[[first]], xyxy[left])[0] > threshold
         if not class_agnostic:
             rival &= classes[left] == classes[first]
         left = left[~rival]
-    return np.array(kept, dtype=np.int64)
+    return np.array(rows, dtype=np.int64)
+
+
+def with_area(rows: Indices, xyxy: Floats) -> Indices:
+    """(K,) those of ``rows`` whose boxes have an area: what lies outside the image, and was clipped
+    to it, has nothing to show."""
+    return rows[(xyxy[rows, 2:] > xyxy[rows, :2]).all(axis=1)]
+
+
+def by_prompt(answered: Indices, question: Sequence[int], most: int) -> tuple[Indices, Indices]:
+    """Answers to questions as answers to prompts, of which several may ask the same.
+
+    Args:
+        answered: (K,) which question each row answers, best first.
+        question: of each prompt.
+        most: rows that are wanted.
+
+    Returns:
+        (L,) row of ``answered`` and (L,) prompt.
+    """
+    row, prompt = np.nonzero(answered[:, None] == np.array(question, dtype=np.int64)[None, :])
+    return row[:most], prompt[:most]
 
 
 def patch_for(box: Box, xyxy: Floats, merit: Floats) -> int:

@@ -21,10 +21,10 @@ def guard_memory(advice: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        said = str(error).lower()
+        message = str(error).lower()
         failed = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not failed and not any(sign in said for sign in SIGNS):
+        if not failed and not any(sign in message for sign in SIGNS):
             raise
-        device = any(sign in said for sign in DEVICE_SIGNS)
+        device = any(sign in message for sign in DEVICE_SIGNS)
         where = "The device's" if device else "This machine's"
         raise OutOfMemory(f"{where} memory ran out: {advice}.") from error

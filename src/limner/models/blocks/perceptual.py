@@ -34,13 +34,13 @@ def lpips(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> list[f
     import torch
 
     network = load_lpips()
-    found = []
+    distances = []
     for one, other in zip(first, second, strict=True):
         if one.size != other.size:
             raise InputError(f"LPIPS compares pictures of one size, got {one.size}, {other.size}.")
         with torch.inference_mode():
-            found.append(float(network(_tensor(one), _tensor(other))))
-    return found
+            distances.append(float(network(_tensor(one), _tensor(other))))
+    return distances
 
 
 def has_lpips() -> bool:
@@ -56,7 +56,7 @@ def has_lpips() -> bool:
     return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
 
 
-def frechet_and_kernel(real: Path, made: Path) -> tuple[float, float]:
+def frechet_and_kernel(real: Path, generated: Path) -> tuple[float, float]:
     """(FID, KID) of two folders of pictures, by torch-fidelity with its Inception v3.
 
     FID: Heusel et al. 2017 (arXiv:1706.08500). KID: Binkowski et al. 2018 (arXiv:1801.01401), the
@@ -73,12 +73,12 @@ def frechet_and_kernel(real: Path, made: Path) -> tuple[float, float]:
         raise _missing("FID and KID") from error
     from limner.io.images import find_images
 
-    fewest = min(len(find_images(folder)) for folder in (real, made))
+    fewest = min(len(find_images(folder)) for folder in (real, generated))
     if fewest < LEAST_FOR_FID:
         raise InputError(f"FID and KID need {LEAST_FOR_FID} pictures a folder or more: {fewest}.")
     try:
         scores = calculate_metrics(
-            input1=str(made),
+            input1=str(generated),
             input2=str(real),
             fid=True,
             kid=True,
@@ -90,7 +90,7 @@ def frechet_and_kernel(real: Path, made: Path) -> tuple[float, float]:
     except OSError as error:
         raise WeightsMissing(f"Inception's weights can't be had: {error}.") from error
     except ValueError as error:  # it looks for PNG and JPEG only, and says so
-        raise InputError(f"FID and KID can't be had of {real} and {made}: {error}") from error
+        raise InputError(f"FID and KID can't be had of {real} and {generated}: {error}") from error
     return (
         float(scores["frechet_inception_distance"]),
         float(scores["kernel_inception_distance_mean"]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,25 @@ from limner.errors import (
     WeightsMissing,
 )
 from limner.models.blocks.check_parts import try_part
+from limner.protocols import ModelRef
 from limner.registry import weight_files
 from limner.registry.weights import Runtime, Weights
 from limner.untrusted.json_toml import read_json_object
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a family's ``load`` read from a folder: all that the class which answers needs."""
+
+    ref: ModelRef
+    model: Any
+    """On its device, ready to answer."""
+    processor: Any
+    """Of images."""
+    tokenizer: Any
+    defaults: Mapping[str, Any]
+    """The checkpoint's own settings."""
+
 
 IMAGES_AT_ONCE = 16
 """Pictures in one pass of an encoder: more is no faster on a CPU."""
@@ -58,8 +75,8 @@ def config_within(architecture: Any, path: Path, part: str) -> Any:
     Args:
         part: the key that it stands under, if it stands apart.
     """
-    said = read_json_object(path / "config.json", what="config")
-    own = {key: value for key, value in said.get(part, said).items() if key != "model_type"}
+    config = read_json_object(path / "config.json", what="config")
+    own = {key: value for key, value in config.get(part, config).items() if key != "model_type"}
     return architecture.config_class(**own)
 
 
@@ -110,9 +127,9 @@ def read_part(part: Any, weights: Weights, path: Path, **given: Any) -> Any:
         ModelError: a file that nothing can be done by.
     """
     try:
-        made = part.from_pretrained(path, local_files_only=True, **given)
-        try_part(made, path)
-        return made
+        pretrained = part.from_pretrained(path, local_files_only=True, **given)
+        try_part(pretrained, path)
+        return pretrained
     except OSError as error:
         raise WeightsMissing(f"{weights.ref.name} can't be read from {path}: {error}") from error
 
@@ -142,10 +159,18 @@ def check_side(processor: Any, path: Path, side: int) -> None:
     Raises:
         ModelError: it does.
     """
-    size = processor.crop_size if processor.do_center_crop else processor.size
-    made = (size["width"], size["height"])
-    if made != (side, side):
-        shape = f"{made[0]} x {made[1]}" if all(made) else "of any shape"
+    check_size(processor.crop_size if processor.do_center_crop else processor.size, path, side)
+
+
+def check_size(size: Any, path: Path, side: int) -> None:
+    """The same of the ``size`` that an image processor has, by "width" and "height".
+
+    Raises:
+        ModelError: it isn't a square of that side, in pixels.
+    """
+    size_wh = (size["width"], size["height"])
+    if size_wh != (side, side):
+        shape = f"{size_wh[0]} x {size_wh[1]}" if all(size_wh) else "of any shape"
         raise ModelError(
             f"{path} holds a model for images of {side} pixels and an image processor that makes "
             f"them {shape}: get the files of one model."
@@ -166,8 +191,8 @@ def pixels(
             raise ImageError(f"{name} sees RGB images, got mode {image.mode}.")
     for start in range(0, len(images), IMAGES_AT_ONCE):
         batch = list(images[start : start + IMAGES_AT_ONCE])
-        made = processor(images=batch, return_tensors="pt")["pixel_values"]
-        yield made.to(weight.device, weight.dtype)
+        tensor = processor(images=batch, return_tensors="pt")["pixel_values"]
+        yield tensor.to(weight.device, weight.dtype)
 
 
 def unit_rows(features: Sequence[torch.Tensor], width: int) -> npt.NDArray[np.float32]:

@@ -55,18 +55,18 @@ def read_squash(
             resizes in another way than these models'.
     """
     for name in ("processor_config.json", "preprocessor_config.json"):
-        said: dict[str, Any] = read_json(path / name) or {}
-        said = said.get("image_processor", said)
-        if "size" in said:
+        config: dict[str, Any] = read_json(path / name) or {}
+        config = config.get("image_processor", config)
+        if "size" in config:
             break
-    size = said.get("size", {"height": side, "width": side})
-    made = (size.get("width"), size.get("height"))
-    if made != (side, side) or said.get("resample", 2) != Image.Resampling.BILINEAR:
+    size = config.get("size", {"height": side, "width": side})
+    size_wh = (size.get("width"), size.get("height"))
+    if size_wh != (side, side) or config.get("resample", 2) != Image.Resampling.BILINEAR:
         raise ModelError(
             f"{path} holds a model for images of {side} x {side} pixels, resized bilinearly, and "
-            f"an image processor that makes them {made[0]} x {made[1]} (resample "
-            f"{said.get('resample', 2)}): get the files of one model."
+            f"an image processor that makes them {size_wh[0]} x {size_wh[1]} (resample "
+            f"{config.get('resample', 2)}): get the files of one model."
         )
     return SquareResize(
-        side, tuple(said.get("image_mean", mean)), tuple(said.get("image_std", std))
+        side, tuple(config.get("image_mean", mean)), tuple(config.get("image_std", std))
     )

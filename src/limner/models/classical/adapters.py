@@ -17,12 +17,14 @@ from PIL import Image as pil
 
 from limner.errors import ModelError, OptionError, PromptError
 from limner.io import images
+from limner.models.blocks.paint_checks import check_surroundings, refuse_words
 from limner.models.classical import fill
-from limner.models.classical.grabcut import grabcut_candidates
+from limner.models.classical.grabcut import ObjectPrompt, grabcut_candidates
 from limner.models.classical.grabcut_view import COARSE, FINE
 from limner.models.faces.haar import KINDS, cascade_detect
 from limner.ops import detections as dets
 from limner.ops import masks
+from limner.ops.suppression import distinct
 from limner.options import (
     EVERY_DETECTOR,
     DetectOptions,
@@ -93,14 +95,14 @@ class GrabCut:
                 on_step(done, len(prompts))
         crops = [crop for ((crop, _), *_) in answers]
         scores = [score for ((_, score), *_) in answers]
-        found = dets.make(
+        rows = dets.make(
             np.array([crop.box_xyxy or (0, 0, 0, 0) for crop in crops]).reshape(-1, 4),
             scores,
             np.arange(len(prompts)),
             [prompt.manner for prompt in prompts],
         )
         candidates = [dets.Candidates.of(answer) for answer in answers]
-        return dets.with_masks(found, crops, scores, candidates=candidates)
+        return dets.with_masks(rows, crops, scores, candidates=candidates)
 
 
 def _cut(
@@ -110,12 +112,15 @@ def _cut(
     many: bool,
 ) -> list[tuple[masks.MaskCrop, float]]:
     points = prompt.points
-    answers = grabcut_candidates(
-        pixels,
+    known = ObjectPrompt(
         points=np.array([(p.x, p.y) for p in points]) if points else None,
         point_labels=np.array([p.label for p in points]) if points else None,
         box=np.array(prompt.box.xyxy) if prompt.box else None,
         mask=prompt.mask.array if prompt.mask else None,
+    )
+    answers = grabcut_candidates(
+        pixels,
+        known,
         iterations=iterations,
         count=1 if many else CANDIDATES,
         detail=COARSE if many and prompt.box else FINE,  # a click is a guess of sizes in the view
@@ -140,22 +145,21 @@ class OpenCvInpaint:
             self.ref.name,
             "it continues the surroundings and denoises nothing",
         )
-        settled = replace(
+        resolved = replace(
             options,
             method=options.method or fill.DEFAULT,
             radius=options.radius or 5,
             seed=options.seed or 0,
         )
-        if settled.method not in fill.METHODS:
+        if resolved.method not in fill.METHODS:
             raise OptionError(
-                f"method is one of {', '.join(fill.METHODS)}; got {settled.method!r}."
+                f"method is one of {', '.join(fill.METHODS)}; got {resolved.method!r}."
             )
-        return settled
+        return resolved
 
     def check(self, paint: Text | None, options: InpaintOptions) -> None:
         self.resolve(options)
-        if paint is not None:
-            raise OptionError(f"{self.ref.name} can't follow words: it only removes.")
+        refuse_words(self.ref.name, paint)
 
     def inpaint(
         self,
@@ -166,15 +170,14 @@ class OpenCvInpaint:
         on_step: OnStep | None = None,
     ) -> list[Image]:
         self.check(paint, options)
-        settled = self.resolve(options)
-        if mask.all():
-            raise PromptError("The mask covers the whole image: nothing is left to continue from.")
+        resolved = self.resolve(options)
+        check_surroundings(mask)
         filled = fill.fill(
             np.asarray(image),
             mask,
-            method=settled.method or fill.DEFAULT,
-            radius=settled.radius or 5,
-            seed=settled.seed or 0,
+            method=resolved.method or fill.DEFAULT,
+            radius=resolved.radius or 5,
+            seed=resolved.seed or 0,
         )
         return [pil.fromarray(filled)]
 
@@ -213,7 +216,4 @@ class Haar:
                     xyxy[keep], scores[keep], [index] * int(keep.sum()), [phrase] * int(keep.sum())
                 )
             )
-        found = dets.merge(rows)
-        if len(found):
-            found = found.with_nms(options.most_overlap(), options.class_agnostic_nms)
-        return dets.take(dets.by_confidence(found), slice(options.max_detections))
+        return distinct(dets.merge(rows), options.most_overlap(), options)

@@ -43,6 +43,20 @@ RADII = tuple(2.5 * 1.4**k for k in range(12))
 
 
 @dataclass(frozen=True)
+class ObjectPrompt:
+    """What is known of one object, in pixels of the image, of which number i covers [i, i+1)."""
+
+    points: np.ndarray | None = None
+    """(P, 2) xy."""
+    point_labels: np.ndarray | None = None
+    """(P,) 1 object, 0 background; None: all are 1."""
+    box: np.ndarray | None = None
+    """(4,) xyxy."""
+    mask: np.ndarray | None = None
+    """(H, W) bool, a previous or rough mask."""
+
+
+@dataclass(frozen=True)
 class Guess:
     """One reading of the prompt."""
 
@@ -64,41 +78,30 @@ def grabcut(
     iterations: int | None = None,
 ) -> tuple[np.ndarray, float]:
     """The best mask for one object: the first of `grabcut_candidates`, at the price of one."""
-    return grabcut_candidates(
-        image,
-        points=points,
-        point_labels=point_labels,
-        box=box,
-        mask=mask,
-        iterations=iterations,
-        count=1,
-    )[0]
+    prompt = ObjectPrompt(points, point_labels, box, mask)
+    return grabcut_candidates(image, prompt, iterations=iterations, count=1)[0]
 
 
 def grabcut_candidates(
     image: np.ndarray,
+    prompt: ObjectPrompt,
     *,
-    points: np.ndarray | None = None,
-    point_labels: np.ndarray | None = None,
-    box: np.ndarray | None = None,
-    mask: np.ndarray | None = None,
     iterations: int | None = None,
     count: int = 3,
     detail: Detail = FINE,
 ) -> list[tuple[np.ndarray, float]]:
     """Up to `count` different masks for one prompt, best first, each with its score.
 
-    image (H, W, 3) uint8 RGB; points (P, 2) xy and box (4,) xyxy in pixels of it, pixel i covering
-    [i, i+1); point_labels (P,) 1 object, 0 background (all 1 when left out); mask (H, W) bool, a
-    previous or rough mask; iterations of `cv2.grabCut` on the uncertain strip, 0 to skip it, None
-    for as many as `detail` says.
+    image (H, W, 3) uint8 RGB; iterations of `cv2.grabCut` on the uncertain strip, 0 to skip it,
+    None for as many as `detail` says.
 
     Each result is a mask (H, W) bool, which contains every foreground click and no background
     click, and a score in 0..1: the intersection over union expected if the evidence were
     calibrated, i.e. of the mask with its own soft posterior. It tells clear cases from murky ones;
     it is no probability.
     """
-    clicks, labels = _clicks(points, point_labels)
+    clicks, labels = _clicks(prompt.points, prompt.point_labels)
+    box, mask = prompt.box, prompt.mask
     if box is None and mask is None and not len(clicks):
         raise ValueError("no prompt: give points, a box or a mask")
     if mask is not None and not mask.any():
@@ -114,15 +117,9 @@ def grabcut_candidates(
     if box is not None and mask is None and iterations > 0:
         rough = spanning_mask(image, box)
         if rough is not None:
+            known = ObjectPrompt(clicks, labels.astype(int), box, rough)
             answers = grabcut_candidates(
-                image,
-                points=clicks,
-                point_labels=labels.astype(int),
-                box=box,
-                mask=rough,
-                iterations=iterations,
-                count=count,
-                detail=detail,
+                image, known, iterations=iterations, count=count, detail=detail
             )
             if spans(answers[0][0], box):  # else what followed lost a part of it again
                 return answers
@@ -170,15 +167,8 @@ def _before(
 
     Ranking all sizes anew at every click would lose more than .05 of IoU one time in five.
     """
-    earlier = labels[:-1].astype(int)
-    ((mask, _),) = grabcut_candidates(
-        image,
-        points=clicks[:-1],
-        point_labels=earlier,
-        iterations=iterations,
-        count=1,
-        detail=detail,
-    )
+    earlier = ObjectPrompt(clicks[:-1], labels[:-1].astype(int))
+    ((mask, _),) = grabcut_candidates(image, earlier, iterations=iterations, count=1, detail=detail)
     return mask
 
 
@@ -286,13 +276,13 @@ def _keep_parts(
     keep = np.zeros(count, bool) if share is None else area >= share * area.max()
     keep[part[at[labels, 1], at[labels, 0]]] = True
     keep[0] = False
-    kept = keep[part]
-    holes, _ = ndimage.label(ndimage.binary_fill_holes(kept) & ~kept)
+    solid = keep[part]
+    holes, _ = ndimage.label(ndimage.binary_fill_holes(solid) & ~solid)
     wanted = np.unique(holes[at[~labels, 1], at[~labels, 0]])
-    small = np.bincount(holes.ravel()) <= (1.0 if share is None else 0.02) * kept.sum()
+    small = np.bincount(holes.ravel()) <= (1.0 if share is None else 0.02) * solid.sum()
     small[0] = False
     small[wanted] = False
-    return np.asarray(kept | small[holes])
+    return np.asarray(solid | small[holes])
 
 
 def _different(guesses: list[Guess], count: int) -> list[Guess]:

@@ -45,20 +45,19 @@ def cache_encoders(pipe: Any, answers: LruCache[Any]) -> None:
 def _remembered(name: str, ask: Any, answers: LruCache[Any]) -> Any:
     def answer(*args: Any, **kwargs: Any) -> Any:
         key = digest(name, *args, *kwargs, *kwargs.values())
-        known = answers.get(key)
-        return answers.put(key, ask(*args, **kwargs)) if known is None else known
+        return answers.get_or_compute(key, lambda: ask(*args, **kwargs))
 
     return answer
 
 
 def digest(*values: Any) -> str:
     """SHA-256 of tensors' types, shapes and contents, and of plain values."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for value in values:
         if isinstance(value, torch.Tensor):
             content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-            found.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            found.update(content.tobytes())
+            sha256.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            sha256.update(content.tobytes())
         else:
-            found.update(repr(value).encode())
-    return found.hexdigest()
+            sha256.update(repr(value).encode())
+    return sha256.hexdigest()

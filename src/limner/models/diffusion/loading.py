@@ -154,10 +154,10 @@ def _tell_role(name: str, pipe: Any) -> None:
             f"{name} has a U-Net of {channels} input channels; with latents of {latents} channels "
             f"limner paints with {known}."
         )
-    told = Channels(channels)
-    told.usual = USUAL[roles[channels]]
-    if told.usual != channels:
-        pipe.unet.register_to_config(in_channels=told)
+    count_and_role = Channels(channels)
+    count_and_role.usual = USUAL[roles[channels]]
+    if count_and_role.usual != channels:
+        pipe.unet.register_to_config(in_channels=count_and_role)
 
 
 def _read_index(name: str, path: Path) -> dict[str, Any]:

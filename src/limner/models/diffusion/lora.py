@@ -57,7 +57,7 @@ def _placed(pipe: Any, adapter: Adapter, painter: str) -> dict[tuple[str, str], 
     advice = f"doesn't fit {painter}{taught}: take the model it was made for"
     layers = lora_file.read(adapter.path)
     modules = {part: _modules(getattr(pipe, part, None)) for part in PARTS}
-    found: dict[tuple[str, str], Layer] = {}
+    placed: dict[tuple[str, str], Layer] = {}
     nowhere, unlike = [], []
     for layer in layers:
         place = _place(pipe, layer, modules[layer.part])
@@ -66,7 +66,7 @@ def _placed(pipe: Any, adapter: Adapter, painter: str) -> dict[tuple[str, str], 
         elif not _fits(layer, modules[layer.part][place]):
             unlike.append((layer, modules[layer.part][place]))
         else:
-            found[layer.part, place] = layer
+            placed[layer.part, place] = layer
     if unlike:
         layer, module = unlike[0]
         raise ModelError(
@@ -80,7 +80,7 @@ def _placed(pipe: Any, adapter: Adapter, painter: str) -> dict[tuple[str, str], 
             f"here, such as {nowhere[0].part} {nowhere[0].name}."
         )
     _check_magnitudes(adapter, layers)
-    return found
+    return placed
 
 
 def _modules(part: Any) -> dict[str, Any]:

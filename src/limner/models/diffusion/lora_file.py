@@ -90,12 +90,12 @@ def read(path: Path) -> list[Layer]:
     """
     tensors, about = _tensors(path)
     _check_layout(path, tensors)
-    found: dict[tuple[str, str, bool], dict[str, torch.Tensor]] = {}
+    pairs: dict[tuple[str, str, bool], dict[str, torch.Tensor]] = {}
     unknown = []
     for key, tensor in tensors.items():
         if place := _place(key):
             of, kind = place
-            found.setdefault(of, {})[kind] = tensor
+            pairs.setdefault(of, {})[kind] = tensor
         else:
             unknown.append(key)
     if unknown:
@@ -105,7 +105,7 @@ def read(path: Path) -> list[Layer]:
         )
     _check_finite(path, tensors)
     scales = _scales(path, about)
-    return [_layer(path, *of, pair, scales) for of, pair in found.items()]
+    return [_layer(path, *of, pair, scales) for of, pair in pairs.items()]
 
 
 def _tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -136,12 +136,12 @@ def _place(key: str) -> tuple[tuple[str, str, bool], str] | None:
             name, _, kind = key.removeprefix(beginning).partition(".")
             known = _KINDS.get(kind.removesuffix(".weight"))
             return ((part, name, False), known) if known and name else None
-    if not (found := _DOTTED.fullmatch(key)):
+    if not (match := _DOTTED.fullmatch(key)):
         return None
-    name = found["name"]
-    if of := found["of"]:  # diffusers before 0.22: attn1.processor.to_q_lora.down.weight
+    name = match["name"]
+    if of := match["of"]:  # diffusers before 0.22: attn1.processor.to_q_lora.down.weight
         name = f"{name}.{_OLD[of]}"
-    return (found["part"], name, True), _KINDS[found["kind"]]
+    return (match["part"], name, True), _KINDS[match["kind"]]
 
 
 def _check_finite(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -185,12 +185,12 @@ def _scales(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        found = parse_json(text, str(path))
+        scales = parse_json(text, str(path))
     except FileError as error:
         raise ModelError(f"The settings in the header are damaged: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(scales, dict):
         raise ModelError(f"{path} is damaged: its lora_adapter_metadata is no JSON object.")
-    return found
+    return scales
 
 
 def _alpha(scales: Mapping[str, Any], part: str, name: str, rank: int) -> float:

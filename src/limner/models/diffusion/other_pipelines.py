@@ -1,9 +1,8 @@
 """FLUX, Kandinsky, Qwen-Image, Z-Image and Stable Diffusion 3 repaint what a mask covers.
 
 One adapter for what diffusers' ``AutoPipelineForInpainting`` opens and ``stable_diffusion``
-doesn't; what differs is a row of ``diffusion_kinds.KINDS``. For the same numbers a picture is that
-of diffusers' own pipeline, bit for bit. As there, pictures are painted one at a time, each with its
-own generator.
+doesn't; what differs is a row of ``pipeline_table.KINDS``. For the same numbers a picture is that
+of diffusers' own pipeline, bit for bit.
 
 These pipelines set their own noise levels by the size of the picture, in a way that only their own
 scheduler takes: another one can't be chosen.
@@ -13,33 +12,25 @@ from __future__ import annotations
 
 import copy
 import inspect
-import secrets
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import diffusers
 import numpy as np
 import torch
-from PIL import Image as pil
 
 from limner import options as settings
 from limner.errors import OptionError, PromptError
 from limner.models.blocks.lru import LruCache
-from limner.models.blocks.oom import guard_memory
-from limner.models.diffusion.checks import (
-    ADVICE,
-    check_finite,
-    check_picture,
-    nth,
-    watching,
-    words_given,
-)
+from limner.models.blocks.overflow import check_finite
+from limner.models.blocks.paint_checks import check_picture, words_given
 from limner.models.diffusion.encoder_cache import ANSWERS_KEPT, cache_encoders
-from limner.models.diffusion.loading import (
-    errors_only,
-    own_deprecations_unheard,
-    read_pipeline,
+from limner.models.diffusion.loading import errors_only, read_pipeline
+from limner.models.diffusion.painting import (
+    PictureRequest,
+    requests,
+    resolve_seed,
+    run_pipeline,
 )
 from limner.models.diffusion.pipeline_table import KANDINSKY_22, KINDS, PIPELINES, kind_of
 from limner.options import InpaintOptions
@@ -102,8 +93,7 @@ class DiffusionFill:
         settings.check_honoured(
             options, self.honoured, self.ref.name, f"{self.kind.title} doesn't know it"
         )
-        given = settings.changed(options)
-        return replace(self._defaults, **({"seed": secrets.randbelow(settings.SEEDS)} | given))
+        return resolve_seed(self._defaults, options)
 
     def check(self, paint: Text | None, options: InpaintOptions) -> None:
         """Whether it can paint these words with these settings; no picture is needed to know.
@@ -113,10 +103,10 @@ class DiffusionFill:
         """
         self._words(paint, self.resolve(options))
 
-    def _words(self, paint: Text | None, settled: InpaintOptions) -> Text:
+    def _words(self, paint: Text | None, resolved: InpaintOptions) -> Text:
         paint = words_given(self.ref.name, paint)
         if paint.negative:
-            self._check_negative(settled)
+            self._check_negative(resolved)
         for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):
             tokens = self.kind.count(self._pipe, words)
             if tokens > self.kind.tokens:
@@ -126,7 +116,7 @@ class DiffusionFill:
                 )
         return paint
 
-    def _check_negative(self, settled: InpaintOptions) -> None:
+    def _check_negative(self, resolved: InpaintOptions) -> None:
         """A negative phrase enters through classifier-free guidance, or not at all."""
         if not self.kind.negative:
             raise OptionError(
@@ -134,9 +124,9 @@ class DiffusionFill:
                 "without classifier-free guidance. Say what is to be there instead."
             )
         off = self.kind.guided_above or 0.0
-        if (settled.guidance_scale or 0.0) <= off:
+        if (resolved.guidance_scale or 0.0) <= off:
             raise OptionError(
-                f"negative_prompt has no effect with guidance_scale {settled.guidance_scale:g}: "
+                f"negative_prompt has no effect with guidance_scale {resolved.guidance_scale:g}: "
                 f"{off:g} or less turns classifier-free guidance off. Raise guidance_scale."
             )
 
@@ -156,17 +146,12 @@ class DiffusionFill:
             OptionError: a setting with no effect, or a size that it can't paint.
             ResultError: the numbers overflowed.
         """
-        settled = self.resolve(options)
-        words = self._words(paint, settled)
+        resolved = self.resolve(options)
+        words = self._words(paint, resolved)
         seen = 8 if self.kind.shrinks_mask else 1  # all of these have latents of 8 pixels
         check_picture(self.ref.name, image, mask, self.grid, seen)
         self._check_longest(max(image.size))
-        count, seed = settled.num_images_per_prompt or 1, settled.seed or 0
-        white = pil.fromarray(mask).convert("L")  # white is repainted
-        return [
-            self._paint(image, white, words, settled, seed + k, nth(on_step, k, count))
-            for k in range(count)
-        ]
+        return [self._paint(request) for request in requests(image, mask, words, resolved, on_step)]
 
     def _check_longest(self, side: int) -> None:
         """Stable Diffusion 3 has learned a table of positions, which ends somewhere."""
@@ -178,20 +163,13 @@ class DiffusionFill:
                 "resize the image first."
             )
 
-    def _paint(
-        self,
-        image: Image,
-        mask: Image,
-        paint: Text,
-        settled: InpaintOptions,
-        seed: int,
-        report: OnStep,
-    ) -> Image:
+    def _paint(self, request: PictureRequest) -> Image:
+        resolved, paint = request.options, request.paint
         call: dict[str, Any] = {}
         if self.kind.guidance:
-            call[self.kind.guidance] = settled.guidance_scale
+            call[self.kind.guidance] = resolved.guidance_scale
         if self.kind.strength:
-            call["strength"] = settled.strength
+            call["strength"] = resolved.strength
         if self.kind.negative:
             call["negative_prompt"] = paint.negative or self.kind.no_negative
         if self.kind.tokens > 77:
@@ -199,19 +177,8 @@ class DiffusionFill:
         pipe = self._copy()
         cache_encoders(pipe, self._answers)
         # diffusers says that CLIP, which only sums a text up here, reads no more than 77 tokens.
-        with guard_memory(ADVICE), own_deprecations_unheard(), errors_only(diffusers):
-            painted = pipe(
-                prompt=paint.phrase,
-                image=image,
-                mask_image=mask,
-                width=image.width,
-                height=image.height,
-                num_inference_steps=settled.num_inference_steps,
-                generator=torch.Generator("cpu").manual_seed(seed),  # the same on every device
-                output_type="np",
-                callback_on_step_end=watching(self.ref.name, report),
-                **call,
-            ).images
+        with errors_only(diffusers):
+            painted = run_pipeline(pipe, self.ref.name, request, output_type="np", **call)
         check_finite(self.ref.name, torch.from_numpy(np.asarray(painted)), "in the autoencoder")
         picture: Image = pipe.numpy_to_pil(painted)[0]
         return picture

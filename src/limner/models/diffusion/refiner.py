@@ -18,19 +18,19 @@ FAST_STEPS, FAST_GUIDANCE = (4, 8), (1.0, 2.0)
 """What an adapter of latent consistency is made for (Luo et al. 2023, arXiv:2311.05556)."""
 
 
-def check_fast(name: str, settled: InpaintOptions, scheduler: str) -> None:
+def check_fast(name: str, resolved: InpaintOptions, scheduler: str) -> None:
     """Refuse settings that a painter in a few steps was not made for.
 
     Raises:
         OptionError: another scheduler, or numbers out of range.
     """
-    if settled.scheduler != scheduler:
+    if resolved.scheduler != scheduler:
         raise OptionError(
             f"{name} paints fast by {scheduler} only; leave out the scheduler, or --fast."
         )
     for what, value, (low, high) in (
-        ("num_inference_steps", settled.num_inference_steps or 0, FAST_STEPS),
-        ("guidance_scale", settled.guidance_scale or 0.0, FAST_GUIDANCE),
+        ("num_inference_steps", resolved.num_inference_steps or 0, FAST_STEPS),
+        ("guidance_scale", resolved.guidance_scale or 0.0, FAST_GUIDANCE),
     ):
         if not low <= value <= high:
             raise OptionError(
@@ -59,13 +59,13 @@ def open_refiner(weights: Weights, painter: Any, runtime: Runtime) -> Any:
     return refiner
 
 
-def shares(scheduler: Any, settled: InpaintOptions) -> tuple[int, int]:
+def shares(scheduler: Any, resolved: InpaintOptions) -> tuple[int, int]:
     """How many steps each of the two models does, as diffusers' pipeline counts them."""
-    steps, strength = settled.num_inference_steps or 0, settled.strength or 0.0
+    steps, strength = resolved.num_inference_steps or 0, resolved.strength or 0.0
     with own_deprecations_unheard():
         scheduler.set_timesteps(steps)
     trained = scheduler.config.num_train_timesteps
-    cutoff = round(trained - (settled.denoising_end or 0.0) * trained)
+    cutoff = round(trained - (resolved.denoising_end or 0.0) * trained)
     skipped = steps - min(int(steps * strength), steps)
     times = [float(time) for time in scheduler.timesteps]
     first = sum(time >= cutoff for time in times[skipped * scheduler.order :])
@@ -74,7 +74,7 @@ def shares(scheduler: Any, settled: InpaintOptions) -> tuple[int, int]:
     return first, last + (scheduler.order == 2 and last % 2 == 0)
 
 
-def check_shares(first: int, last: int, settled: InpaintOptions) -> None:
+def check_shares(first: int, last: int, resolved: InpaintOptions) -> None:
     """Refuse a hand-over that leaves nothing to one of the two.
 
     Raises:
@@ -83,7 +83,7 @@ def check_shares(first: int, last: int, settled: InpaintOptions) -> None:
     if not first or not last:
         idle = "the painter" if not first else "the refiner"
         raise OptionError(
-            f"With {settled.num_inference_steps} steps, strength {settled.strength:g} and "
-            f"denoising_end {settled.denoising_end:g} there is no step for {idle}: ask for more "
+            f"With {resolved.num_inference_steps} steps, strength {resolved.strength:g} and "
+            f"denoising_end {resolved.denoising_end:g} there is no step for {idle}: ask for more "
             "steps, or another denoising_end."
         )

@@ -18,7 +18,6 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,23 +25,21 @@ from typing import TYPE_CHECKING, Any
 
 import diffusers
 import torch
-from PIL import Image as pil
 
 from limner import options as settings
 from limner.errors import ModelError, OptionError, PromptError
 from limner.models.blocks.lru import LruCache
-from limner.models.blocks.oom import guard_memory
-from limner.models.diffusion.checks import (
-    ADVICE,
-    check_finite,
-    check_picture,
-    nth,
-    watching,
-    words_given,
-)
+from limner.models.blocks.overflow import check_finite
+from limner.models.blocks.paint_checks import check_picture, words_given
 from limner.models.diffusion.encoder_cache import ANSWERS_KEPT, cache_encoders
 from limner.models.diffusion.loading import open_pipeline, own_deprecations_unheard
 from limner.models.diffusion.lora import add_adapters
+from limner.models.diffusion.painting import (
+    PictureRequest,
+    requests,
+    resolve_seed,
+    run_pipeline,
+)
 from limner.models.diffusion.refiner import check_fast, check_shares, open_refiner, shares
 from limner.options import InpaintOptions
 from limner.prompts import Text
@@ -132,12 +129,11 @@ class StableDiffusion:
             idle = "no refiner takes over (--refiner)"
         honoured = HONOURED | ({"denoising_end"} if self._refiner else set())
         settings.check_honoured(options, honoured, self.ref.name, idle)
-        given = settings.changed(options)
-        settled = replace(self._defaults, **({"seed": secrets.randbelow(settings.SEEDS)} | given))
+        resolved = resolve_seed(self._defaults, options)
         if self._fast:
-            check_fast(self.ref.name, settled, str(self._defaults.scheduler))
-        self._check_steps(settled)
-        return settled
+            check_fast(self.ref.name, resolved, str(self._defaults.scheduler))
+        self._check_steps(resolved)
+        return resolved
 
     def check(self, paint: Text | None, options: InpaintOptions) -> None:
         """Whether it can paint these words with these settings; no picture is needed to know.
@@ -147,10 +143,10 @@ class StableDiffusion:
         """
         self._words(paint, self.resolve(options))
 
-    def _words(self, paint: Text | None, settled: InpaintOptions) -> Text:
+    def _words(self, paint: Text | None, resolved: InpaintOptions) -> Text:
         paint = words_given(self.ref.name, paint)
         self._check_words(paint)
-        self._check_guided(paint, settled)
+        self._check_guided(paint, resolved)
         return paint
 
     def inpaint(
@@ -169,110 +165,79 @@ class StableDiffusion:
             OptionError: a setting with no effect, or a size off the grid.
             ResultError: the numbers overflowed.
         """
-        settled = self.resolve(options)
-        words = self._words(paint, settled)
+        resolved = self.resolve(options)
+        words = self._words(paint, resolved)
         # diffusers looks at one pixel in ``grid``, to shrink the mask.
         check_picture(self.ref.name, image, mask, self.grid, self.grid)
-        count, seed = settled.num_images_per_prompt or 1, settled.seed or 0
-        white = pil.fromarray(mask).convert("L")  # white is repainted
-        pictures = []
-        for k in range(count):
-            report = nth(on_step, k, count)
-            pictures.append(self._paint(image, white, words, settled, seed + k, report))
-        return pictures
+        return [self._paint(request) for request in requests(image, mask, words, resolved, on_step)]
 
-    def _paint(
-        self,
-        image: Image,
-        mask: Image,
-        paint: Text,
-        settled: InpaintOptions,
-        seed: int,
-        report: OnStep,
-    ) -> Image:
+    def _paint(self, request: PictureRequest) -> Image:
         if self._refiner is None:
-            pixels = self._run(self._own(settled), image, mask, paint, settled, seed, report)
+            pixels = self._run(self._own(request.options), request)
         else:
-            first, last = shares(self._scheduler(settled), settled)
-            end = settled.denoising_end
-            latents = self._run(
-                self._own(settled),
-                image,
-                mask,
-                paint,
-                settled,
-                seed,
-                lambda done, total: report(done, first + last),
-                output_type="latent",
-                denoising_end=end,
-            )
-            pixels = self._run(
-                self._refining(settled),
-                latents,
-                mask,
-                paint,
-                settled,
-                seed,
-                lambda done, total: report(first + done, first + last),
-                denoising_start=end,
-            )
+            pixels = self._refined(request)
         check_finite(self.ref.name, pixels, "in the autoencoder")
         array = self._pipe.image_processor.pt_to_numpy(pixels)
         picture: Image = self._pipe.image_processor.numpy_to_pil(array)[0]
         return picture
 
-    def _own(self, settled: InpaintOptions) -> Any:
+    def _refined(self, request: PictureRequest) -> torch.Tensor:
+        """The first steps by this model, the last by the refiner, from the first's latents."""
+        resolved, report = request.options, request.report
+        first, last = shares(self._scheduler(resolved), resolved)
+        latents = self._run(
+            self._own(resolved),
+            replace(request, report=lambda done, _: report(done, first + last)),
+            output_type="latent",
+            denoising_end=resolved.denoising_end,
+        )
+        return self._run(
+            self._refining(resolved),
+            replace(
+                request,
+                image=latents,
+                report=lambda done, _: report(first + done, first + last),
+            ),
+            denoising_start=resolved.denoising_end,
+        )
+
+    def _own(self, resolved: InpaintOptions) -> Any:
         """The pipeline for one call.
 
         A shallow copy, for a call keeps its guidance and its scheduler's state in the pipeline.
         Not ``from_pipe``: that casts the shared weights to float32.
         """
         pipe = copy.copy(self._pipe)
-        pipe.scheduler = self._scheduler(settled)
+        pipe.scheduler = self._scheduler(resolved)
         cache_encoders(pipe, self._answers)
         return pipe
 
-    def _refining(self, settled: InpaintOptions) -> Any:
+    def _refining(self, resolved: InpaintOptions) -> Any:
         """The refiner's pipeline for one call, with the same scheduler on its own noise levels."""
         pipe = copy.copy(self._refiner)
-        pipe.scheduler = self._scheduler(settled, pipe.scheduler.config)
+        pipe.scheduler = self._scheduler(resolved, pipe.scheduler.config)
         cache_encoders(pipe, self._refiners_answers)
         return pipe
 
-    def _run(
-        self,
-        pipe: Any,
-        image: Image | torch.Tensor,
-        mask: Image,
-        paint: Text,
-        settled: InpaintOptions,
-        seed: int,
-        report: OnStep,
-        **more: Any,
-    ) -> torch.Tensor:
-        """``image`` may be latents, for a pipeline that goes on from them."""
-        call = {"output_type": "pt", **more}
-        with guard_memory(ADVICE), _intact(pipe), own_deprecations_unheard():
-            made: torch.Tensor = pipe(
-                prompt=paint.phrase,
+    def _run(self, pipe: Any, request: PictureRequest, **arguments: Any) -> torch.Tensor:
+        resolved = request.options
+        call = {"output_type": "pt", **arguments}
+        with _intact(pipe):
+            images: torch.Tensor = run_pipeline(
+                pipe,
+                self.ref.name,
+                request,
                 # SDXL tells "no negative" from an empty one.
-                negative_prompt=paint.negative or None,
-                image=image,
-                mask_image=mask,
-                width=mask.width,
-                height=mask.height,
-                strength=settled.strength,
-                num_inference_steps=settled.num_inference_steps,
-                guidance_scale=settled.guidance_scale,
-                generator=torch.Generator("cpu").manual_seed(seed),  # the same on every device
-                callback_on_step_end=watching(self.ref.name, report),
+                negative_prompt=request.paint.negative or None,
+                strength=resolved.strength,
+                guidance_scale=resolved.guidance_scale,
                 **call,
-            ).images
-        return made
+            )
+        return images
 
-    def _scheduler(self, settled: InpaintOptions, config: Any = None) -> Any:
+    def _scheduler(self, resolved: InpaintOptions, config: Any = None) -> Any:
         """A new scheduler with the checkpoint's own noise schedule, or another's ``config``."""
-        known, name = self._schedulers, str(settled.scheduler)
+        known, name = self._schedulers, str(resolved.scheduler)
         if name in known:
             with own_deprecations_unheard():
                 return known[name].from_config(config or self._pipe.scheduler.config)
@@ -281,39 +246,39 @@ class StableDiffusion:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known)
         raise OptionError(f"{self.ref.name} has no scheduler {name!r}; nearest: {', '.join(near)}.")
 
-    def _check_steps(self, settled: InpaintOptions) -> None:
+    def _check_steps(self, resolved: InpaintOptions) -> None:
         """Making a scheduler takes a few milliseconds, and the same is asked many times."""
-        asked = (
-            settled.num_inference_steps,
-            settled.strength,
-            settled.scheduler,
-            settled.denoising_end,
+        settings_of_steps = (
+            resolved.num_inference_steps,
+            resolved.strength,
+            resolved.scheduler,
+            resolved.denoising_end,
         )
-        if asked not in self._possible:
-            self._check_schedule(settled)
-            self._possible.add(asked)
+        if settings_of_steps not in self._possible:
+            self._check_schedule(resolved)
+            self._possible.add(settings_of_steps)
 
-    def _check_schedule(self, settled: InpaintOptions) -> None:
-        steps, strength = settled.num_inference_steps or 0, settled.strength or 0.0
+    def _check_schedule(self, resolved: InpaintOptions) -> None:
+        steps, strength = resolved.num_inference_steps or 0, resolved.strength or 0.0
         if int(steps * strength) < 1:  # as in the pipeline's get_timesteps
             raise OptionError(
                 f"num_inference_steps {steps} x strength {strength:g} is less than one step, so "
                 f"nothing would be painted: give at least {_least_steps(strength)} steps."
             )
-        scheduler = self._scheduler(settled)
+        scheduler = self._scheduler(resolved)
         try:
             with own_deprecations_unheard():
                 scheduler.set_timesteps(steps)
         except ValueError as error:
-            raise OptionError(f"{settled.scheduler} can't do {steps} steps: {error}") from error
+            raise OptionError(f"{resolved.scheduler} can't do {steps} steps: {error}") from error
         trained = scheduler.config.num_train_timesteps
         if scheduler.timesteps.max() >= trained:  # its steps start at 1, and one too many are asked
             raise OptionError(
-                f"{settled.scheduler} can't do {steps} steps: the model knows {trained} levels of "
+                f"{resolved.scheduler} can't do {steps} steps: the model knows {trained} levels of "
                 "noise, counted from 0. Ask for fewer."
             )
         if self._refiner:
-            check_shares(*shares(scheduler, settled), settled)
+            check_shares(*shares(scheduler, resolved), resolved)
 
     def _check_words(self, paint: Text) -> None:
         for what, words in (("phrase", paint.phrase), ("negative phrase", paint.negative)):
@@ -327,7 +292,7 @@ class StableDiffusion:
                         "the rest would be cut off. Say it in fewer words."
                     )
 
-    def _check_guided(self, paint: Text, settled: InpaintOptions) -> None:
+    def _check_guided(self, paint: Text, resolved: InpaintOptions) -> None:
         """A negative phrase enters through classifier-free guidance, or not at all."""
         if not paint.negative:
             return
@@ -336,9 +301,9 @@ class StableDiffusion:
                 f"negative_prompt has no effect on {self.ref.name}: it was distilled to paint "
                 "without classifier-free guidance."
             )
-        if (settled.guidance_scale or 0.0) <= 1.0:
+        if (resolved.guidance_scale or 0.0) <= 1.0:
             raise OptionError(
-                f"negative_prompt has no effect with guidance_scale {settled.guidance_scale:g}: "
+                f"negative_prompt has no effect with guidance_scale {resolved.guidance_scale:g}: "
                 "1 or less turns classifier-free guidance off. Raise guidance_scale above 1."
             )
 

@@ -21,6 +21,7 @@ from limner.models.blocks.check_parts import try_apart
 from limner.models.faces import centerface, yunet
 from limner.ops import detections as dets
 from limner.ops import transforms
+from limner.ops.suppression import distinct
 from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
 from limner.prompts import PromptKind, VisualPrompt
 from limner.protocols import ModelRef, check_accepts
@@ -115,10 +116,7 @@ class Faces:
             keep = scores >= lowest
             count = int(keep.sum())
             rows.append(dets.make(xyxy[keep], scores[keep], [index] * count, [phrase] * count))
-        found = dets.merge(rows)
-        if len(found):
-            found = found.with_nms(options.most_overlap(OVERLAP), options.class_agnostic_nms)
-        return dets.take(dets.by_confidence(found), slice(options.max_detections))
+        return distinct(dets.merge(rows), options.most_overlap(OVERLAP), options)
 
     def _look(self, image: Image, least: float) -> tuple[npt.NDArray[np.float64], Floats]:
         frame = seen_at(image.size)

@@ -126,11 +126,13 @@ def cascade_detect(
         return np.zeros((0, 4)), np.zeros(0)
     grey, scale_xy = _searched(image)
     smallest = SMALLEST if min_size is None else max(1, round(min_size * scale_xy.min()))
-    found = [_detect(grey, cascade, scale_factor, min_neighbors, smallest) for cascade in cascades]
-    boxes = np.concatenate([boxes for boxes, _ in found])
-    scores = np.concatenate([scores for _, scores in found])
-    kept = _apart(boxes, scores)
-    return boxes[kept] / np.tile(scale_xy, 2), scores[kept]
+    answers = [
+        _detect(grey, cascade, scale_factor, min_neighbors, smallest) for cascade in cascades
+    ]
+    boxes = np.concatenate([boxes for boxes, _ in answers])
+    scores = np.concatenate([scores for _, scores in answers])
+    best = _apart(boxes, scores)
+    return boxes[best] / np.tile(scale_xy, 2), scores[best]
 
 
 def _check(
@@ -201,11 +203,11 @@ def _apart(boxes: Floats, scores: Floats, most: float = 0.5) -> list[int]:
     A box is dropped when it shares over `most` of the smaller of the two with a better one: the
     frontal and the profile cascade box one face at different sizes, so IoU would keep both.
     """
-    kept: list[int] = []
+    rows: list[int] = []
     for i in np.argsort(-scores, kind="stable").tolist():
-        if all(_shared(boxes[i], boxes[j]) <= most for j in kept):
-            kept.append(i)
-    return kept
+        if all(_shared(boxes[i], boxes[j]) <= most for j in rows):
+            rows.append(i)
+    return rows
 
 
 def _shared(a: Floats, b: Floats) -> float:

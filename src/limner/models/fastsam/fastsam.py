@@ -20,10 +20,12 @@ from PIL import Image
 
 from limner.errors import ModelError, PromptError, WeightsMissing
 from limner.io import images
+from limner.models.blocks.embeddings import check_mark
 from limner.models.blocks.lru import LruCache
+from limner.models.blocks.mask_rows import mask_rows
 from limner.models.fastsam.onnx_graph import Graph, read_graph
 from limner.models.fastsam.prompts import answer
-from limner.models.fastsam.yolo_decode import Things, compact, decode
+from limner.models.fastsam.yolo_decode import Things, decode, no_things
 from limner.ops import detections, masks, transforms
 from limner.ops.masks import MaskCrop
 from limner.options import EverythingOptions, SegmentOptions, check_honoured
@@ -153,13 +155,15 @@ class FastSam:
                 )
         phrases = [prompt.text.phrase for prompt in prompts if prompt.text]
         likeness = iter(self._likeness(embedding.digest, seen, phrases) if phrases else ())
-        answers = []
+        candidates = []
         for done, prompt in enumerate(prompts, start=1):
             pairs = answer(seen.things, prompt, next(likeness) if prompt.text else None).candidates
-            answers.append([(MaskCrop.of(mask), score) for mask, score in pairs])
+            crops = [(MaskCrop.of(mask), score) for mask, score in pairs]
+            candidates.append(detections.Candidates.of(crops))
             if on_step:
                 on_step(done, len(prompts))
-        return _detections(prompts, answers)
+        names = [prompt.text.phrase if prompt.text else prompt.manner for prompt in prompts]
+        return mask_rows(prompts, candidates, names)
 
     def segment_everything(
         self,
@@ -179,13 +183,13 @@ class FastSam:
         if options.min_mask_region_area and len(things):
             things = _mended(things, options.min_mask_region_area)
         count = len(things)
-        made = detections.make(things.xyxy, things.confidence, np.arange(count), ["object"] * count)
+        rows = detections.make(things.xyxy, things.confidence, np.arange(count), ["object"] * count)
         if count:
-            made.mask = things.masks
-        made.data["mask_score"] = things.confidence.copy()
+            rows.mask = things.masks
+        rows.data["mask_score"] = things.confidence.copy()
         if on_step:
             on_step(1, 1)
-        return made
+        return rows
 
     def pack(self, embedding: ImageEmbedding) -> Mapping[str, npt.NDArray[Any]]:
         """Every mask, a bit a pixel of its bounding box."""
@@ -223,12 +227,9 @@ class FastSam:
         )
 
     def _seen(self, embedding: ImageEmbedding) -> ImageFeatures:
-        if embedding.model != self._mark or not isinstance(embedding.data, ImageFeatures):
-            raise ModelError(
-                f"This image was embedded by {embedding.model} and {self._mark} can't read that: "
-                "embed it again with the model that is to segment it."
-            )
-        return embedding.data
+        check_mark(embedding, self._mark, ImageFeatures)
+        seen: ImageFeatures = embedding.data
+        return seen
 
     def _frame(self, size_wh: tuple[int, int]) -> transforms.Placement:
         """Where an image lies in the network's input; a graph that takes any gets no more padding
@@ -248,21 +249,21 @@ class FastSam:
         """(P, N) how much of a phrase's likeness to all masks each has; 0 for masks too small to
         be looked at."""
         things = seen.things
-        found = np.zeros((len(phrases), len(things)))
+        likeness = np.zeros((len(phrases), len(things)))
         large = np.flatnonzero(things.area > LEAST_AREA)
         if not large.size:
-            return found
+            return likeness
         if self._encoder is None:
             self._encoder = self._load_encoder()
         texts = self._encoder.encode_texts(phrases)
-        looks = self._looks.get(digest)
-        if looks is None:
-            views = [alone(seen.pixels, things, row) for row in large.tolist()]
-            looks = self._looks.put(digest, self._encoder.encode_images(views))
+        encode = self._encoder.encode_images
+        looks = self._looks.get_or_compute(
+            digest, lambda: encode([alone(seen.pixels, things, row) for row in large.tolist()])
+        )
         logits = SHARPNESS * (texts @ looks.T).astype(np.float64)
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found[:, large] = weights / weights.sum(axis=1, keepdims=True)
-        return found
+        likeness[:, large] = weights / weights.sum(axis=1, keepdims=True)
+        return likeness
 
 
 def network_input(pixels: RgbArray, frame: transforms.Placement) -> npt.NDArray[np.float32]:
@@ -299,57 +300,26 @@ def alone(pixels: RgbArray, things: Things, row: int) -> Image.Image:
 
 def _mended(things: Things, below_area: int) -> Things:
     """Small holes filled, specks dropped, as in SAM's everything mode; something stays of each."""
-    kept = []
+    mended = []
     for row in range(len(things)):
         mask = masks.drop_specks(masks.fill_holes(things.masks[row], below_area), below_area)
-        left, top, right, bottom = masks.box_of(mask) or (0, 0, 1, 1)
-        crop = mask[None, top:bottom, left:right]
-        kept.append(compact(crop, (left, top), things.masks.image_shape))
-    return Things(sv.CompactMask.merge(kept), things.confidence)
+        mended.append(detections.compact(MaskCrop.of(mask)))
+    return Things(sv.CompactMask.merge(mended), things.confidence)
 
 
 def _unpacked(arrays: Mapping[str, npt.NDArray[Any]], shape: tuple[int, int]) -> Things:
     xyxy, confidence, bits = (arrays[name] for name in ("xyxy", "confidence", "bits"))
-    kept = [compact(np.zeros((0, *shape), bool), (0, 0), shape)]
+    parts = [no_things(shape).masks]
     at = 0
     for left, top, right, bottom in xyxy.tolist():
         if not (0 <= left < right <= shape[1] and 0 <= top < bottom <= shape[0]):
             raise ValueError("a mask outside the image")
         size = (right - left) * (bottom - top)
         end = at + (size + 7) // 8
-        crop = np.unpackbits(bits[at:end], count=size).astype(bool)
-        kept.append(compact(crop.reshape(1, bottom - top, right - left), (left, top), shape))
+        window = np.unpackbits(bits[at:end], count=size).astype(bool)
+        crop = MaskCrop(window.reshape(bottom - top, right - left), left, top, shape[::-1])
+        parts.append(detections.compact(crop))
         at = end
     if len(confidence) != len(xyxy) or at != len(bits):
         raise ValueError("arrays that don't belong together")
-    return Things(sv.CompactMask.merge(kept), confidence.astype(np.float32))
-
-
-def _detections(
-    prompts: Sequence[VisualPrompt], answers: Sequence[Sequence[tuple[MaskCrop, float]]]
-) -> sv.Detections:
-    """``answers``: of each prompt its candidates, best first."""
-    if not prompts:
-        return detections.empty(with_mask_keys=True)
-    crops = [crop for ((crop, _), *_) in answers]
-    scores = [score for ((_, score), *_) in answers]
-    made = detections.make(
-        np.array([crop.box_xyxy or _anchor(p) for crop, p in zip(crops, prompts, strict=True)]),
-        scores,
-        np.arange(len(prompts)),
-        [prompt.text.phrase if prompt.text else prompt.manner for prompt in prompts],
-    )
-    candidates = [detections.Candidates.of(answer) for answer in answers]
-    return detections.with_masks(made, crops, scores, candidates=candidates)
-
-
-def _anchor(prompt: VisualPrompt) -> tuple[float, float, float, float]:
-    """A box of no area where the prompt points."""
-    x, y = 0.0, 0.0
-    if prompt.box:
-        x, y = (prompt.box.x0 + prompt.box.x1) / 2, (prompt.box.y0 + prompt.box.y1) / 2
-    for point in prompt.points:
-        if point.foreground:
-            x, y = point.x, point.y
-            break
-    return (x, y, x, y)
+    return Things(sv.CompactMask.merge(parts), confidence.astype(np.float32))

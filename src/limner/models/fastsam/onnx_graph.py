@@ -75,9 +75,9 @@ def read_graph(path: Path, name: str, where: Runtime) -> Graph:
         UnsafeWeights: a file that reaches beyond itself.
         MissingExtra: onnxruntime isn't installed.
     """
-    found = onnx_header.read(path)
-    onnx_header.check_closed(path, found)
-    names = _told(found, "names", {})
+    header = onnx_header.read(path)
+    onnx_header.check_closed(path, header)
+    names = _told(header, "names", {})
     if len(names) != 1:
         raise ModelError(
             f"{path} tells {len(names)} kinds of things apart and FastSAM knows one, anything: "
@@ -94,8 +94,8 @@ def read_graph(path: Path, name: str, where: Runtime) -> Graph:
         )
     sides = tuple(taken.shape[2:])
     takes_any = not all(isinstance(side, int) for side in sides)
-    height, width = _told(found, "imgsz", [SIDE, SIDE]) if takes_any else sides
-    stride = int(_told(found, "stride", 32))
+    height, width = _told(header, "imgsz", [SIDE, SIDE]) if takes_any else sides
+    stride = int(_told(header, "stride", 32))
     half = taken.type == "tensor(float16)"
     return Graph(session, taken.name, half, (width, height), stride, takes_any)
 
@@ -108,10 +108,10 @@ def _fits(shape: Sequence[int | str], wanted: Sequence[int | str]) -> bool:
     )
 
 
-def _told(found: onnx_header.OnnxFile, key: str, default: Any) -> Any:
+def _told(header: onnx_header.OnnxFile, key: str, default: Any) -> Any:
     """A value that Ultralytics wrote into the file, as Python writes it."""
     try:
-        return ast.literal_eval(found.metadata.get(key, repr(default)))
+        return ast.literal_eval(header.metadata.get(key, repr(default)))
     except (ValueError, SyntaxError):
         return default
 

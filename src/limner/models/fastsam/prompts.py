@@ -71,27 +71,27 @@ def answer(things: Things, prompt: VisualPrompt, likeness: Floats | None = None)
 
 def holding(things: Things, points: Sequence[Point]) -> npt.NDArray[np.bool_]:
     """(N, P) which masks hold which points."""
-    found = np.zeros((len(things), len(points)), dtype=bool)
+    holds = np.zeros((len(things), len(points)), dtype=bool)
     for column, point in enumerate(points):
         x, y = int(point.x), int(point.y)
         left, top, right, bottom = things.xyxy.T
         near = (left <= x) & (x < right) & (top <= y) & (y < bottom)
         for row in np.flatnonzero(near).tolist():
-            found[row, column] = things.masks.crop(row)[y - top[row], x - left[row]]
-    return found
+            holds[row, column] = things.masks.crop(row)[y - top[row], x - left[row]]
+    return holds
 
 
 def covered(things: Things, box: Box) -> npt.NDArray[np.int64]:
     """(N,) pixels of each mask in a box, whose sides are rounded to whole pixels."""
-    found = np.zeros(len(things), dtype=np.int64)
+    pixels = np.zeros(len(things), dtype=np.int64)
     x0, y0, x1, y1 = (round(side) for side in box.xyxy)
     for row, (left, top, right, bottom) in enumerate(things.xyxy.tolist()):
         if left < x1 and x0 < right and top < y1 and y0 < bottom:
             part = things.masks.crop(row)[
                 max(y0 - top, 0) : y1 - top, max(x0 - left, 0) : x1 - left
             ]
-            found[row] = np.count_nonzero(part)
-    return found
+            pixels[row] = np.count_nonzero(part)
+    return pixels
 
 
 def overlap(things: Things, box: Box) -> npt.NDArray[np.float64]:

@@ -23,7 +23,7 @@ import supervision as sv
 
 from limner.models.blocks.nms import suppress
 from limner.ops import masks, transforms
-from limner.rle import BoolMask
+from limner.ops.detections import compact
 
 Floats = npt.NDArray[np.float32]
 
@@ -72,27 +72,34 @@ def decode(
     centre, size = rows[:, :2], rows[:, 2:4]
     xyxy = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
     one_class = np.zeros(len(rows), dtype=np.int64)
-    kept = suppress(xyxy, rows[:, 4], one_class, threshold=iou, class_agnostic=True)[:MOST]
-    boxes = transforms.inverse_boxes(frame, xyxy[kept])
+    best = suppress(xyxy, rows[:, 4], one_class, threshold=iou, class_agnostic=True)[:MOST]
+    boxes = transforms.inverse_boxes(frame, xyxy[best])
     height, width = prototypes.shape[1:]
     across, down = axis_weights(frame, 0, width), axis_weights(frame, 1, height)
-    found = []
-    for row, box in zip(kept, boxes, strict=True):
+    things = []
+    for row, box in zip(best, boxes, strict=True):
         logits = np.tensordot(rows[row, 5:], prototypes, 1)
-        if (one := _cut(logits, box, across, down)) is not None:
-            found.append((one, rows[row, 4]))
-    shape = frame.source_wh[::-1]
-    if not found:
-        return Things(compact(np.zeros((0, *shape), bool), (0, 0), shape), np.zeros(0, np.float32))
+        if (crop := _cut(logits, box, across, down)) is not None:
+            things.append((compact(crop), rows[row, 4]))
+    if not things:
+        return no_things(frame.source_wh[::-1])
     return Things(
-        sv.CompactMask.merge([one for one, _ in found]),
-        np.array([score for _, score in found], dtype=np.float32),
+        sv.CompactMask.merge([mask for mask, _ in things]),
+        np.array([score for _, score in things], dtype=np.float32),
+    )
+
+
+def no_things(shape: tuple[int, int]) -> Things:
+    """Of an image of (H, W) in which nothing was seen."""
+    nothing, boxes = np.zeros((0, *shape), bool), np.zeros((0, 4), np.int64)
+    return Things(
+        sv.CompactMask.from_dense(nothing, boxes, image_shape=shape), np.zeros(0, np.float32)
     )
 
 
 def _cut(
     logits: Floats, box: npt.NDArray[np.float64], across: Floats, down: Floats
-) -> sv.CompactMask | None:
+) -> masks.MaskCrop | None:
     """The mask of (h, w) ``logits`` within ``box`` of the original; None if no pixel is left.
 
     A pixel belongs to the box if its left and upper edge do.
@@ -105,8 +112,8 @@ def _cut(
     if tight is None:
         return None
     left, top, right, bottom = tight
-    shape = (len(down), len(across))
-    return compact(inside[None, top:bottom, left:right], (x0 + left, y0 + top), shape)
+    size_wh = (len(across), len(down))
+    return masks.MaskCrop(inside[top:bottom, left:right], x0 + left, y0 + top, size_wh)
 
 
 def axis_weights(frame: transforms.Placement, axis: int, cells: int) -> Floats:
@@ -137,13 +144,3 @@ def _linear(at: npt.NDArray[np.float64], cells: int) -> Floats:
     weights[rows, np.minimum(low + 1, cells - 1)] = at - low
     weights[rows, low] += 1 - (at - low)
     return weights
-
-
-def compact(
-    crop: BoolMask, offset_xy: tuple[int, int], image_shape: tuple[int, int]
-) -> sv.CompactMask:
-    """(N, h, w) masks that lie at ``offset_xy`` in an image of (H, W), as run lengths."""
-    count, height, width = crop.shape
-    whole = np.tile([0, 0, width - 1, height - 1], (count, 1))
-    made = sv.CompactMask.from_dense(crop, whole, image_shape=(height, width))
-    return made.with_offset(*offset_xy, new_image_shape=image_shape)

@@ -15,9 +15,8 @@ model was of *where*, not *whether*, and can't be compared with another family's
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import supervision as sv
@@ -29,17 +28,20 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from limner.errors import ModelError, PromptError, UnsupportedPrompt
 from limner.io import images
+from limner.models.blocks.embeddings import check_mark, mark_of
 from limner.models.blocks.lru import LruCache
+from limner.models.blocks.mask_rows import mask_rows
 from limner.models.blocks.nms import suppress
 from limner.models.blocks.oom import guard_memory
-from limner.models.blocks.pretrained import folder_of, pixels, read_model, read_part
+from limner.models.blocks.pretrained import Pretrained, folder_of, pixels, read_model, read_part
+from limner.models.blocks.prompt_checks import check_no_negative
 from limner.models.florence.parser import Piece, Shape, boxes, polygons
 from limner.ops import detections
 from limner.ops.box_formats import CONVENTIONS, florence_tokens
 from limner.ops.masks import MaskCrop
 from limner.options import EVERY_DETECTOR, DetectOptions, SegmentOptions, check_honoured
 from limner.prompts import BoolMask, PromptKind, VisualPrompt
-from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
+from limner.protocols import ImageEmbedding, OnStep, check_accepts
 from limner.registry.weights import Runtime, Weights
 
 IMAGES_KEPT = 8
@@ -81,7 +83,7 @@ def load(weights: Weights, runtime: Runtime) -> Florence:
             "Florence-2 writes boxes: get the files of florence-community/Florence-2-base."
         )
     processor = read_part(CLIPImageProcessorPil, weights, path)
-    return Florence(weights.ref, model, processor, tokenizer, weights.defaults)
+    return Florence(Pretrained(weights.ref, model, processor, tokenizer, weights.defaults))
 
 
 class Florence:
@@ -89,23 +91,14 @@ class Florence:
 
     accepts = frozenset({PromptKind.TEXT, PromptKind.BOX})
 
-    def __init__(
-        self,
-        ref: ModelRef,
-        model: Any,
-        processor: Any,
-        tokenizer: Any,
-        defaults: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, pretrained: Pretrained) -> None:
         """``defaults``: ``num_beams``, ``caption_task``, ``nms_threshold``."""
-        self.ref = ref
-        self._model = model
-        self._processor = processor
-        self._tokenizer = tokenizer
-        self._defaults = defaults
+        self.ref, self._defaults = pretrained.ref, pretrained.defaults
+        self._model, self._processor = pretrained.model, pretrained.processor
+        self._tokenizer = tokenizer = pretrained.tokenizer
         self._images: LruCache[torch.Tensor] = LruCache(IMAGES_KEPT)
         self._special = set(tokenizer.all_special_ids) | set(tokenizer.get_added_vocab().values())
-        task = defaults.get("caption_task", "<CAPTION>")
+        task = self._defaults.get("caption_task", "<CAPTION>")
         if task not in CAPTIONS:
             raise ModelError(f"caption_task is one of {', '.join(CAPTIONS)}; got {task!r}.")
         self._caption = CAPTIONS[task]
@@ -133,18 +126,16 @@ class Florence:
             return detections.empty()
         with torch.inference_mode(), guard_memory(ADVICE):
             features = self._see(image)
-            found = (
-                self._grounded(features, phrases)
-                if options.phrases == "together"
-                else self._found(features, phrases)
-            )
-        kept = [
-            (n, box) for n, box in found if box.confidence >= options.least_score(phrases[n], 0)
-        ]
-        index = np.array([n for n, _ in kept], dtype=np.int64)
-        bins = np.array([box.points for _, box in kept], dtype=float).reshape(-1, 4)
+            ask = self._boxes_together if options.phrases == "together" else self._boxes_alone
+            boxes = [
+                (n, box)
+                for n, box in ask(features, phrases)
+                if box.confidence >= options.least_score(phrases[n], 0)
+            ]
+        index = np.array([n for n, _ in boxes], dtype=np.int64)
+        bins = np.array([box.points for _, box in boxes], dtype=float).reshape(-1, 4)
         xyxy = CONVENTIONS["xyxy_bin_1000"].decode(bins, image.size)
-        confidence = np.array([box.confidence for _, box in kept], dtype=np.float32)
+        confidence = np.array([box.confidence for _, box in boxes], dtype=np.float32)
         best = suppress(
             xyxy,
             confidence,
@@ -159,7 +150,7 @@ class Florence:
         """The vision encoder, once; its answer doesn't depend on any prompt."""
         with torch.inference_mode(), guard_memory(ADVICE):
             features = self._see(image)
-        return ImageEmbedding(images.digest(image), image.size, self._mark, features)
+        return ImageEmbedding(images.digest(image), image.size, mark_of(self.ref), features)
 
     def segment(
         self,
@@ -170,39 +161,19 @@ class Florence:
     ) -> sv.Detections:
         """Row ``i`` answers ``prompts[i]``, a phrase or a box: everything in the polygons that the
         model draws for it. An empty mask stays, with a box of no area and a score of 0."""
-        if embedding.model != self._mark:
-            raise ModelError(
-                f"This image was embedded by {embedding.model} and {self._mark} can't read that: "
-                "embed it again with the model that is to segment it."
-            )
+        check_mark(embedding, mark_of(self.ref))
         check_honoured(options, frozenset(), self.ref.name, "it writes polygons, without logits")
         check_accepts(self, prompts)
         questions = [self._outline(prompt, embedding.size_wh) for prompt in prompts]
-        if not prompts:
-            return detections.empty(with_mask_keys=True)
-        answers = []
+        candidates = []
         with torch.inference_mode(), guard_memory(ADVICE):
             for done, question in enumerate(questions, start=1):
                 pieces, cut_off = self._ask(embedding.data, question)
                 mask, score = _filled(polygons(pieces, cut_off=cut_off), embedding.size_wh)
-                answers.append((MaskCrop.of(mask), score))
+                candidates.append(detections.Candidates.of([(MaskCrop.of(mask), score)]))
                 if on_step:
                     on_step(done, len(prompts))
-        scores = [score for _, score in answers]
-        xyxy = [
-            crop.box_xyxy or _middle(prompt)
-            for (crop, _), prompt in zip(answers, prompts, strict=True)
-        ]
-        found = detections.make(
-            np.array(xyxy),
-            scores,
-            np.arange(len(prompts)),
-            [prompt.manner for prompt in prompts],
-        )
-        candidates = [detections.Candidates.of([answer]) for answer in answers]
-        return detections.with_masks(
-            found, [crop for crop, _ in answers], scores, candidates=candidates
-        )
+        return mask_rows(prompts, candidates, [prompt.manner for prompt in prompts])
 
     def caption(self, images: Sequence[Image.Image]) -> list[str]:
         """A text a picture, as long as ``caption_task`` says."""
@@ -215,11 +186,6 @@ class Florence:
                     sentences.append(self._tokenizer.decode(ids).strip())
         return sentences
 
-    @property
-    def _mark(self) -> str:
-        """Which weights: the name alone would take an embedding of another revision."""
-        return f"{self.ref.name}@{self.ref.revision}" if self.ref.revision else self.ref.name
-
     def _phrase(self, prompt: VisualPrompt) -> str:
         """What a prompt asks for in words."""
         if prompt.text is None or prompt.box is not None:
@@ -227,11 +193,7 @@ class Florence:
                 f"{self.ref.name} finds by a phrase alone: give a phrase, or segment to outline "
                 "what is in a box."
             )
-        if prompt.text.negative:
-            raise UnsupportedPrompt(
-                f'{self.ref.name} has no negatives ("{prompt.text.negative}"): ask for that as a '
-                "prompt of its own and take its boxes away, as limner's grounding does."
-            )
+        check_no_negative(self.ref.name, prompt)
         phrase = prompt.text.phrase
         tokens = self._tokenizer(phrase, add_special_tokens=False).input_ids
         if marks := self._special.intersection(tokens):
@@ -253,7 +215,9 @@ class Florence:
         prompt.check_within(size_wh)
         return OUTLINE_BOX.format(*florence_tokens([prompt.box.xyxy], size_wh))
 
-    def _found(self, features: torch.Tensor, phrases: Sequence[str]) -> Iterator[tuple[int, Shape]]:
+    def _boxes_alone(
+        self, features: torch.Tensor, phrases: Sequence[str]
+    ) -> Iterator[tuple[int, Shape]]:
         """Which phrase, and a box that the model wrote when asked for it alone."""
         answers: dict[str, list[Shape]] = {}
         for n, phrase in enumerate(phrases):
@@ -263,7 +227,7 @@ class Florence:
             for box in answers[phrase]:
                 yield n, box
 
-    def _grounded(
+    def _boxes_together(
         self, features: torch.Tensor, phrases: Sequence[str]
     ) -> Iterator[tuple[int, Shape]]:
         """Which phrase, and a box that the model wrote after its words."""
@@ -278,11 +242,12 @@ class Florence:
 
     def _see(self, image: Image.Image) -> torch.Tensor:
         """(1, T, D): the image as the first T tokens of every question."""
-        digest = images.digest(image)
-        if (kept := self._images.get(digest)) is not None:
-            return kept
+        return self._images.get_or_compute(images.digest(image), lambda: self._encode(image))
+
+    def _encode(self, image: Image.Image) -> torch.Tensor:
         (batch,) = pixels(self._processor, [image], self.ref.name, self._model)
-        return self._images.put(digest, self._model.get_image_features(batch).pooler_output)
+        features: torch.Tensor = self._model.get_image_features(batch).pooler_output
+        return features
 
     def _check_length(self, question: str) -> None:
         # The image's tokens come first; how many they are, the processor's side tells.
@@ -309,8 +274,8 @@ class Florence:
         """The answer in pieces, and whether it was cut off."""
         ids, probabilities, cut_off = self._generate(features, question)
         pieces = []
-        said = zip(ids, probabilities, strict=True)
-        for special, group in groupby(said, lambda pair: pair[0] in self._special):
+        pairs = zip(ids, probabilities, strict=True)
+        for special, group in groupby(pairs, lambda pair: pair[0] in self._special):
             tokens, chances = zip(*group, strict=True)
             if special:
                 names = self._tokenizer.convert_ids_to_tokens(list(tokens))
@@ -327,9 +292,9 @@ class Florence:
         words = self._tokenizer(
             self._wrapped(question), add_special_tokens=False, return_tensors="pt"
         ).input_ids.to(self._model.device)
-        asked = torch.cat([features, self._model.get_input_embeddings()(words)], dim=1)
-        mask = torch.ones(asked.shape[:2], dtype=torch.long, device=asked.device)
-        state = self._model.get_encoder()(inputs_embeds=asked, attention_mask=mask)[0]
+        inputs = torch.cat([features, self._model.get_input_embeddings()(words)], dim=1)
+        mask = torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device)
+        state = self._model.get_encoder()(inputs_embeds=inputs, attention_mask=mask)[0]
         longest = min(TOKENS, self._model.config.text_config.max_position_embeddings)
         answer = self._model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=state),
@@ -349,13 +314,13 @@ class Florence:
             self._tokenizer.eos_token_id,
             self._tokenizer.pad_token_id,
         }
-        said = [
+        pairs = [
             (token, chance)
             for token, chance in zip(answer[0, 1:].tolist(), chosen.tolist(), strict=True)
             if token not in ends
         ]
         cut_off = answer.shape[1] > longest
-        return [token for token, _ in said], [chance for _, chance in said], cut_off
+        return [token for token, _ in pairs], [chance for _, chance in pairs], cut_off
 
 
 def _same(label: str, phrase: str) -> bool:
@@ -373,11 +338,3 @@ def _filled(shapes: Sequence[Shape], size_wh: tuple[int, int]) -> tuple[BoolMask
     logs = [math.log(shape.confidence) for shape in shapes]
     mask = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(outlines, height, width)))
     return mask.astype(bool), math.exp(float(np.average(logs, weights=lengths)))
-
-
-def _middle(prompt: VisualPrompt) -> tuple[float, float, float, float]:
-    """A box of no area where the prompt points."""
-    if prompt.box is None:
-        return (0.0, 0.0, 0.0, 0.0)
-    x, y = (prompt.box.x0 + prompt.box.x1) / 2, (prompt.box.y0 + prompt.box.y1) / 2
-    return (x, y, x, y)

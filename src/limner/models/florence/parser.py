@@ -55,7 +55,7 @@ def boxes(pieces: Sequence[Piece], *, cut_off: bool = False) -> list[Shape]:
     """
     if any(piece.text == POLYGONS for piece in pieces):
         return [_around(polygon) for polygon in polygons(pieces, cut_off=cut_off) if polygon.label]
-    found = []
+    shapes = []
     for label, run, last in _runs(pieces):
         if not label or (len(run) % 4 and not (last and cut_off)):
             continue
@@ -63,21 +63,21 @@ def boxes(pieces: Sequence[Piece], *, cut_off: bool = False) -> list[Shape]:
             shape = _shape(label, run[n : n + 4])
             (x0, y0), (x1, y1) = shape.points
             if x0 < x1 and y0 < y1:
-                found.append(shape)
-    return found
+                shapes.append(shape)
+    return shapes
 
 
 def polygons(pieces: Sequence[Piece], *, cut_off: bool = False) -> list[Shape]:
     """Every polygon, with words before it or without; ``cut_off`` as for ``boxes``."""
-    found = []
+    shapes = []
     for label, run, last in _runs(pieces):
         if len(run) % 2:
             if not (last and cut_off):
                 continue
             run = run[:-1]
         if len(run) >= 6:
-            found.append(_shape(label, run))
-    return found
+            shapes.append(_shape(label, run))
+    return shapes
 
 
 def _runs(pieces: Sequence[Piece]) -> Iterator[tuple[str, Sequence[Piece], bool]]:

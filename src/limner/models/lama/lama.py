@@ -1,6 +1,6 @@
 """LaMa fills a hole from the whole picture, without words (Suvorov et al. 2022, arXiv:2109.07161).
 
-The weights are read from safetensors into limner's own network (``lama_network.py``): what LaMa's
+The weights are read from safetensors into limner's own network (``network.py``): what LaMa's
 authors and most packages load is TorchScript or a pickle, both of which run code.
 """
 
@@ -16,9 +16,10 @@ from PIL import Image as pil
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from limner.errors import ModelError, OptionError, PromptError, WeightsMissing
+from limner.errors import ModelError, WeightsMissing
 from limner.models.blocks.oom import guard_memory
-from limner.models.diffusion.checks import check_finite, check_picture
+from limner.models.blocks.overflow import check_finite
+from limner.models.blocks.paint_checks import check_picture, check_surroundings, refuse_words
 from limner.models.lama.network import Generator, shape_of
 from limner.options import SEEDS, InpaintOptions, check_honoured
 from limner.prompts import Text
@@ -45,14 +46,14 @@ def load(weights: Weights, runtime: Runtime) -> Lama:
         raise WeightsMissing(f"{weights.ref.name} needs a folder of weights, and none was given.")
     path = weights.path / FILE
     try:
-        found = load_file(path)
+        tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{weights.ref.name} can't be read from {path}: {error}") from error
-    if any(name.startswith(PREFIX) for name in found):
-        found = {n.removeprefix(PREFIX): v for n, v in found.items() if n.startswith(PREFIX)}
+    if any(name.startswith(PREFIX) for name in tensors):
+        tensors = {n.removeprefix(PREFIX): v for n, v in tensors.items() if n.startswith(PREFIX)}
     try:
-        network = Generator(**shape_of(found))
-        network.load_state_dict({name: value.float() for name, value in found.items()})
+        network = Generator(**shape_of(tensors))
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except (KeyError, RuntimeError) as error:
         reason = next(iter(str(error).strip().splitlines()))
         raise ModelError(f"{path} doesn't hold LaMa's generator: {reason}") from error
@@ -89,8 +90,7 @@ class Lama:
     def check(self, paint: Text | None, options: InpaintOptions) -> None:
         """Whether it can do this; raises as ``inpaint`` does."""
         self.resolve(options)
-        if paint is not None:
-            raise OptionError(f"{self.ref.name} can't follow words: it only removes.")
+        refuse_words(self.ref.name, paint)
 
     def inpaint(
         self,
@@ -109,15 +109,14 @@ class Lama:
         """
         self.check(paint, options)
         check_picture(self.ref.name, image, mask, self.grid, 1)
-        if mask.all():
-            raise PromptError("The mask covers the whole image: nothing is left to continue from.")
+        check_surroundings(mask)
         device = next(self._network.parameters()).device
         pixels = torch.from_numpy(np.asarray(image, np.float32) / 255).permute(2, 0, 1)[None]
         hole = torch.from_numpy(mask.astype(np.float32))[None, None]
         pixels, hole = pixels.to(device), hole.to(device)
         with guard_memory("fill a smaller hole, or take opencv-inpaint"), torch.inference_mode():
-            made = self._network(torch.cat([pixels * (1 - hole), hole], dim=1))
-            filled = hole * made + (1 - hole) * pixels
+            painted = self._network(torch.cat([pixels * (1 - hole), hole], dim=1))
+            filled = hole * painted + (1 - hole) * pixels
         check_finite(self.ref.name, filled, "in its only step")
         if on_step:
             on_step(1, 1)

@@ -168,8 +168,8 @@ class Generator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.model(x)
-        return made
+        pixels: Tensor = self.model(x)
+        return pixels
 
 
 class First(Layer):

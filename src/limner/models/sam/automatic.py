@@ -30,7 +30,7 @@ Upscale = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Found:
+class StableMask:
     """One mask that passed the filters."""
 
     mask: sv.CompactMask
@@ -52,17 +52,17 @@ def everything(
 ) -> sv.Detections:
     """All stable masks of an image, best first; ``on_step`` counts points."""
     points = point_grid(options.points_per_side) * size_wh
-    found: list[Found] = []
+    stable: list[StableMask] = []
     for start in range(0, len(points), options.points_per_batch):
         batch = points[start : start + options.points_per_batch]
         logits, scores = ask(batch)
-        found += _filtered(logits, scores, batch, upscale, options, mask_threshold)
+        stable += _filtered(logits, scores, batch, upscale, options, mask_threshold)
         if on_step:
             on_step(start + len(batch), len(points))
-    found = _best(found, _scores(found), options.box_nms_thresh)
+    stable = _best(stable, _scores(stable), options.box_nms_thresh)
     if options.min_mask_region_area:
-        found = _mended(found, options)
-    return _detections(found)
+        stable = _mended(stable, options)
+    return _detections(stable)
 
 
 def point_grid(per_side: int) -> Floats:
@@ -88,7 +88,7 @@ def _filtered(
     upscale: Upscale,
     options: EverythingOptions,
     threshold: float,
-) -> Iterator[Found]:
+) -> Iterator[StableMask]:
     """A threshold of 0 switches its filter off, as it does in the original: predicted IoUs may be
     negative."""
     least_iou, least_stability = options.pred_iou_thresh, options.stability_score_thresh
@@ -100,7 +100,7 @@ def _filtered(
         mask = (full > threshold).cpu().numpy()
         if (xyxy := masks.box_of(mask)) is not None:
             point_xy = (float(points[n, 0]), float(points[n, 1]))
-            yield Found(
+            yield StableMask(
                 detections.compact(masks.MaskCrop.of(mask)),
                 xyxy,
                 float(scores[n, m]),
@@ -109,31 +109,31 @@ def _filtered(
             )
 
 
-def _best(found: Sequence[Found], merit: Floats, threshold: float) -> list[Found]:
+def _best(stable: Sequence[StableMask], merit: Floats, threshold: float) -> list[StableMask]:
     """Those that no box of more merit, (N,), suppresses; best first."""
-    if not found:
+    if not stable:
         return []
-    xyxy = np.array([one.xyxy for one in found], dtype=np.float64)
-    one_class = np.zeros(len(found), dtype=np.int64)
-    kept = suppress(xyxy, merit, one_class, threshold=threshold, class_agnostic=True)
-    return [found[row] for row in kept]
+    xyxy = np.array([one.xyxy for one in stable], dtype=np.float64)
+    one_class = np.zeros(len(stable), dtype=np.int64)
+    rows = suppress(xyxy, merit, one_class, threshold=threshold, class_agnostic=True)
+    return [stable[row] for row in rows]
 
 
-def _scores(found: Sequence[Found]) -> Floats:
-    return np.array([one.score for one in found], dtype=np.float64)
+def _scores(stable: Sequence[StableMask]) -> Floats:
+    return np.array([one.score for one in stable], dtype=np.float64)
 
 
-def _mended(found: Sequence[Found], options: EverythingOptions) -> list[Found]:
+def _mended(stable: Sequence[StableMask], options: EverythingOptions) -> list[StableMask]:
     """Small holes filled, specks dropped; then a second suppression, for boxes have shrunk, in
     which masks that needed no mending go first. Best first."""
     mended, changed = [], []
-    for one in found:
+    for one in stable:
         before = one.mask[0]
         filled = masks.fill_holes(before, options.min_mask_region_area)
         after = masks.drop_specks(filled, options.min_mask_region_area)
         xyxy = masks.box_of(after) or one.xyxy
         mended.append(
-            Found(
+            StableMask(
                 detections.compact(masks.MaskCrop.of(after)),
                 xyxy,
                 one.score,
@@ -145,22 +145,22 @@ def _mended(found: Sequence[Found], options: EverythingOptions) -> list[Found]:
     order = np.lexsort((-_scores(mended), np.array(changed, dtype=bool)))
     merit = np.empty(len(mended))
     merit[order] = -np.arange(len(mended))
-    kept = _best(mended, merit, options.box_nms_thresh)
-    return sorted(kept, key=lambda one: -one.score)
+    best = _best(mended, merit, options.box_nms_thresh)
+    return sorted(best, key=lambda one: -one.score)
 
 
-def _detections(found: Sequence[Found]) -> sv.Detections:
-    count = len(found)
-    made = detections.make(
-        np.array([one.xyxy for one in found], dtype=np.float32).reshape(-1, 4),
-        [one.score for one in found],
+def _detections(stable: Sequence[StableMask]) -> sv.Detections:
+    count = len(stable)
+    rows = detections.make(
+        np.array([one.xyxy for one in stable], dtype=np.float32).reshape(-1, 4),
+        [one.score for one in stable],
         np.arange(count),
         ["object"] * count,
     )
-    if found:
-        made.mask = sv.CompactMask.merge([one.mask for one in found])
-    made.data["mask_score"] = detections.clip_scores([one.score for one in found])
-    made.data["stability_score"] = np.array([one.stability for one in found], dtype=np.float32)
-    points = np.array([one.point_xy for one in found], dtype=np.float32)
-    made.data["point_xy"] = points.reshape(-1, 2)
-    return made
+    if stable:
+        rows.mask = sv.CompactMask.merge([one.mask for one in stable])
+    rows.data["mask_score"] = detections.clip_scores([one.score for one in stable])
+    rows.data["stability_score"] = np.array([one.stability for one in stable], dtype=np.float32)
+    points = np.array([one.point_xy for one in stable], dtype=np.float32)
+    rows.data["point_xy"] = points.reshape(-1, 2)
+    return rows

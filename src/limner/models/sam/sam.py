@@ -61,11 +61,11 @@ def _read_processor(weights: Weights, path: Path, side: int) -> Any:
     else:
         square = {"height": side, "width": side}
         processor = SamImageProcessorPil(size={"longest_edge": side}, pad_size=square)
-    made = processor.size["longest_edge"]
-    if made != side:
+    longest = processor.size["longest_edge"]
+    if longest != side:
         raise ModelError(
             f"{path} holds a model for images of {side} pixels and an image processor that makes "
-            f"them {made}: get the files of one model."
+            f"them {longest}: get the files of one model."
         )
     return processor
 
@@ -112,8 +112,8 @@ class SamNetwork:
         return square, Pass.whole((frame.source_wh[1], frame.source_wh[0]))
 
     def _pixels(self, image: Image.Image) -> torch.Tensor:
-        made = self._processor(image, return_tensors="pt")["pixel_values"]
-        pixels: torch.Tensor = made.to(self.device, self.model.vision_encoder.dtype)
+        tensor = self._processor(image, return_tensors="pt")["pixel_values"]
+        pixels: torch.Tensor = tensor.to(self.device, self.model.vision_encoder.dtype)
         return pixels
 
 

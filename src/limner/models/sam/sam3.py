@@ -30,7 +30,7 @@ from transformers.utils.constants import IMAGENET_STANDARD_MEAN, IMAGENET_STANDA
 from limner.errors import PromptError
 from limner.io import images
 from limner.models.blocks.lru import LruCache
-from limner.models.blocks.nms import suppress
+from limner.models.blocks.nms import suppress, with_area
 from limner.models.blocks.oom import guard_memory
 from limner.models.blocks.pretrained import (
     check_lengths,
@@ -153,7 +153,7 @@ class Sam3:
                 prompt: self._answer(seen, image.size, prompt, phrase, options)
                 for prompt, phrase in dict(zip(prompts, phrases, strict=True)).items()
             }
-            return _found([answers[prompt] for prompt in prompts], prompts, image.size, options)
+            return _rows([answers[prompt] for prompt in prompts], prompts, image.size, options)
 
     def _answer(
         self,
@@ -181,34 +181,31 @@ class Sam3:
             **boxes,
         )
         scores = (out.pred_logits.sigmoid() * out.presence_logits.sigmoid())[0]
-        kept = scores > options.least_score(
+        enough = scores > options.least_score(
             prompt.text.phrase if prompt.text else "", self._threshold
         )
         whole = torch.tensor([*size_wh, *size_wh], device=scores.device)
-        xyxy_px = (out.pred_boxes[0, kept] * whole).cpu().numpy()
+        xyxy_px = (out.pred_boxes[0, enough] * whole).cpu().numpy()
         return Answer(
-            scores[kept].cpu().numpy(),
+            scores[enough].cpu().numpy(),
             np.clip(xyxy_px, 0, [*size_wh, *size_wh]).astype(np.float32),
-            out.pred_masks[0, kept],
+            out.pred_masks[0, enough],
         )
 
     def _embed(self, phrase: str) -> tuple[torch.Tensor, torch.Tensor]:
         """(1, L, D) float32 a token, and which of the L tokens are words."""
-        known = self._phrases.get(phrase)
-        if known is not None:
-            return known
+        return self._phrases.get_or_compute(phrase, lambda: self._encode_phrase(phrase))
+
+    def _encode_phrase(self, phrase: str) -> tuple[torch.Tensor, torch.Tensor]:
         tokens = self._tokenizer(phrase, padding="max_length", return_tensors="pt")
         tokens = tokens.to(self._model.device)
         states = self._model.text_encoder(
             input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
         ).last_hidden_state
-        words = self._model.text_projection(states.float())
-        return self._phrases.put(phrase, (words, tokens.attention_mask))
+        return self._model.text_projection(states.float()), tokens.attention_mask
 
     def _see(self, image: Image.Image) -> Any:
-        digest = images.digest(image)
-        seen = self._images.get(digest)
-        return self._images.put(digest, self._encode(image)) if seen is None else seen
+        return self._images.get_or_compute(images.digest(image), lambda: self._encode(image))
 
     def _encode(self, image: Image.Image) -> Any:
         encoder = self._model.vision_encoder
@@ -227,7 +224,7 @@ def _check_no_negative(prompt: VisualPrompt, model: str) -> None:
         )
 
 
-def _found(
+def _rows(
     answers: Sequence[Answer],
     prompts: Sequence[VisualPrompt],
     size_wh: tuple[int, int],
@@ -236,27 +233,26 @@ def _found(
     """The answers to all prompts; masks are enlarged only for what stays."""
     scores = np.concatenate([answer.scores for answer in answers])
     xyxy = np.concatenate([answer.xyxy for answer in answers])
-    asked = np.repeat(np.arange(len(answers)), [len(answer.scores) for answer in answers])
+    answered = np.repeat(np.arange(len(answers)), [len(answer.scores) for answer in answers])
     logits = [row for answer in answers for row in answer.logits]
-    kept = suppress(
+    best = suppress(
         xyxy,
         scores,
-        asked,
+        answered,
         threshold=options.most_overlap(1.0),
         class_agnostic=options.class_agnostic_nms,
     )
-    # A box that lies outside the image has nothing of it to show.
-    kept = kept[(xyxy[kept, 2:] > xyxy[kept, :2]).all(axis=1)][: options.max_detections]
+    best = with_area(best, xyxy)[: options.max_detections]
     names = [prompt.text.phrase if prompt.text else prompt.manner for prompt in prompts]
-    found = detections.make(
-        xyxy[kept], scores[kept], asked[kept], [names[asked[row]] for row in kept]
+    rows = detections.make(
+        xyxy[best], scores[best], answered[best], [names[n] for n in answered[best]]
     )
-    outlines = [_outline(logits[row], size_wh) for row in kept]
+    outlines = [_outline(logits[row], size_wh) for row in best]
     candidates = [
         detections.Candidates.of([(crop, float(score))])
-        for crop, score in zip(outlines, scores[kept], strict=True)
+        for crop, score in zip(outlines, scores[best], strict=True)
     ]
-    return detections.with_masks(found, outlines, scores[kept], candidates=candidates)
+    return detections.with_masks(rows, outlines, scores[best], candidates=candidates)
 
 
 def _outline(logits: torch.Tensor, size_wh: tuple[int, int]) -> MaskCrop:

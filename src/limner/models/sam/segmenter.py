@@ -22,13 +22,15 @@ from PIL import Image
 
 from limner.errors import ModelError
 from limner.io import images
+from limner.models.blocks.embeddings import check_mark, mark_of
+from limner.models.blocks.mask_rows import mask_rows
 from limner.models.blocks.oom import guard_memory
 from limner.models.sam.automatic import everything
 from limner.models.sam.enlarging import Pass, enlarge, enlarged_mask
 from limner.models.sam.prompt_tensors import Floats, batches, prompt_tensors
 from limner.ops import detections, transforms
 from limner.ops.detections import Candidates
-from limner.ops.masks import MaskCrop, box_of
+from limner.ops.masks import MaskCrop
 from limner.options import EverythingOptions, SegmentOptions, check_honoured
 from limner.prompts import Point, PromptKind, VisualPrompt
 from limner.protocols import ImageEmbedding, ModelRef, OnStep, check_accepts
@@ -126,8 +128,8 @@ class SamSegmenter:
         Raises:
             ModelError: the arrays of another model.
         """
-        found = [arrays.get(f"feature_{k}") for k in range(len(self._network.shapes))]
-        features = [array for array in found if array is not None]
+        names = [f"feature_{k}" for k in range(len(self._network.shapes))]
+        features = [arrays[name] for name in names if arrays.get(name) is not None]
         if tuple(array.shape for array in features) != self._network.shapes:
             raise ModelError(f"These arrays are no embedding of {self._mark}: embed it again.")
         there = tuple(torch.from_numpy(array).to(self._network.device) for array in features)
@@ -156,12 +158,10 @@ class SamSegmenter:
         check_accepts(self, prompts)
         for prompt in prompts:
             prompt.check_within(embedding.size_wh)
-        if not prompts:
-            return detections.empty(with_mask_keys=True)
         threshold = self._threshold if options.mask_threshold is None else options.mask_threshold
         advice = "give fewer prompts at once, set multimask_output to false or shrink the image"
         with torch.inference_mode(), guard_memory(advice):
-            answers: dict[int, tuple[MaskCrop, Candidates]] = {}
+            answers: dict[int, Candidates] = {}
             done = 0
             for rows, multimask in batches(prompts, options.multimask_output, self._at_once):
                 logits, scores = self._decode(seen, [prompts[row] for row in rows], multimask)
@@ -170,7 +170,8 @@ class SamSegmenter:
                 done += len(rows)
                 if on_step:
                     on_step(done, len(prompts))
-        return _detections(prompts, [answers[row] for row in range(len(prompts))])
+        candidates = [answers[row] for row in range(len(prompts))]
+        return mask_rows(prompts, candidates, [prompt.manner for prompt in prompts])
 
     def segment_everything(
         self,
@@ -203,16 +204,12 @@ class SamSegmenter:
 
     @property
     def _mark(self) -> str:
-        """Which weights: the name alone would take an embedding of another revision."""
-        return f"{self.ref.name}@{self.ref.revision}" if self.ref.revision else self.ref.name
+        return mark_of(self.ref)
 
     def _seen(self, embedding: ImageEmbedding) -> ImageFeatures:
-        if embedding.model != self._mark or not isinstance(embedding.data, ImageFeatures):
-            raise ModelError(
-                f"This image was embedded by {embedding.model} and {self._mark} can't read that: "
-                "embed it again with the model that is to segment it."
-            )
-        return embedding.data
+        check_mark(embedding, self._mark, ImageFeatures)
+        seen: ImageFeatures = embedding.data
+        return seen
 
     def _decode(
         self, seen: ImageFeatures, prompts: Sequence[VisualPrompt], multimask: bool
@@ -233,8 +230,8 @@ class SamSegmenter:
         scores: Floats,
         seen: ImageFeatures,
         threshold: float,
-    ) -> tuple[MaskCrop, Candidates]:
-        """The best mask, and all of (M, h, w) logits with their (M,) scores, best first.
+    ) -> Candidates:
+        """The masks of (M, h, w) logits with their (M,) scores, best first.
 
         At 12 megapixels, enlarging a mask costs as much as half a pass of the decoder: those that
         were not chosen stay at the model's own size until somebody looks at them.
@@ -251,34 +248,4 @@ class SamSegmenter:
         others = [logits[m].cpu().clone() for m in rest]  # not a view of the whole batch
         crops: list[Callable[[], MaskCrop]] = [lambda: chosen]
         crops += [partial(mask_of, low) for low in others]
-        return chosen, Candidates(crops, detections.clip_scores(scores[[best, *rest]]).tolist())
-
-
-def _detections(
-    prompts: Sequence[VisualPrompt], answers: Sequence[tuple[MaskCrop, Candidates]]
-) -> sv.Detections:
-    crops = [crop for crop, _ in answers]
-    scores = [candidates.crop(0)[1] for _, candidates in answers]
-    xyxy = [crop.box_xyxy or _anchor(prompt) for crop, prompt in zip(crops, prompts, strict=True)]
-    made = detections.make(
-        np.array(xyxy, dtype=np.float32),
-        scores,
-        np.arange(len(prompts)),
-        [prompt.manner for prompt in prompts],
-    )
-    candidates = [candidates for _, candidates in answers]
-    return detections.with_masks(made, crops, scores, candidates=candidates)
-
-
-def _anchor(prompt: VisualPrompt) -> tuple[float, float, float, float]:
-    """A box of no area where the prompt points."""
-    x, y = 0.0, 0.0
-    if prompt.mask and (xyxy := box_of(prompt.mask.array)):
-        x, y = (xyxy[0] + xyxy[2]) / 2, (xyxy[1] + xyxy[3]) / 2
-    if prompt.box:
-        x, y = (prompt.box.x0 + prompt.box.x1) / 2, (prompt.box.y0 + prompt.box.y1) / 2
-    for point in prompt.points:
-        if point.foreground:
-            x, y = point.x, point.y
-            break
-    return (x, y, x, y)
+        return Candidates(crops, detections.clip_scores(scores[[best, *rest]]).tolist())

@@ -16,8 +16,9 @@ import numpy as np
 import supervision as sv
 from PIL import Image
 
-from limner.errors import NoAnswer, UnsupportedPrompt
-from limner.models.blocks.nms import suppress
+from limner.errors import NoAnswer
+from limner.models.blocks.nms import by_prompt, suppress, with_area
+from limner.models.blocks.prompt_checks import ASK_APART, check_no_negative
 from limner.models.vlm import parser
 from limner.models.vlm.parser import Reply, Unreadable
 from limner.models.vlm.questions import question, schema
@@ -103,12 +104,7 @@ class VisionLanguageModel:
         )
         check_accepts(self, prompts)
         for prompt in prompts:
-            if prompt.text is not None and prompt.text.negative:
-                raise UnsupportedPrompt(
-                    f'{self.ref.name} has no negatives ("{prompt.text.negative}"): say it in the '
-                    "phrase itself, or ask for that as a prompt of its own and take its boxes "
-                    "away, as limner's grounding does."
-                )
+            check_no_negative(self.ref.name, prompt, f"say it in the phrase itself, or {ASK_APART}")
         phrases = list(dict.fromkeys(prompt.text.phrase for prompt in prompts if prompt.text))
         samples = options.samples or self._samples
         if not phrases:
@@ -124,10 +120,10 @@ class VisionLanguageModel:
             replies = self._replies(shown, batch, frame.target_wh, samples)
             for n, phrase in enumerate(batch):
                 xyxy, held = agreed([reply.of(n) for reply in replies])
-                kept = held >= options.least_score(phrase, THRESHOLD)
-                boxes = transforms.inverse_boxes(frame, xyxy[kept])
+                enough = held >= options.least_score(phrase, THRESHOLD)
+                boxes = transforms.inverse_boxes(frame, xyxy[enough])
                 index = [start + n] * len(boxes)
-                rows.append(dets.make(boxes, held[kept], index, [phrase] * len(boxes)))
+                rows.append(dets.make(boxes, held[enough], index, [phrase] * len(boxes)))
         return _answers(dets.merge(rows), phrases, prompts, options)
 
     def _replies(
@@ -164,28 +160,25 @@ class VisionLanguageModel:
 
 
 def _answers(
-    found: sv.Detections,
+    rows: sv.Detections,
     phrases: Sequence[str],
     prompts: Sequence[VisualPrompt],
     options: DetectOptions,
 ) -> sv.Detections:
     """Answers to phrases as answers to prompts, of which two may say the same."""
-    boxes: Floats = found.xyxy.astype(np.float64)
-    scores = np.zeros(0) if found.confidence is None else found.confidence
-    asked = np.asarray(found.data["prompt_index"], dtype=np.int64)
-    kept = suppress(
+    boxes: Floats = rows.xyxy.astype(np.float64)
+    scores = np.zeros(0) if rows.confidence is None else rows.confidence
+    answered = np.asarray(rows.data["prompt_index"], dtype=np.int64)
+    best = suppress(
         boxes,
         scores,
-        asked,
+        answered,
         threshold=options.most_overlap(SAME_THING),
         class_agnostic=options.class_agnostic_nms,
     )
-    kept = kept[(boxes[kept, 2:] > boxes[kept, :2]).all(axis=1)]
-    best = dets.take(found, kept)
-    said = [phrases.index(prompt.text.phrase) if prompt.text else -1 for prompt in prompts]
-    row, prompt = np.nonzero(asked[kept, None] == np.array(said)[None, :])
-    row, prompt = row[: options.max_detections], prompt[: options.max_detections]
-    chosen = dets.take(best, row)
-    names = [phrases[said[n]] for n in prompt]
-    confidence = np.zeros(0) if chosen.confidence is None else chosen.confidence
-    return dets.make(chosen.xyxy, confidence, prompt, names)
+    best = with_area(best, boxes)
+    question = [phrases.index(prompt.text.phrase) if prompt.text else -1 for prompt in prompts]
+    row, prompt = by_prompt(answered[best], question, options.max_detections)
+    best = best[row]
+    names = [phrases[question[n]] for n in prompt]
+    return dets.make(rows.xyxy[best], scores[best], prompt, names)

@@ -238,14 +238,14 @@ class Endpoint:
 
     def _do_without(self, error: Any) -> bool:
         """Leave out what a 400 complains of; False: there is nothing that could be left out."""
-        said = f"{getattr(error, 'param', None) or ''} {error.message}".lower()
+        complaint = f"{getattr(error, 'param', None) or ''} {error.message}".lower()
         for name in ("temperature", "max_tokens"):
-            if name in said and name not in self._unwanted:
+            if name in complaint and name not in self._unwanted:
                 self._unwanted.add(name)
                 if name == "temperature":
                     self.say(f"{self._place} takes no temperature: its own is used.")
                 return True
-        if any(word in said for word in ("image", "context", "too long", "too large")):
+        if any(word in complaint for word in ("image", "context", "too long", "too large")):
             return False  # not the form's fault
         if len(self._forms) == 1:
             return False
@@ -277,8 +277,8 @@ class Endpoint:
     def _unreached(self, cause: BaseException | None) -> str:
         if type(cause).__name__ in ("RemoteProtocolError", "ReadError"):
             return "closed the connection before its answer was whole"
-        said = self._scrubbed(str(cause or "no connection"))
-        return f"can't be reached ({said}): is the server running at {self._options.url}?"
+        reason = self._scrubbed(str(cause or "no connection"))
+        return f"can't be reached ({reason}): is the server running at {self._options.url}?"
 
     def _refused(self, error: Any) -> str:
         options, status = self._options, error.status_code
@@ -296,8 +296,8 @@ class Endpoint:
             )
         if status == 429:
             wait = error.response.headers.get("retry-after")
-            asked = f" and asks to wait {self._scrubbed(wait)} s" if wait else ""
-            return f"is asked too often, or its quota is spent{asked} (HTTP 429)"
+            request = f" and asks to wait {self._scrubbed(wait)} s" if wait else ""
+            return f"is asked too often, or its quota is spent{request} (HTTP 429)"
         if status >= 500:
             return f"fails (HTTP {status}), asked {self._times}"
         if 300 <= status < 400:

@@ -35,14 +35,16 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """N boxes. ``asked``: (N,) index of the phrase; ``xyxy``: (N, 4) pixels of what was sent."""
+    """N boxes."""
 
-    asked: npt.NDArray[np.int64]
+    phrase_index: npt.NDArray[np.int64]
+    """(N,) which phrase each answers."""
     xyxy: Floats
+    """(N, 4) pixels of what was sent."""
 
     def of(self, phrase: int) -> Floats:
         """(n, 4) boxes that answer one phrase."""
-        return np.asarray(self.xyxy[self.asked == phrase], dtype=np.float64)
+        return np.asarray(self.xyxy[self.phrase_index == phrase], dtype=np.float64)
 
 
 NOTHING = Reply(np.zeros(0, np.int64), np.zeros((0, 4)))
@@ -58,9 +60,9 @@ def read(text: str, phrases: Sequence[str], manner: VlmFormat, size_wh: tuple[in
     items = _boxes(_json(text, manner.key), manner.key)
     if not items:
         return NOTHING
-    asked = np.array([_phrase(item, phrases) for item in items], dtype=np.int64)
+    phrase_index = np.array([_phrase(item, phrases) for item in items], dtype=np.int64)
     rows = [_numbers(item[manner.key]) for item in items]
-    return Reply(asked, _pixels(rows, manner.convention, size_wh))
+    return Reply(phrase_index, _pixels(rows, manner.convention, size_wh))
 
 
 # ---- from text to JSON
@@ -78,10 +80,10 @@ def _json(text: str, key: str) -> Any:
         return inside
     if text.count("```") % 2:
         raise Unreadable("it ends inside a code block")
-    found = [value for value in _embedded(text) if _boxes_or_none(value, key)]
-    if len(found) == 1 and not fenced:
-        return found[0]
-    if len(found) > 1:
+    values = [value for value in _embedded(text) if _boxes_or_none(value, key)]
+    if len(values) == 1 and not fenced:
+        return values[0]
+    if len(values) > 1:
         raise Unreadable("it holds several answers")
     raise Unreadable("it isn't the JSON asked for")
 

@@ -21,10 +21,10 @@ def question(phrases: Sequence[str], manner: VlmFormat, size_wh: tuple[int, int]
     """The words beside a picture of ``size_wh`` pixels."""
     names = _NUMBERS[manner.convention.order]
     form = f'{{"boxes": [{{"{manner.key}": [{names}], "label": "the phrase"}}]}}'
-    asked = "\n".join(f"- {json.dumps(phrase, ensure_ascii=False)}" for phrase in phrases)
+    list_of_phrases = "\n".join(f"- {json.dumps(phrase, ensure_ascii=False)}" for phrase in phrases)
     return (
         "Find in this image everything that one of these phrases describes:\n"
-        f"{asked}\n"
+        f"{list_of_phrases}\n"
         "A phrase holds as a whole: what it says of colour, number, place or what a thing is not "
         "must be true of everything you box. One tight box for each thing; no box for what isn't "
         "there.\n"

@@ -69,8 +69,8 @@ def load(weights: Weights, runtime: Runtime) -> VisionLanguageModel:
     processor = read_part(Qwen2VLImageProcessorPil, weights, path)
     tokenizer = read_part(AutoTokenizer, weights, path)
     vision = model.config.vision_config
-    made = (processor.patch_size, processor.merge_size)
-    if made != (vision.patch_size, vision.spatial_merge_size):
+    sides = (processor.patch_size, processor.merge_size)
+    if sides != (vision.patch_size, vision.spatial_merge_size):
         raise ModelError(
             f"{path} holds a model for patches of {vision.patch_size} pixels and an image "
             f"processor that makes them {processor.patch_size}: get the files of one model."
@@ -138,7 +138,7 @@ class LocalQwen:
             torch.random.fork_rng(devices=devices),
         ):
             torch.manual_seed(draw or 0)
-            made = self._model.generate(
+            sequences = self._model.generate(
                 **tokens,
                 **shown,
                 **how,
@@ -148,7 +148,7 @@ class LocalQwen:
                 max_new_tokens=self._answer_tokens,
                 pad_token_id=self._tokenizer.pad_token_id,
             )
-        answer = made[0, tokens["input_ids"].shape[1] :]
+        answer = sequences[0, tokens["input_ids"].shape[1] :]
         text: str = self._tokenizer.decode(answer, skip_special_tokens=True)
         if len(answer) >= self._answer_tokens and int(answer[-1]) not in self._ends():
             raise Unreadable(f"it was cut off after {self._answer_tokens} tokens (answer_tokens)")

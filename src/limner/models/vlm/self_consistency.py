@@ -38,7 +38,7 @@ def agreed(answers: Sequence[Floats], same: float = SAME) -> tuple[Floats, Float
     np.fill_diagonal(near, 1.0)
     near[near < same] = 0.0
     left = np.ones(len(boxes), dtype=bool)
-    found, held = [], []
+    medians, held = [], []
     while left.any():
         # (boxes, answers): each box's best match in every answer, among the boxes left
         best = np.stack(
@@ -51,7 +51,7 @@ def agreed(answers: Sequence[Floats], same: float = SAME) -> tuple[Floats, Float
             for n in np.flatnonzero(best[centre] > 0)
         ]
         left[members] = False
-        found.append(np.median(boxes[members], axis=0))
+        medians.append(np.median(boxes[members], axis=0))
         held.append(len(members) / count)
     order = np.argsort(-np.array(held), kind="stable")
-    return np.array(found).reshape(-1, 4)[order], np.array(held)[order]
+    return np.array(medians).reshape(-1, 4)[order], np.array(held)[order]

@@ -21,7 +21,7 @@ import hashlib
 import json
 import platform
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import supervision as sv
 
 from limner.io import images
+from limner.models.blocks.lru import LruCache
 from limner.pipeline import EmptyOutline, Grounding
 from limner.protocols import ImageEmbedding, PackableSegmenter, Segmenter
 from limner.runs.record import describe, versions
@@ -90,8 +91,8 @@ class Stages:
         self._identities = identities
         self._cache = cache
         self._on_disk = True
-        self._answers: OrderedDict[str, bytes] = OrderedDict()
-        self._embeddings: OrderedDict[str, ImageEmbedding] = OrderedDict()
+        self._answers: LruCache[bytes] = LruCache(ANSWERS_KEPT)
+        self._embeddings: LruCache[ImageEmbedding] = LruCache(EMBEDDINGS_KEPT)
 
     @contextmanager
     def memory_only(self) -> Iterator[None]:
@@ -161,17 +162,16 @@ class Stages:
     def embed(self, segmenter: Segmenter, image: Image) -> ImageEmbedding:
         """A picture's embedding."""
         key = _key(EMBED, image, self._identities(("segment",)), segmenter.ref.name)
-        if key in self._embeddings:
+        embedding = self._embeddings.get(key)
+        if embedding is not None:
             self.recalled[EMBED] += 1
-        elif self._disk and isinstance(segmenter, PackableSegmenter):
-            self._embeddings[key] = self._embedding_by_disk(segmenter, image, key)
+            return embedding
+        if self._disk and isinstance(segmenter, PackableSegmenter):
+            embedding = self._embedding_by_disk(segmenter, image, key)
         else:
-            self._embeddings[key] = segmenter.embed(image)
+            embedding = segmenter.embed(image)
             self.computed[EMBED] += 1
-        self._embeddings.move_to_end(key)
-        while len(self._embeddings) > EMBEDDINGS_KEPT:
-            self._embeddings.popitem(last=False)
-        return self._embeddings[key]
+        return self._embeddings.put(key, embedding)
 
     def _embedding_by_disk(
         self, segmenter: PackableSegmenter, image: Image, key: str
@@ -198,10 +198,10 @@ class Stages:
         in_memory: bool = True,
     ) -> AnswerT:
         """What is at hand, read from its bytes; else it is computed, kept packed and returned."""
-        if key in self._answers:
-            self._answers.move_to_end(key)
+        at_hand = self._answers.get(key)
+        if at_hand is not None:
             self.recalled[stage] += 1
-            return form.unpack(self._answers[key])
+            return form.unpack(at_hand)
         disk = self._disk
         with disk.computing(stage, key) if disk else nullcontext():
             content = disk.get(key) if disk else None
@@ -219,9 +219,7 @@ class Stages:
                 if disk:
                     disk.put(key, content)
         if in_memory:
-            self._answers[key] = content
-            while len(self._answers) > ANSWERS_KEPT:
-                self._answers.popitem(last=False)
+            self._answers.put(key, content)
         return answer
 
     @property

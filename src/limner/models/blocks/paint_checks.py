@@ -1,22 +1,15 @@
-"""What all painters by diffusion do alike, whatever their pipeline: checks, progress, pictures."""
+"""What every painter asks of its picture, mask and words, whatever it paints with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-
-from limner.errors import ImageError, ModelError, OptionError, PromptError, ResultError
+from limner.errors import ImageError, ModelError, OptionError, PromptError
 from limner.prompts import Text
-from limner.protocols import OnStep
 from limner.rle import BoolMask
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-ADVICE = "paint a smaller picture, or take a smaller model"
-"""Where memory ran out."""
 
 
 def words_given(name: str, paint: Text | None) -> Text:
@@ -65,39 +58,21 @@ def check_picture(name: str, image: Image, mask: BoolMask, grid: int, seen: int)
         )
 
 
-def check_finite(name: str, numbers: torch.Tensor, where: str) -> None:
-    """Refuse what overflowed.
+def refuse_words(name: str, paint: Text | None) -> None:
+    """Of a model that continues what is there.
 
     Raises:
-        ResultError: the picture would be black.
+        OptionError: there are words to paint from.
     """
-    if not bool(torch.isfinite(numbers).all()):
-        dtype = str(numbers.dtype).removeprefix("torch.")
-        raise ResultError(
-            f"{name} overflowed in {dtype} {where}, and the picture would be black. "
-            "Use bfloat16 or float32."
-        )
+    if paint is not None:
+        raise OptionError(f"{name} can't follow words: it only removes.")
 
 
-AfterStep = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+def check_surroundings(mask: BoolMask) -> None:
+    """A (H, W) mask that leaves something to continue.
 
-
-def watching(name: str, report: OnStep) -> AfterStep:
-    """A pipeline's ``callback_on_step_end``: each step's latents are checked, then reported."""
-
-    def after_step(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        check_finite(name, tensors["latents"], f"after step {index + 1} of {pipe.num_timesteps}")
-        report(index + 1, pipe.num_timesteps)
-        return {}
-
-    return after_step
-
-
-def nth(on_step: OnStep | None, k: int, count: int) -> OnStep:
-    """Progress of picture ``k`` of ``count`` as progress of all."""
-
-    def report(done: int, total: int) -> None:
-        if on_step:
-            on_step(k * total + done, count * total)
-
-    return report
+    Raises:
+        PromptError: it covers the whole image.
+    """
+    if mask.all():
+        raise PromptError("The mask covers the whole image: nothing is left to continue from.")
