@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from limner.errors import ImageError, MissingExtra
 from limner.io import images
+from tests.io.orientations import ORIENTATIONS
 
 WIDE = np.zeros((4, 6, 3), np.uint8)  # 6 wide, 4 high; every pixel unlike every other
 WIDE[..., 0] = np.arange(6) * 40
@@ -41,24 +42,13 @@ def pixels(data: bytes | Path) -> np.ndarray:
 
 # Orientation ----------------------------------------------------------------------------------
 
-# How an upright picture lies in the file, for each value of the EXIF tag.
-LAID = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, 1),
-    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda a: np.rot90(a, -1),
-}
 LOSSLESS = {"PNG": {}, "WEBP": {"lossless": True, "exact": True}, "TIFF": {}}
 
 
-@pytest.mark.parametrize("orientation", LAID)
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("kind", LOSSLESS)
 def test_all_orientations_come_out_upright(kind: str, orientation: int) -> None:
-    stored = Image.fromarray(np.ascontiguousarray(LAID[orientation](WIDE)))
+    stored = Image.fromarray(np.ascontiguousarray(ORIENTATIONS[orientation](WIDE)))
     exif = Image.Exif()
     exif[0x0112] = orientation
     np.testing.assert_array_equal(
@@ -66,7 +56,7 @@ def test_all_orientations_come_out_upright(kind: str, orientation: int) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("orientation", LAID)
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_jpeg_orientations_by_their_corners(orientation: int) -> None:
     upright = np.zeros((64, 96, 3), np.uint8)
     upright[:16, :16] = 255, 0, 0
@@ -74,7 +64,7 @@ def test_jpeg_orientations_by_their_corners(orientation: int) -> None:
     upright[-16:, :16] = 0, 0, 255
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored = Image.fromarray(np.ascontiguousarray(LAID[orientation](upright)))
+    stored = Image.fromarray(np.ascontiguousarray(ORIENTATIONS[orientation](upright)))
     out = pixels(encoded(stored, "JPEG", exif=exif, quality=95)).astype(int)
     np.testing.assert_allclose(out[8, 8], (255, 0, 0), atol=9)
     np.testing.assert_allclose(out[8, 88], (0, 255, 0), atol=9)

@@ -13,22 +13,12 @@ import tifffile
 
 from limner.errors import ImageError
 from limner.io.images import open_image, upright_size
+from tests.io.orientations import ORIENTATIONS
 
 Y, X = np.mgrid[:24, :40]
 RGB = np.stack([X * 6, Y * 10, np.full(X.shape, 60)], axis=-1).astype(np.uint8)
 NEAR_INFRARED = np.where((X // 10) % 2 == 0, 255, 20).astype(np.uint8)
 FOUR = np.dstack([RGB, NEAR_INFRARED])
-ORIENTATIONS = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, 1),
-    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda a: np.rot90(a, -1),
-}
-"""How an upright picture lies in the file, for each value of the tag."""
 
 
 def tiff(values: npt.NDArray[np.generic], **how: object) -> bytes:

@@ -185,15 +185,6 @@ def test_many_examples_do_not_push_the_image_out(
     assert count.images == 8
 
 
-def test_the_cache_is_bounded() -> None:
-    recent: LruCache[int] = LruCache(2)
-    recent.put("a", 1)
-    recent.put("b", 2)
-    recent.get("a")
-    recent.put("c", 3)
-    assert [recent.get(key) for key in "abc"] == [1, None, 3]
-
-
 def test_more_phrases_than_a_batch(detector: OwlViT, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owlvit, "PHRASES_AT_ONCE", 2)
     phrases = [*PHRASES, "dog cat", "y"]

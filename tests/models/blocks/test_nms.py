@@ -7,7 +7,7 @@ import pytest
 import supervision as sv
 
 from limner.errors import PromptError
-from limner.models.blocks.nms import answers, patch_for, relative, suppress
+from limner.models.blocks.nms import answers, by_prompt, patch_for, relative, suppress, with_area
 from limner.prompts import Box
 
 SCORES = np.array([[0.9, 0.8], [0.4, 0.5], [0.2, 0.1]], np.float32)
@@ -77,6 +77,21 @@ def test_suppress_nothing() -> None:
     kept = suppress(np.zeros((0, 4)), np.zeros(0), none, threshold=0.5, class_agnostic=False)
     assert kept.shape == (0,)
     assert kept.dtype == np.int64
+
+
+def test_answers_to_questions_are_answers_to_all_prompts_that_ask_them() -> None:
+    """Two prompts of one question both get its rows, in the order of the rows, up to the limit."""
+    answered = np.array([1, 0, 2, 1])
+    rows, prompts = by_prompt(answered, [1, 0, 1], 4)
+    assert rows.tolist() == [0, 0, 1, 3]
+    assert prompts.tolist() == [0, 2, 1, 0]
+    none, _ = by_prompt(np.zeros(0, np.int64), [0], 5)
+    assert none.shape == (0,)
+
+
+def test_boxes_clipped_to_a_line_have_no_area() -> None:
+    xyxy = np.array([(0, 0, 5, 5), (5, 0, 5, 5), (0, 9, 5, 9)], float)
+    assert with_area(np.array([2, 1, 0]), xyxy).tolist() == [0]
 
 
 def test_the_patch_of_most_merit_among_those_that_overlap_as_well() -> None:

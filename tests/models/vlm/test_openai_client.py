@@ -472,7 +472,7 @@ def test_a_key_that_a_server_repeats_is_taken_out_in_every_form(
         server.troubles = [Trouble(400, body, JSON)]
         said = refusal(load(server, key_env="MY_KEY", url=server.url))
         assert "image refused: …" in said
-    asked = load(server, key_env="MY_KEY")._speaker
+    asked = load(server, key_env="MY_KEY")._backend
     server.replies = [f"{in_header} and {' '.join(forms)}"]
     answer = asked.ask(asked.show(Image.new("RGB", (8, 8))), "?", {}, None)
     assert not any(form in answer for form in forms)

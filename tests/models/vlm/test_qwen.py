@@ -72,14 +72,14 @@ def test_the_same_tokens_as_transformers_on_the_same_weights(
     folder = folders[kind]
     model = loaded(folder, answer_tokens=16)
     calls: list[tuple[dict[str, Any], torch.Tensor]] = []
-    real = model._speaker._model.generate
+    real = model._backend._model.generate
 
     def generate(**given: Any) -> torch.Tensor:
         answer: torch.Tensor = real(**given)
         calls.append((given, answer))
         return answer
 
-    model._speaker._model.generate = generate
+    model._backend._model.generate = generate
     with pytest.raises(NoAnswer):
         model.detect(picture, [DOG], DetectOptions())
     ours, answer = calls[0]

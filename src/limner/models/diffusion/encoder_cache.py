@@ -37,12 +37,12 @@ def cache_encoders(pipe: Any, answers: LruCache[Any]) -> None:
     for name, method in READ.items():
         part = getattr(pipe, name, None)
         if part is not None:
-            remembering = copy.copy(part)
-            setattr(remembering, method, _remembered(name, getattr(part, method), answers))
-            setattr(pipe, name, remembering)
+            cached = copy.copy(part)
+            setattr(cached, method, _cached(name, getattr(part, method), answers))
+            setattr(pipe, name, cached)
 
 
-def _remembered(name: str, ask: Any, answers: LruCache[Any]) -> Any:
+def _cached(name: str, ask: Any, answers: LruCache[Any]) -> Any:
     def answer(*args: Any, **kwargs: Any) -> Any:
         key = digest(name, *args, *kwargs, *kwargs.values())
         return answers.get_or_compute(key, lambda: ask(*args, **kwargs))

@@ -2,7 +2,7 @@
 
 A picture is looked at whole, enlarged by half (faces from about 10 px up are seen then) or made
 smaller until its longer side is ``LONGEST``, so that memory doesn't grow with the picture. What is
-smaller than that in a large picture is found by looking in tiles (``pipeline.looking``).
+smaller than that in a large picture is found by looking in tiles (``pipeline.look``).
 """
 
 from __future__ import annotations

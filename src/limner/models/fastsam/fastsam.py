@@ -1,8 +1,8 @@
 """FastSAM (Zhao et al. 2023, arXiv 2306.12156): everything in one pass, then prompts that choose.
 
 A folder with one ``.onnx`` file, as Ultralytics exports FastSAM-s or -x, run by onnxruntime. That
-package is AGPL-3.0 and never imported here: decoding the network's answer (``yolo_masks.py``) and
-choosing by prompts (``fastsam_prompts.py``) are limner's own, held against Ultralytics' numbers by
+package is AGPL-3.0 and never imported here: decoding the network's answer (``yolo_decode.py``) and
+choosing by prompts (``prompts.py``) are limner's own, held against Ultralytics' numbers by
 tests.
 """
 

@@ -1,7 +1,7 @@
 """Florence-2 (Xiao et al. 2023, arXiv 2311.06242), through transformers' own
 ``Florence2ForConditionalGeneration``: one model that finds phrases, outlines phrases and boxes, and
 describes a picture. It writes all its answers as text; boxes and polygons in tokens of a thousandth
-of the image's sides (``florence_answers``).
+of the image's sides (``parser.py``).
 
 Words and pixels of a prompt are laid out as by ``Florence2Processor``, and the answer is that of
 ``generate`` with beams, as the model's card asks for. The image goes through the vision encoder

@@ -68,7 +68,7 @@ class VisionLanguageModel:
     def __init__(
         self,
         ref: ModelRef,
-        speaker: ChatBackend,
+        backend: ChatBackend,
         manner: VlmFormat,
         *,
         max_side: int | None = None,
@@ -76,14 +76,14 @@ class VisionLanguageModel:
         phrases_at_once: int = 8,
     ) -> None:
         self.ref = ref
-        self._speaker = speaker
+        self._backend = backend
         self._manner = manner
         self._max_side = max_side
         self._samples = samples
         self._phrases_at_once = phrases_at_once
 
     def on_notice(self, say: Callable[[str], None]) -> None:
-        self._speaker.say = say
+        self._backend.say = say
 
     def detect(
         self, image: Image.Image, prompts: Sequence[VisualPrompt], options: DetectOptions
@@ -113,7 +113,7 @@ class VisionLanguageModel:
         seen = image
         if frame.target_wh != image.size:
             seen = image.resize(frame.target_wh, Image.Resampling.BICUBIC)
-        shown = self._speaker.show(seen)
+        shown = self._backend.show(seen)
         rows = []
         for start in range(0, len(phrases), self._phrases_at_once):
             batch = phrases[start : start + self._phrases_at_once]
@@ -151,11 +151,11 @@ class VisionLanguageModel:
         words = question(phrases, self._manner, size_wh)
         form = schema(phrases, self._manner)
         try:
-            text = self._speaker.ask(shown, words, form, draw)
+            text = self._backend.ask(shown, words, form, draw)
             return parser.read(text, phrases, self._manner, size_wh)
         except Unreadable as error:
             words += f"\nYour last answer could not be used: {error}."
-        text = self._speaker.ask(shown, words, form, draw)
+        text = self._backend.ask(shown, words, form, draw)
         return parser.read(text, phrases, self._manner, size_wh)
 
 

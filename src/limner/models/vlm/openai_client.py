@@ -122,7 +122,7 @@ class Budget:
 
 
 class Endpoint:
-    """A ``Speaker``. ``say`` hears, once each, what the server had to be asked without."""
+    """A ``ChatBackend``. ``say`` hears, once each, what the server had to be asked without."""
 
     def __init__(self, name: str, options: EndpointOptions) -> None:
         try:
@@ -175,7 +175,7 @@ class Endpoint:
         form: Mapping[str, Any],
         draw: int | None,
     ) -> str:
-        """See ``Speaker``."""
+        """See ``ChatBackend``."""
         content = [shown, {"type": "text", "text": words}]
         answer = self._send([{"role": "user", "content": content}], form, draw)
         choices: Any = getattr(answer, "choices", None)

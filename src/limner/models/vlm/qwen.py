@@ -77,7 +77,7 @@ def load(weights: Weights, runtime: Runtime) -> VisionLanguageModel:
         )
     if tokenizer.convert_tokens_to_ids(PAD) != model.config.image_token_id:
         raise ModelError(f"The tokenizer in {path} belongs to another model: get its files again.")
-    speaker = LocalQwen(
+    backend = LocalQwen(
         weights.ref.name,
         model,
         processor,
@@ -87,7 +87,7 @@ def load(weights: Weights, runtime: Runtime) -> VisionLanguageModel:
     )
     return VisionLanguageModel(
         weights.ref,
-        speaker,
+        backend,
         manner_of(architecture.name),
         max_side=weights.defaults.get("max_side"),
         samples=weights.defaults.get("samples", 1),
@@ -95,7 +95,7 @@ def load(weights: Weights, runtime: Runtime) -> VisionLanguageModel:
 
 
 class LocalQwen:
-    """A ``Speaker``."""
+    """A ``ChatBackend``."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class LocalQwen:
     def ask(
         self, shown: Mapping[str, Any], words: str, form: Mapping[str, Any], draw: int | None
     ) -> str:
-        """See ``Speaker``. The same ``draw`` draws the same answer; nothing enforces ``form``."""
+        """See ``ChatBackend``. A ``draw`` always draws the same; nothing enforces ``form``."""
         tokens = self._tokens(words, shown["image_grid_thw"])
         how: dict[str, Any] = {"do_sample": False, "temperature": None}
         if draw is not None:
