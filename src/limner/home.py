@@ -1,9 +1,13 @@
-"""The folder of all that limner keeps for a user."""
+"""The folders of what limner keeps: for a user, and for what is worked on."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+WORKING_FOLDER = ".limner"
+"""What limner keeps beside a user's pictures, below the folder that a command runs in: the store of
+runs, what trackers write, the answers of suites."""
 
 
 def home() -> Path:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import save
 
-from limner.cli.commands.models.models import KINDS, TASKS, models
+from limner.cli.commands.models.models import models
 from limner.errors import LicenceRefused, UnknownModel, UnsafeWeights, WeightsMissing
 from limner.prompts import PromptKind
 from limner.registry import bundled, catalog
@@ -58,9 +58,14 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         huggingface_hub.close_session()
 
 
-def test_the_commands_tasks_are_the_catalogs() -> None:
-    assert TASKS == catalog.TASKS
-    assert list(KINDS) == [kind.value for kind in PromptKind]
+def test_every_task_and_kind_of_prompt_can_be_asked_for() -> None:
+    """Help names all that the catalog knows, and a table has rows for each task."""
+    shown = " ".join(run("list", "--help").stdout.split())
+    assert f"[{'|'.join(catalog.TASKS)}]" in shown
+    assert f"[{'|'.join(kind.value for kind in PromptKind)}]" in shown
+    for task in catalog.TASKS:
+        rows = json.loads(run("list", "--task", task, "--json").stdout)
+        assert rows, task
 
 
 def test_list_shows_every_model_uncut() -> None:

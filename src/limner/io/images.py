@@ -20,6 +20,7 @@ from pathlib import Path
 from PIL import Image
 
 from limner.errors import FileError, FileMissing, ImageError
+from limner.io import limits
 from limner.io.decode import decoding, identify
 from limner.io.raster import Raster
 from limner.io.read import raster_of, read, upright_wh
@@ -40,10 +41,7 @@ SUFFIXES = tuple(_FORMAT_OF_SUFFIX)
 """File name endings that ``find_images`` looks for, in lower case."""
 
 
-MAX_PIXELS = 100_000_000
-"""Larger images are refused from their header, before anything is decoded."""
-MOST_BYTES = 2_000_000_000
-"""Of a picture's file: 64 bits for each of those pixels, and twice that for what else it holds."""
+MAX_PIXELS, MOST_BYTES = limits.MAX_PIXELS, limits.MOST_BYTES
 
 
 @dataclass(frozen=True)

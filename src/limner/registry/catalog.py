@@ -21,6 +21,13 @@ from limner.registry import bundled
 from limner.registry.wheels import Wheel
 
 TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
+"""What checkpoints are there for."""
+ANSWERING = ("detect", "segment", "inpaint")
+"""Tasks whose models answer a verb; the others help, or judge what came of it."""
+SLOTS = (*ANSWERING, "remove", "refine", "encode", "caption")
+"""Where a session has a model. ``remove`` is a second one for the task to inpaint: what removes
+where no words say what is to be painted. ``refine`` does the last steps of what inpaints; what
+accelerates is part of what it accelerates."""
 COMMERCIAL = ("yes", "no", "restricted")
 WHERE = frozenset({PromptKind.POINT, PromptKind.BACKGROUND_POINT, PromptKind.BOX, PromptKind.MASK})
 """Kinds that say where a thing is, which whoever is to find it doesn't take."""
@@ -156,7 +163,7 @@ def parse(text: str) -> _Tables:
     families = {name: _family(name, table) for name, table in data["families"].items()}
     models = {name: _model(name, table, families) for name, table in data["models"].items()}
     for name, chosen in data["profiles"].items():
-        _known(f"profile {name}", chosen, {*TASKS, "remove"})
+        _known(f"profile {name}", chosen, {*TASKS, *SLOTS})
         _known(f"profile {name}", chosen.values(), set(models))
     return _Tables(
         MappingProxyType(models),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from limner.errors import StoreError
+from limner.home import WORKING_FOLDER
 from limner.runs import private
 from limner.runs.entries import BACKDROP, EXEMPLAR, RUNNING, RunEntry
 from limner.runs.files import Files
@@ -173,7 +174,7 @@ def tracked_in(entries: Iterable[RunEntry]) -> dict[Path, frozenset[str]]:
     folders: dict[Path, frozenset[str]] = {}
     for entry in entries:
         if entry.tracked:
-            folder = Path(str(entry.tracked.get("folder", ".limner")))
+            folder = Path(str(entry.tracked.get("folder", WORKING_FOLDER)))
             names = frozenset(map(str, entry.tracked.get("names", ())))
             folders[folder] = folders.get(folder, frozenset()) | names
     return folders

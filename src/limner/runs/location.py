@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limner.errors import StoreError
+from limner.home import WORKING_FOLDER
 
-DEFAULT = ".limner"
+DEFAULT = WORKING_FOLDER
 SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _POSTGRES = ("postgres://", "postgresql://")
 

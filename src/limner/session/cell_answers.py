@@ -11,6 +11,7 @@ from limner.errors import UnknownModel
 from limner.evaluation.cells.cell import Cell, ModelChoice
 from limner.evaluation.cells.outcome import JUDGES, Outcome
 from limner.evaluation.cells.settings import options_of
+from limner.io.limits import MAX_PIXELS
 from limner.ops.selection import parse_selection
 from limner.options import DetectOptions, EditOptions, InpaintOptions, SegmentOptions
 from limner.prompts import Mask, Text, VisualPrompt
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 COSTS = ("latency", "peak_memory")
 """Assertions about what an answer costs: one that was at hand costs nothing."""
-MOST_PIXELS = 100_000_000
-"""Of a mask, or of an example picture."""
 
 
 def unheard(sentence: str) -> None:
@@ -111,7 +110,7 @@ class SessionAnswerer:
 
     def __init__(self, config: AnswererConfig) -> None:
         self.config = config
-        self.opener = Opener(MOST_PIXELS, config.notify)
+        self.opener = Opener(MAX_PIXELS, config.notify)
         self._notes: set[str] = set()
         self._session: tuple[ModelChoice, Session] | None = None
         self._judges: dict[str, Session] = {}

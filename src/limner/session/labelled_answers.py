@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limner.io.limits import MAX_PIXELS
 from limner.ops import detections as dets
 from limner.ops.detections import mask_of
 from limner.options import DetectOptions, SegmentOptions
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     MaskAnswers = Iterator[tuple[Labelled, list[Named], list[dict[str, Any]]]]
     """For each picture its masks, and its COCO rows where there are scores."""
 
-MOST_PIXELS = 100_000_000
-"""Of a mask picture."""
 BY_WORDS = "text"
 """How objects are prompted for: by their classes' names; else each by its box or by a point."""
 
@@ -157,7 +156,7 @@ def _mask(path: Path, notify: Say) -> BoolMask:
     """A mask picture; an all black one is an answer too: nothing."""
     import numpy as np
 
-    opener = Opener(MOST_PIXELS, notify)
+    opener = Opener(MAX_PIXELS, notify)
     brightness = np.asarray(opener.open(path).image.convert("L"))
     if not brightness.any():
         return np.zeros_like(brightness, dtype=bool)

@@ -37,9 +37,7 @@ from limner.session.choices import ModelChoices
 
 ModelT = TypeVar("ModelT", bound=Model)
 
-TASKS = ("detect", "segment", "inpaint", "remove", "refine", "encode", "caption")
-"""Slots of a session. ``remove`` is a second one for the task to inpaint: what removes where no
-words say what is to be painted. ``refine`` does the last steps of what inpaints."""
+TASKS = catalog.SLOTS
 
 READ = "read"
 """No slot: what reads phrases for a segmenter that can't itself, among the models that answered."""

@@ -25,6 +25,7 @@ from limner.evaluation.suites.archive import Reports, new_id
 from limner.evaluation.suites.baseline import Comparison, compare, read_statuses
 from limner.evaluation.suites.load import read_suite
 from limner.evaluation.suites.suite import Suite
+from limner.home import WORKING_FOLDER
 from limner.io.save import write_atomic
 from limner.protocols import OnStep
 from limner.session.cell_answers import AnswererConfig
@@ -128,7 +129,9 @@ def journal_folder(suite: Path) -> Path:
 
     whole = str(suite.resolve())
     return (
-        Path(".limner") / "evals" / f"{suite.stem}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+        Path(WORKING_FOLDER)
+        / "evals"
+        / f"{suite.stem}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
     )
 
 

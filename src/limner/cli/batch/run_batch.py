@@ -45,6 +45,7 @@ from limner.errors import (
     UnknownModel,
     WeightsMissing,
 )
+from limner.io.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from limner.cli.batch.ledger import Ledger
@@ -74,7 +75,7 @@ def batch_options(command: Command) -> Command:
         click.option(
             "--max-pixels",
             type=click.IntRange(min=1),
-            default=100_000_000,
+            default=MAX_PIXELS,
             show_default=True,
             help="Refuse larger images (decompression bombs).",
         ),

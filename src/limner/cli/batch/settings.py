@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limner.home import WORKING_FOLDER
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -22,7 +24,7 @@ class Settings:
     recursive: bool = False
     no_record: bool = False
     track: tuple[str, ...] = ()
-    track_to: Path = Path(".limner")
+    track_to: Path = Path(WORKING_FOLDER)
     copy_unchanged: bool = False
     """A picture in which nothing was found is a result too."""
 

@@ -13,6 +13,7 @@ from limner.cli.console import say, say_json
 from limner.cli.options.flags import profile_option, runtime_options
 from limner.cli.options.session import session_of
 from limner.errors import ImageError, OptionError, OutputError
+from limner.io.limits import MAX_PIXELS
 
 
 @click.command()
@@ -28,7 +29,7 @@ from limner.errors import ImageError, OptionError, OutputError
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
-    default=100_000_000,
+    default=MAX_PIXELS,
     show_default=True,
     help="Refuse larger images (decompression bombs).",
 )

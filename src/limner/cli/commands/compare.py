@@ -16,6 +16,7 @@ from limner.cli.options.run_store import no_record_option
 from limner.cli.options.session import finding_of
 from limner.cli.progress import progress
 from limner.errors import ModelError
+from limner.io.limits import MAX_PIXELS
 from limner.ops.selection import SELECT_SYNTAX
 from limner.options import DetectOptions, SegmentOptions
 from limner.session.prompt_files import Opener, resolve
@@ -76,7 +77,7 @@ def compare(ctx: click.Context, /, **given: Any) -> None:
     objects = drafts(ctx)
     check_detecting(given, objects)
     out = _place(given)
-    opener = Opener(100_000_000, say_note)
+    opener = Opener(MAX_PIXELS, say_note)
     picture = opener.open(given["image"]).image
     prompts = resolve(objects, picture.size, opener)
     names = [name.strip() for name in given["models"].split(",") if name.strip()]

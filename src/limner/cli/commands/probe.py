@@ -19,6 +19,7 @@ from limner.cli.options.run_store import no_record_option
 from limner.cli.options.session import finding_of, session_of
 from limner.cli.progress import progress
 from limner.errors import OptionError
+from limner.io.limits import MAX_PIXELS
 from limner.session.prompt_files import Opener, resolve
 
 CHART = "probe"
@@ -91,7 +92,7 @@ def probe(ctx: click.Context, /, **given: Any) -> None:
     check_detecting(given, objects)
     out = _place(given)
     check_charts(given, (CHART,))
-    opener = Opener(100_000_000, say_note)
+    opener = Opener(MAX_PIXELS, say_note)
     opened = opener.open(given["image"])
     source = Source(opened.image, opened.digest, str(given["image"]), opened.notes)
     (prompt,) = resolve(objects, source.image.size, opener)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.console import say
+from limner.home import WORKING_FOLDER
 
 if TYPE_CHECKING:
     from limner.trackers.protocol import Tracker
@@ -32,7 +33,7 @@ def tracking_options(command: Command) -> Command:
         click.option(
             "--track-to",
             type=click.Path(path_type=Path),
-            default=Path(".limner"),
+            default=Path(WORKING_FOLDER),
             envvar="LIMNER_TRACK_TO",
             show_default=True,
             help="Folder of what trackers keep on this machine.",

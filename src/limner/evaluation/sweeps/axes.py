@@ -16,11 +16,12 @@ from limner.evaluation.cells.templates import near
 from limner.evaluation.sweeps.ranges import Span
 from limner.evaluation.sweeps.toml_nodes import scalar
 from limner.options import field_type
+from limner.registry.catalog import ANSWERING
 
 PROMPTS = ("find", "paint", "negative_prompt")
 RANGE_KEYS = ("from", "to", "count", "step", "log")
-TASKS = ("detect", "segment", "inpaint")
-"""Those whose models answer; judges stay the same over a sweep."""
+TASKS = ANSWERING
+"""Judges stay the same over a sweep."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import click
 from limner.cli.console import row_of, say, say_json, say_table
 from limner.cli.progress import new_bar
 from limner.errors import OptionError
+from limner.prompts import PromptKind
+from limner.registry.catalog import TASKS
 from limner.registry.resolve import resolve
 from limner.untrusted.plain_text import visible
 
@@ -20,18 +22,7 @@ if TYPE_CHECKING:
     from limner.protocols import OnStep
     from limner.registry.catalog import ModelEntry
 
-TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
-KINDS = (
-    "text",
-    "exemplar",
-    "example box",
-    "negative example box",
-    "point",
-    "background point",
-    "box",
-    "mask",
-)
-"""Those of ``prompts.PromptKind``, which would load numpy."""
+KINDS = tuple(kind.value for kind in PromptKind)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

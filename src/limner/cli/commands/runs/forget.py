@@ -15,6 +15,7 @@ from limner.cli.batch.output_paths import os_errors
 from limner.cli.console import say
 from limner.cli.options.run_store import opened_store, stage_cache, store_option
 from limner.errors import ImageError, LimnerError, StoreError
+from limner.home import WORKING_FOLDER
 
 if TYPE_CHECKING:
     from limner.runs.entries import RunEntry
@@ -47,7 +48,7 @@ class Picture:
 @click.option(
     "--track-to",
     type=click.Path(path_type=Path),
-    default=Path(".limner"),
+    default=Path(WORKING_FOLDER),
     envvar="LIMNER_TRACK_TO",
     show_default=True,
     help="Folder of trackers that is looked through besides those that runs name.",
@@ -140,7 +141,7 @@ def _say_online(names: Collection[str], removed: Sequence[Path]) -> None:
 
 def _journals(needles: Collection[bytes]) -> Iterator[Path]:
     """Folders of suites in the working folder whose results or reports name the picture."""
-    for folder in sorted(Path(".limner", "evals").glob("*")):
+    for folder in sorted(Path(WORKING_FOLDER, "evals").glob("*")):
         files = [path for path in folder.rglob("*") if path.is_file()]
         if any(needle in path.read_bytes() for path in files for needle in needles):
             yield folder

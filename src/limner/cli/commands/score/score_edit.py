@@ -21,6 +21,7 @@ from limner.cli.options.report import (
 from limner.cli.options.session import session_of
 from limner.cli.progress import progress
 from limner.errors import ImageError
+from limner.io.limits import MAX_PIXELS
 from limner.session.prompt_files import Opener
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def edit(**given: Any) -> None:
     session = session_of(given)
     rows: list[dict[str, Any]] = []
     triples = _triples(given["before"], given["after"], given["mask"])
-    opener = Opener(100_000_000, say_note)
+    opener = Opener(MAX_PIXELS, say_note)
     with progress("pictures") as on_step:
         for number, (name, before, after, mask) in enumerate(triples, start=1):
             pictures = opener.open(before), opener.open(after)

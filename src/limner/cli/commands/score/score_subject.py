@@ -30,6 +30,7 @@ from limner.cli.options.report import (
 )
 from limner.cli.progress import progress
 from limner.errors import FileError, InputError, OptionError
+from limner.io.limits import MAX_PIXELS
 from limner.registry.device import let_threads_sleep
 from limner.session.prompt_files import Opener
 from limner.session.scorecard import SubjectNames, score_painters, trade_off
@@ -166,7 +167,7 @@ def _score_pictures(given: Mapping[str, Any]) -> None:
     from limner.models.blocks.perceptual import frechet_and_kernel, lpips
 
     check_report(given)
-    opener = Opener(100_000_000, say_note)
+    opener = Opener(MAX_PIXELS, say_note)
     real = [opener.open(path).image for path in find_images(given["real"])]
     files = find_images(given["made"])
     portraits = [opener.open(path).image for path in files]
