@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from limner import cli
+from limner.cli.commands.demo.choice import FIND
 from limner.ops import detections as dets
 from limner.ops.masks import MaskCrop
 from limner.options import DetectOptions, InpaintOptions, RedactOptions, SegmentOptions
@@ -29,7 +30,7 @@ from limner.session.cache.disk import StageCache
 from limner.session.cache.stages import DETECT, EMBED, MASK
 from tests.conftest import need_minis
 
-APPLE = VisualPrompt(text=Text("apple"))
+THING = VisualPrompt(text=Text(FIND))
 BOXED = VisualPrompt(box=Box(20, 20, 90, 90))
 
 
@@ -141,7 +142,7 @@ def test_another_setting_of_the_painter_finds_nothing_anew(
     session = mini(cache)
     for guidance in (1.0, 3.0, 5.0):
         options = InpaintOptions(guidance_scale=guidance, num_inference_steps=2, seed=1)
-        run = session.edit(scene, [APPLE], Text("a red car"), inpaint=options)
+        run = session.edit(scene, [THING], Text("a red car"), inpaint=options)
     assert session.stages.computed == {MASK: 1, DETECT: 1, EMBED: 1}
     assert session.stages.recalled == {MASK: 2}
     assert "cache" in run.record.seconds
@@ -156,7 +157,7 @@ def test_what_was_at_hand_gives_the_very_same_picture(
     scene: Image.Image, cache: StageCache
 ) -> None:
     options = InpaintOptions(num_inference_steps=2, seed=1)
-    asked: tuple[Any, ...] = (scene, [APPLE], Text("a red car"))
+    asked: tuple[Any, ...] = (scene, [THING], Text("a red car"))
     fresh = mini().edit(*asked, inpaint=options)
     first = mini(cache).edit(*asked, inpaint=options)
     later = mini(cache)
@@ -170,7 +171,7 @@ def test_what_was_at_hand_gives_the_very_same_picture(
 def test_no_finder_is_loaded_where_its_answer_is_at_hand(
     scene: Image.Image, cache: StageCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mini(cache).cutout(scene, [APPLE])
+    mini(cache).cutout(scene, [THING])
     loaded: list[str] = []
     load = runtime.load
     monkeypatch.setattr(
@@ -178,7 +179,7 @@ def test_no_finder_is_loaded_where_its_answer_is_at_hand(
     )
     said: list[str] = []
     session = Session(profile="mini", cache=cache, say=said.append)
-    run = session.cutout(scene, [APPLE])
+    run = session.cutout(scene, [THING])
     assert loaded == []
     assert "mini" in said[0], "who answered is said all the same"
     assert len(run.record.models) == 2
@@ -188,12 +189,12 @@ CHANGES: dict[str, Any] = {
     "prompt": lambda s, i: s.segment(i, [VisualPrompt(text=Text("car"))]),
     "box": lambda s, i: s.segment(i, [BOXED]),
     "threshold": lambda s, i: s.segment(
-        i, [APPLE], finding=FindOptions(DetectOptions(threshold=0.2))
+        i, [THING], finding=FindOptions(DetectOptions(threshold=0.2))
     ),
     "multimask": lambda s, i: s.segment(
-        i, [APPLE], finding=FindOptions(segment=SegmentOptions(multimask_output=True))
+        i, [THING], finding=FindOptions(segment=SegmentOptions(multimask_output=True))
     ),
-    "picture": lambda s, i: s.segment(i.transpose(Image.Transpose.FLIP_LEFT_RIGHT), [APPLE]),
+    "picture": lambda s, i: s.segment(i.transpose(Image.Transpose.FLIP_LEFT_RIGHT), [THING]),
 }
 
 
@@ -201,7 +202,7 @@ CHANGES: dict[str, Any] = {
 def test_whatever_decides_an_outline_asks_for_it_anew(
     what: str, scene: Image.Image, cache: StageCache
 ) -> None:
-    mini(cache).segment(scene, [APPLE])
+    mini(cache).segment(scene, [THING])
     session = mini(cache)
     CHANGES[what](session, scene)
     assert session.stages.computed[MASK] == 1
@@ -234,11 +235,11 @@ def test_looking_in_tiles_asks_each_tile_once(scene: Image.Image, cache: StageCa
     """Each is remembered by itself: a run that was killed goes on with the next one."""
     tiles = FindOptions(DetectOptions(look="tiles", slice_wh=160))
     session = mini(cache)
-    first = session.detect(scene, [APPLE], finding=tiles)
+    first = session.detect(scene, [THING], finding=tiles)
     computed = session.stages.computed[DETECT]
     assert computed > 4
     again = mini(cache)
-    assert made(again.detect(scene, [APPLE], finding=tiles)) == made(first)
+    assert made(again.detect(scene, [THING], finding=tiles)) == made(first)
     assert again.stages.computed[DETECT] == 0
 
 
@@ -284,7 +285,7 @@ def test_loading_a_model_is_no_time_of_a_stage(
     clock: list[float] = []
     real = time.perf_counter
     monkeypatch.setattr(time, "perf_counter", lambda: real() + sum(clock))
-    run = getattr(mini(), verb)(scene, [APPLE])
+    run = getattr(mini(), verb)(scene, [THING])
     assert clock.count(20) == 1
     assert 0 <= run.grounding.seconds["detect"] < 20
 
@@ -295,22 +296,22 @@ def test_loading_a_model_is_no_time_of_a_stage(
 def test_nothing_of_a_redaction_reaches_the_disk(scene: Image.Image, cache: StageCache) -> None:
     """An embedding, GrabCut's for one, can be the picture itself."""
     session = mini(cache)
-    session.redact(scene, [APPLE], redact=RedactOptions(region="outline"))
+    session.redact(scene, [THING], redact=RedactOptions(region="outline"))
     assert not [path for path in cache.folder.rglob("*") if path.is_file()]
-    session.cutout(scene, [APPLE])
+    session.cutout(scene, [THING])
     assert session.stages.computed[EMBED] == 1, "memory may serve both"
 
 
 def test_a_damaged_answer_is_computed_anew(scene: Image.Image, cache: StageCache) -> None:
-    before = made(mini(cache).cutout(scene, [APPLE]))
+    before = made(mini(cache).cutout(scene, [THING]))
     files = list(cache.folder.rglob("*.answer"))
     assert len(files) == 3
     for path in files:
         path.write_bytes(path.read_bytes()[:-5])
     session = mini(cache)
-    assert made(session.cutout(scene, [APPLE])) == before
+    assert made(session.cutout(scene, [THING])) == before
     assert session.stages.computed == {MASK: 1, DETECT: 1, EMBED: 1}
-    assert mini(cache).cutout(scene, [APPLE]).grounding.seconds.keys() == {"cache"}
+    assert mini(cache).cutout(scene, [THING]).grounding.seconds.keys() == {"cache"}
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(
@@ -318,7 +319,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(
 ) -> None:
     (tmp_path / "file").write_text("")
     session = mini(StageCache(tmp_path / "file" / "cache"))
-    assert len(session.cutout(scene, [APPLE]).grounding)
+    assert len(session.cutout(scene, [THING]).grounding)
 
 
 def test_the_folder_may_go_at_any_time(cache: StageCache) -> None:
