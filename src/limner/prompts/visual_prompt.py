@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,18 @@ from typing import Any
 import numpy as np
 
 from limner.errors import PromptError
+from limner.prompts.coerce import (
+    AnyBox,
+    AnyLike,
+    AnyMask,
+    AnyPoint,
+    AnyText,
+    box_of,
+    likes_of,
+    mask_of,
+    points_of,
+    text_of,
+)
 from limner.prompts.values import (
     Box,
     Exemplar,
@@ -27,16 +39,17 @@ from limner.prompts.values import (
 from limner.rle import from_rle
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class VisualPrompt:
     """ONE thing wanted in one image. Several points make one object, not several.
 
     Text, an exemplar and ``likes`` say *what*, and several may answer; points, a box and a mask say
-    *where*.
+    *where*. Parts may be given as people write them: ``VisualPrompt(text="apple")``,
+    ``VisualPrompt(box=(150, 50, 240, 120), points=[(194, 88)])``, ``VisualPrompt(mask=array)``.
 
     Raises:
-        PromptError: nothing was said, or only background points or negative example boxes were
-            ("not this" of nothing).
+        PromptError: nothing was said, only background points or negative example boxes were ("not
+            this" of nothing), or a part is none.
     """
 
     text: Text | None = None
@@ -46,9 +59,28 @@ class VisualPrompt:
     mask: Mask | None = None
     likes: tuple[Like, ...] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "points", tuple(self.points))
-        object.__setattr__(self, "likes", tuple(self.likes))
+    def __init__(
+        self,
+        text: AnyText | None = None,
+        exemplar: Exemplar | None = None,
+        points: Iterable[AnyPoint] = (),
+        box: AnyBox | None = None,
+        mask: AnyMask | None = None,
+        likes: Iterable[AnyLike] = (),
+    ) -> None:
+        parts = {
+            "text": None if text is None else text_of(text),
+            "exemplar": exemplar,
+            "points": points_of(points),
+            "box": None if box is None else box_of(box),
+            "mask": None if mask is None else mask_of(mask),
+            "likes": likes_of(likes),
+        }
+        for name, value in parts.items():
+            object.__setattr__(self, name, value)
+        self._check_says_something()
+
+    def _check_says_something(self) -> None:
         kinds = self.kinds
         if not kinds:
             raise PromptError("An empty prompt: give a point, box, mask, phrase or example.")
