@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Text,
         VisualPrompt,
     )
+    from limner.prompts.prompt_list import AnyPrompts
     from limner.prompts.syntax import Length
     from limner.protocols import OnStep, Say
     from limner.runs.entries import Labels
@@ -87,6 +88,7 @@ _HOMES = {
         "Picture",
     ),
     "limner.pipeline.crops": ("Crop",),
+    "limner.prompts.prompt_list": ("AnyPrompts",),
     "limner.prompts.syntax": ("Length",),
     "limner.prompts": (
         "BoolMask",
@@ -131,6 +133,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AnyImage",
+    "AnyPrompts",
     "AnyStore",
     "Backdrop",
     "Blur",

@@ -15,6 +15,8 @@ OUTSIDE = frozenset(
     "Image NDArray IntBox Xyxy".split()
 )
 """Names of Python, typing and PIL in our annotations, and plain tuples of four numbers."""
+LOOSE = frozenset("AnyText AnyBox AnyPoint AnyMask AnyLike".split())
+"""A typed value, or what people write for it: strings, numbers, arrays."""
 OPAQUE = frozenset({"Store", "StageCache", "Raster"})
 """Made by one call and handed on: their own methods are for the rooms inside."""
 
@@ -24,9 +26,11 @@ def names_in(annotation: Any) -> set[str]:
     if annotation is inspect.Signature.empty:
         return set()
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    if text.startswith("Unpack["):
+        return set()  # keywords, which are written by their names
     tree = ast.parse(text or "None", mode="eval")
-    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return {name for name in found if name[0].isupper()} - OUTSIDE
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return {name for name in names if name[0].isupper() and name not in LOOSE} - OUTSIDE
 
 
 def signatures(public: str) -> Iterator[tuple[str, set[str]]]:

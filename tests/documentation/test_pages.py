@@ -220,6 +220,19 @@ def test_every_room_of_the_architecture_exists() -> None:
     assert named == there - {"version.py"}
 
 
+def test_the_page_about_python_runs(reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks, one after the other, as a reader pastes them; no window opens."""
+    from limner import Run
+
+    monkeypatch.setattr(Run, "show", lambda run: run.image)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+    assert len(blocks) == 4
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), names)
+    assert (reader / "without-apple.png").exists()
+
+
 @pytest.mark.slow
 def test_every_command_of_the_page_about_suites_runs(
     reader: Path, capsys: pytest.CaptureFixture[str]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Union
 
+from limner.errors import OptionError
 from limner.protocols import Say
 
 if TYPE_CHECKING:
@@ -19,11 +21,21 @@ AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
 it."""
 
 
+MODEL_TASKS = ("detect", "segment", "inpaint", "remove", "encode", "caption")
+"""What ``models`` maps from, which may as well be given by name: ``Session(detect="haar")``."""
+
+
 class SessionChoices(TypedDict, total=False):
     """The keyword arguments of ``Session``, which explains them."""
 
     profile: str
     models: Mapping[str, str] | None
+    detect: str
+    segment: str
+    inpaint: str
+    remove: str
+    encode: str
+    caption: str
     commercial_safe: bool
     device: str | None
     dtype: str | None
@@ -54,8 +66,17 @@ class ModelChoices:
         """Those among a session's arguments.
 
         Raises:
-            TypeError: an argument that no session takes.
+            OptionError: an argument that no session takes, with the nearest that it does.
         """
         others = ("say", "store", "labels", "cache")
         own: dict[str, Any] = {name: value for name, value in choices.items() if name not in others}
+        named = {task: own.pop(task) for task in MODEL_TASKS if task in own}
+        if named:
+            own["models"] = {**(own.get("models") or {}), **named}
+        known = [field.name for field in fields(cls)]
+        for name in own:
+            if name not in known:
+                near = get_close_matches(name, [*known, *MODEL_TASKS, *others], n=1)
+                hint = f": did you mean {near[0]}?" if near else "."
+                raise OptionError(f"Session has no argument {name!r}{hint}")
         return cls(**own)

@@ -7,9 +7,14 @@ from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as pil
+
 from limner import pipeline
 from limner.errors import ImageError
 from limner.io import images
+from limner.io.arrays import SHAPES, is_array, picture_of
 from limner.io.raster import Raster
 from limner.io.read import raster_of
 from limner.ops.selection import Selection
@@ -17,13 +22,16 @@ from limner.options import DetectOptions, SegmentOptions
 from limner.prompts import VisualPrompt
 from limner.protocols import ModelRef
 from limner.runs.record import Job, RunRecord, describe
+from limner.session import views
 from limner.session.original_format import cut_out, edited
 
 if TYPE_CHECKING:
+    import supervision as sv
     from PIL.Image import Image
 
-AnyImage: TypeAlias = Union["Source", "Image", str, Path]
-"""What a verb takes as its image: a path, a picture in memory, or one that was opened before."""
+AnyImage: TypeAlias = Union["Source", "Image", str, Path, bytes, npt.NDArray[Any]]
+"""What a verb takes as its image: a path, a file's bytes, a picture or an array in memory
+(``io.arrays.SHAPES``), or one that was opened before."""
 
 
 NOTHING: Collection[Any] = (None, False, (), [])
@@ -58,9 +66,17 @@ class Source:
         """
         if isinstance(image, Source):
             return image
-        if isinstance(image, str | Path):
+        if isinstance(image, str | Path | bytes):
             opened = images.open_image(image, max_pixels=max_pixels)
-            return cls(opened.image, opened.digest, str(image), opened.notes, opened.raster)
+            path = None if isinstance(image, bytes) else str(image)
+            return cls(opened.image, opened.digest, path, opened.notes, opened.raster)
+        if is_array(image):
+            image = picture_of(image)
+        if not isinstance(image, pil.Image):
+            raise ImageError(
+                "An image is a path, a file's bytes, a PIL picture or an array "
+                f"{SHAPES}; got {type(image).__name__}."
+            )
         if not all(image.size):
             raise ImageError(
                 f"The image is {image.width}x{image.height} pixels: there is nothing to see in it."
@@ -97,7 +113,7 @@ Finding = FindOptions
 """Its name before; it stays."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A verb's result with its record. ``edits`` and ``cutout`` are absent when nothing was found.
 
@@ -118,6 +134,70 @@ class Run:
     depth and colour space, with its transparency."""
     id: str | None = None
     peak_bytes: int | None = None
+
+    def __repr__(self) -> str:
+        return views.line(self)
+
+    def _repr_png_(self) -> bytes | None:
+        return views.png(self)
+
+    def _repr_html_(self) -> str:
+        return views.html(self)
+
+    @property
+    def image(self) -> Image:
+        """What a person looks at: the edit, the cut-out, or the input with what was found drawn in.
+
+        Raises:
+            StillVisible: a redaction that its check refused.
+        """
+        return views.image(self)
+
+    @property
+    def images(self) -> list[Image]:
+        """All pictures that were made: several where several were painted."""
+        return views.images(self)
+
+    @property
+    def detections(self) -> sv.Detections:
+        """One row an object: boxes, scores, names, and masks where they were outlined."""
+        return self.grounding.detections
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(N, 4) float: left, top, right, bottom."""
+        return self.grounding.detections.xyxy
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(H, W) bool: the union of all objects; all False where nothing was found.
+
+        Raises:
+            OptionError: there are boxes only, as ``detect`` gives them.
+        """
+        return views.mask(self)
+
+    @property
+    def masks(self) -> np.ndarray:
+        """(N, H, W) bool, one of each object; of N = 0 where nothing was outlined."""
+        return views.masks(self)
+
+    def show(self) -> None:
+        """Show the picture: in a notebook below the cell, elsewhere in the system's viewer."""
+        views.show(self)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the picture with its record, in the input's own depth and colour space where it is
+        an edit.
+
+        Args:
+            path: what it ends in says the format: .png, .jpg, .webp, .tiff.
+
+        Raises:
+            OutputError: the place is taken or can't be written, or the format can't hold it.
+            StillVisible: a redaction that its check refused.
+        """
+        return views.save(self, path, overwrite=overwrite)
 
 
 def make_job(

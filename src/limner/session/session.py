@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from limner import pipeline
+from limner.errors import PromptError
 from limner.io.images import digests_kept
 from limner.options import EditOptions, EverythingOptions, InpaintOptions, RedactOptions
 from limner.pipeline.background import Backdrop
 from limner.prompts import Text, VisualPrompt
+from limner.prompts.prompt_list import AnyPrompts, prompts_of
 from limner.protocols import OnStep
 from limner.registry.weights import between, is_path, members_of
 from limner.runs.entries import Labels
 from limner.runs.record import Job
 from limner.session.cache.stages import Stages
+from limner.session.call import (
+    DetectSettings,
+    EditSettings,
+    OutlineSettings,
+    PaintSettings,
+    RedactSettings,
+    StrictCall,
+    strict,
+)
 from limner.session.choices import ModelChoices, SessionChoices
 from limner.session.finder import Finder
 from limner.session.model_slots import Models
@@ -35,6 +47,8 @@ class Session:
             folder; overrides the profile. To detect, several with + between them are a consensus.
             "remove" names what removes where no words say what is to be painted (absent: what
             inpaints), "refine" what does the last steps of what inpaints.
+        detect, segment, inpaint, remove, encode, caption: the same, one by one:
+            ``Session(detect="owlvit-base-patch32")``.
         commercial_safe: refuse models whose licence bars commercial use.
         device: where models run, see ``registry.device.choose``; None chooses.
         dtype: of their numbers, likewise.
@@ -126,80 +140,143 @@ class Session:
         """A request's job."""
         return self.request(verb, prompts, finding=finding, **settings).job
 
+    def _answer(
+        self, verb: str, call: StrictCall, image: AnyImage, on_step: OnStep | None = None
+    ) -> Run:
+        request = self.request(verb, call.prompts, finding=call.finding, **call.settings)
+        return self.answer(request, image, on_step)
+
     # --- finding ----------------------------------------------------------------------------------
 
     def detect(
         self,
         image: AnyImage,
-        prompts: Sequence[VisualPrompt],
+        prompts: AnyPrompts | None = None,
         *,
-        finding: FindOptions | None = None,
         what_is_here: bool = False,
+        **named: Unpack[DetectSettings],
     ) -> Run:
-        """Boxes of what the phrases and example images name; ``what_is_here`` adds the phrases of
-        the captioner's sentence, see ``look_by_caption``."""
-        request = self.request("detect", prompts, finding=finding, what_is_here=what_is_here)
-        return self.answer(request, image)
+        """Boxes of what the phrases and example images name.
+
+        Args:
+            image: a path, a picture, an array (H, W, 3), or a file's bytes.
+            prompts: a phrase, several, an example; see ``limner.AnyPrompts``.
+            what_is_here: also look for the phrases of the captioner's sentence.
+            named: ``finding`` as one value, or settings by their names, such as ``threshold=0.3``.
+
+        Raises:
+            PromptError: prompts that can't be understood, or that the detector can't take.
+            OptionError: a setting that there isn't, or out of its range.
+
+        Example:
+            ``Session(profile="mini").detect("lawn.png", ["apple", "rabbit"], threshold=0.3).boxes``
+        """
+        call = strict("detect", prompts, named, what_is_here=what_is_here)
+        return self._answer("detect", call, image)
 
     def segment(
         self,
         image: AnyImage,
-        prompts: Sequence[VisualPrompt],
+        prompts: AnyPrompts | None = None,
         *,
-        finding: FindOptions | None = None,
-        everything: EverythingOptions | None = None,
+        everything: EverythingOptions | bool | None = None,
         what_is_here: bool = False,
         on_step: OnStep | None = None,
+        **named: Unpack[OutlineSettings],
     ) -> Run:
-        """Masks of what the prompts mean, ``what_is_here`` as in ``detect``; ``everything`` instead
-        of prompts outlines it all."""
-        request = self.request(
-            "segment", prompts, finding=finding, everything=everything, what_is_here=what_is_here
+        """Masks of what the prompts mean.
+
+        Args:
+            image: as in ``detect``.
+            prompts: a phrase, a box (left, top, right, bottom), a mask, several of them; clicks on
+                one object are ``points=[[x, y], …]`` with ``labels=[1, 0]``, boxes of several
+                objects ``boxes=[[…], …]``.
+            everything: instead of prompts: outline it all.
+            what_is_here: as in ``detect``.
+            on_step: told how far it is.
+            named: ``finding`` as one value, or settings by their names, such as
+                ``multimask_output=True``.
+
+        Raises:
+            PromptError: prompts that can't be understood, or that no model takes.
+            OptionError: a setting that there isn't, or out of its range.
+
+        Example:
+            ``Session(profile="mini").segment("lawn.png", points=[[194, 88], [122, 226]],
+            labels=[1, 0]).mask``
+        """
+        call = strict(
+            "segment",
+            prompts,
+            named,
+            everything=everything,
+            what_is_here=what_is_here,
         )
-        return self.answer(request, image, on_step)
+        return self._answer("segment", call, image, on_step)
 
     # --- editing ----------------------------------------------------------------------------------
 
     def edit(
         self,
         image: AnyImage,
-        find: Sequence[VisualPrompt],
-        paint: Text,
+        find: AnyPrompts | None = None,
+        paint: Text | str | None = None,
         *,
-        finding: FindOptions | None = None,
         inpaint: InpaintOptions | None = None,
         edit: EditOptions | None = None,
         on_step: OnStep | None = None,
+        **named: Unpack[PaintSettings],
     ) -> Run:
-        """Replace what is found by what ``paint`` says."""
-        request = self.request(
-            "edit", find, finding=finding, paint=paint, inpaint=inpaint, edit=edit
-        )
-        return self.answer(request, image, on_step)
+        """Replace what is found by what ``paint`` says.
+
+        Args:
+            image, find: as in ``segment``.
+            paint: what is to be there, in words.
+            inpaint, edit: settings as values.
+            on_step: told how far it is.
+            named: ``finding`` as one value, or settings by their names, such as
+                ``guidance_scale=7`` or ``seed=3``.
+
+        Raises:
+            PromptError: prompts that can't be understood, or nothing to paint.
+            OptionError: a setting that there isn't, out of its range, or without effect.
+
+        Example:
+            ``Session(profile="mini").edit("lawn.png", "apple", "a red car", seed=3).save("a.png")``
+        """
+        if paint is None:
+            raise PromptError('edit needs words to paint: edit(image, "apple", "a red car").')
+        call = strict("edit", find, named, paint=paint, inpaint=inpaint, edit=edit)
+        return self._answer("edit", call, image, on_step)
 
     def remove(
         self,
         image: AnyImage,
-        find: Sequence[VisualPrompt],
+        find: AnyPrompts | None = None,
         *,
-        finding: FindOptions | None = None,
         inpaint: InpaintOptions | None = None,
         edit: EditOptions | None = None,
         on_step: OnStep | None = None,
+        **named: Unpack[PaintSettings],
     ) -> Run:
-        """Take what is found away and continue its surroundings."""
-        request = self.request("remove", find, finding=finding, inpaint=inpaint, edit=edit)
-        return self.answer(request, image, on_step)
+        """Take what is found away and continue its surroundings; arguments as in ``edit``.
+
+        Example:
+            ``Session().remove("photo.jpg", (530, 180, 780, 600)).show()``
+        """
+        call = strict("remove", find, named, inpaint=inpaint, edit=edit)
+        return self._answer("remove", call, image, on_step)
 
     def extend(
         self,
         image: AnyImage,
         extension: pipeline.Extension,
-        paint: Text | None = None,
+        paint: Text | str | None = None,
         *,
         inpaint: InpaintOptions | None = None,
         edit: EditOptions | None = None,
         on_step: OnStep | None = None,
+        **named: Unpack[PaintSettings],
     ) -> Run:
         """A larger canvas (outpainting): ``paint`` says what is on the new part, or the
         surroundings are continued.
@@ -207,52 +284,49 @@ class Session:
         The picture's own pixels stay, but for ``edit.dilate`` of them beside the new part (none by
         default), in which ``edit.feather`` softens the seam. The run's ``source`` is the canvas.
         """
-        request = self.request(
-            "extend",
-            (),
-            extension=extension,
-            paint=paint,
-            inpaint=inpaint,
-            edit=overlap_of(edit),
+        call = strict(
+            "extend", None, named, extension=extension, paint=paint, inpaint=inpaint, edit=edit
         )
-        return self.answer(request, image, on_step)
+        settings = {**call.settings, "edit": overlap_of(call.settings["edit"])}
+        return self._answer("extend", replace(call, settings=settings), image, on_step)
 
     def cutout(
         self,
         image: AnyImage,
-        find: Sequence[VisualPrompt],
+        find: AnyPrompts | None = None,
         *,
-        finding: FindOptions | None = None,
         edit: EditOptions | None = None,
+        **named: Unpack[EditSettings],
     ) -> Run:
-        """What is found, alone on transparency (RGBA of the image's size)."""
-        return self.answer(self.request("cutout", find, finding=finding, edit=edit), image)
+        """What is found, alone on transparency (RGBA of the image's size); arguments as in
+        ``edit``."""
+        call = strict("cutout", find, named, edit=edit)
+        return self._answer("cutout", call, image)
 
     def background(
         self,
         image: AnyImage,
-        keep: Sequence[VisualPrompt],
-        behind: Text | Backdrop,
+        keep: AnyPrompts | None,
+        behind: Text | Backdrop | str,
         *,
-        finding: FindOptions | None = None,
         inpaint: InpaintOptions | None = None,
         edit: EditOptions | None = None,
         on_step: OnStep | None = None,
+        **named: Unpack[PaintSettings],
     ) -> Run:
-        """Keep what is found; ``behind`` replaces the rest: words, a blur, a colour, a picture."""
-        request = self.request(
-            "background", keep, finding=finding, behind=behind, inpaint=inpaint, edit=edit
-        )
-        return self.answer(request, image, on_step)
+        """Keep what is found; ``behind`` replaces the rest: words, a ``limner.Blur``,
+        ``limner.Colour`` or ``limner.Picture``. Other arguments as in ``edit``."""
+        call = strict("background", keep, named, behind=behind, inpaint=inpaint, edit=edit)
+        return self._answer("background", call, image, on_step)
 
     def redact(
         self,
         image: AnyImage,
-        find: Sequence[VisualPrompt],
+        find: AnyPrompts | None = None,
         *,
-        finding: FindOptions | None = None,
         redact: RedactOptions | None = None,
-        verify: Sequence[VisualPrompt] = (),
+        verify: AnyPrompts = (),
+        **named: Unpack[RedactSettings],
     ) -> Run:
         """Hide what is found, then look again.
 
@@ -261,5 +335,6 @@ class Session:
         what ``verify`` names is looked for on the whole result. Whether that is a failure is for
         the caller: see ``redaction.verified`` and ``redaction.verdict``.
         """
-        request = self.request("redact", find, finding=finding, redact=redact, verify=tuple(verify))
-        return self.answer(request, image)
+        again = tuple(prompts_of(verify))
+        call = strict("redact", find, named, redact=redact, verify=again)
+        return self._answer("redact", call, image)

@@ -1,0 +1,206 @@
+"""A verb called as people write it, made strict: prompts, words to paint, settings by their names.
+
+``session.edit(image, "apple", "a red car", guidance_scale=7, seed=3)`` asks the same as the call
+with ``VisualPrompt``, ``Text`` and ``InpaintOptions``. It happens here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypedDict
+
+from limner.errors import OptionError
+from limner.ops.selection import Selection, parse_selection
+from limner.options import (
+    DetectOptions,
+    EditOptions,
+    EverythingOptions,
+    InpaintOptions,
+    RedactOptions,
+    SegmentOptions,
+)
+from limner.prompts import VisualPrompt
+from limner.prompts.coerce import AnyBox, AnyPoint, text_of
+from limner.prompts.prompt_list import AnyPrompts, prompts_of
+from limner.session.results import FindOptions
+
+
+class Finding(TypedDict, total=False):
+    """How things are found, as one value; further ways to say where, see ``prompts_of``."""
+
+    finding: FindOptions | None
+
+    points: Iterable[AnyPoint]
+    labels: Iterable[int | bool]
+    boxes: Iterable[AnyBox]
+
+
+class DetectSettings(Finding, total=False):
+    """``DetectOptions`` and ``FindOptions.select`` by their fields."""
+
+    threshold: float | None
+    phrase_thresholds: tuple[tuple[str, float], ...]
+    nms_threshold: float | None
+    class_agnostic_nms: bool
+    max_detections: int
+    look: str | None
+    slice_wh: int | None
+    overlap_wh: int | None
+    text_threshold: float | None
+    phrases: str | None
+    samples: int | None
+    select: str | Selection | tuple[Selection | str, ...]
+
+
+class SegmentSettings(DetectSettings, total=False):
+    """``SegmentOptions`` by its fields, and those of ``detect``."""
+
+    multimask_output: bool | None
+    mask_threshold: float | None
+    iterations: int | None
+
+
+class OutlineSettings(SegmentSettings, total=False):
+    """``EverythingOptions`` by its fields, and those of finding."""
+
+    points_per_side: int
+    points_per_batch: int
+    pred_iou_thresh: float
+    stability_score_thresh: float
+    stability_score_offset: float
+    box_nms_thresh: float
+    min_mask_region_area: int
+
+
+class EditSettings(SegmentSettings, total=False):
+    """``EditOptions`` by its fields, and those of finding."""
+
+    dilate: int | None
+    feather: int | None
+    context: float
+    keep_metadata: bool
+
+
+class PaintSettings(EditSettings, total=False):
+    """``InpaintOptions`` by its fields, and those of editing."""
+
+    num_inference_steps: int | None
+    guidance_scale: float | None
+    strength: float | None
+    denoising_end: float | None
+    scheduler: str | None
+    num_images_per_prompt: int | None
+    seed: int | None
+    method: str | None
+    radius: int | None
+
+
+class RedactSettings(SegmentSettings, total=False):
+    """``RedactOptions`` by its fields, and those of finding."""
+
+    region: str | None
+    style: str
+    amount: float | None
+    colour: str | None
+    dilate: int | None
+
+
+OPTIONS: Mapping[str, type[Any]] = {
+    "everything": EverythingOptions,
+    "inpaint": InpaintOptions,
+    "edit": EditOptions,
+    "redact": RedactOptions,
+}
+"""A verb's arguments that hold options."""
+TAKES: Mapping[str, tuple[str, ...]] = {
+    "detect": (),
+    "segment": ("everything",),
+    "edit": ("inpaint", "edit"),
+    "remove": ("inpaint", "edit"),
+    "extend": ("inpaint", "edit"),
+    "cutout": ("edit",),
+    "background": ("inpaint", "edit"),
+    "redact": ("redact",),
+}
+"""Which of them each verb has."""
+POINTING = ("points", "labels", "boxes")
+
+
+@dataclasses.dataclass(frozen=True)
+class StrictCall:
+    """What a verb is asked, in limner's own values."""
+
+    prompts: tuple[VisualPrompt, ...]
+    finding: FindOptions
+    settings: Mapping[str, Any]
+    """The verb's own arguments."""
+
+
+def strict(
+    verb: str,
+    prompts: AnyPrompts | None,
+    named: Mapping[str, Any],
+    **settings: Any,
+) -> StrictCall:
+    """A call in limner's own values.
+
+    Args:
+        named: ``finding``, points, labels, boxes, and settings by the names of their fields; each
+            replaces the one in ``finding`` or in an options value.
+        settings: the verb's own arguments.
+
+    Raises:
+        PromptError: prompts that can't be understood.
+        OptionError: no such setting (the nearest name is said), or one out of its range.
+    """
+    homes = _homes(verb)
+    named = dict(named)
+    finding = named.pop("finding", None) or FindOptions()
+    for name in named:
+        if name not in homes and name not in POINTING:
+            raise OptionError(_unknown(verb, name, homes))
+    pointing = {name: named[name] for name in POINTING if name in named}
+    if settings.get("everything") is True:
+        settings["everything"] = EverythingOptions()
+    by_home: dict[str, dict[str, Any]] = {}
+    for name, value in named.items():
+        if name not in POINTING:
+            by_home.setdefault(homes[name], {})[name] = value
+    if "detect" in by_home:
+        finding = replace(finding, detect=replace(finding.detect, **by_home.pop("detect")))
+    if "segment" in by_home:
+        finding = replace(finding, segment=replace(finding.segment, **by_home.pop("segment")))
+    if "select" in by_home:
+        finding = replace(finding, select=_selections(by_home.pop("select")["select"]))
+    for argument, changes in by_home.items():
+        settings[argument] = replace(settings.get(argument) or OPTIONS[argument](), **changes)
+    for argument in ("paint", "behind"):
+        if isinstance(settings.get(argument), str):
+            settings[argument] = text_of(settings[argument])
+    return StrictCall(tuple(prompts_of(prompts, **pointing)), finding, settings)
+
+
+def _homes(verb: str) -> dict[str, str]:
+    """Each setting that a verb takes by name -> the argument, or part of ``finding``, it is in."""
+    parts: dict[str, type[Any]] = {name: OPTIONS[name] for name in TAKES[verb]}
+    if verb != "extend":
+        parts |= {"detect": DetectOptions}
+        parts |= {} if verb == "detect" else {"segment": SegmentOptions}
+    homes = {field.name: part for part, kind in parts.items() for field in dataclasses.fields(kind)}
+    return homes | ({} if verb == "extend" else {"select": "select"})
+
+
+def _unknown(verb: str, name: str, homes: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(name, [*homes, *POINTING], n=1, cutoff=0.5)
+    begins = [other for other in homes if other.startswith(name) or name.startswith(other)]
+    meant = next(iter(begins or near), None)
+    hint = f"did you mean {meant}?" if meant else f"it takes {', '.join(sorted(homes))}."
+    return f"{verb} has no setting {name!r}: {hint}"
+
+
+def _selections(value: Any) -> tuple[Selection, ...]:
+    several = (value,) if isinstance(value, str | Selection) else tuple(value)
+    return tuple(parse_selection(s) if isinstance(s, str) else s for s in several)
