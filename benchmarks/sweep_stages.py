@@ -19,7 +19,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import limner
 from limner import Session, Text, VisualPrompt, pipeline
 from limner.evaluation.sweeps.recipe import read_recipe
 from limner.evaluation.sweeps.run import run_trials
@@ -29,7 +28,7 @@ from limner.runs.store import Store
 from limner.session.cache.disk import StageCache
 from limner.session.cell_answers import AnswererConfig, SessionAnswerer
 
-SCENE = Path(limner.__file__).parent / "cli" / "commands" / "demo" / "files" / "scene.png"
+SCENE = Path(__file__).parents[1] / "examples" / "scenes" / "lawn.png"
 GUIDANCE, STRENGTH = (1, 2, 3, 4, 6, 8), (0.4, 0.6, 0.8, 1.0)
 RECIPE = f"""
 image = "{SCENE}"

@@ -225,7 +225,9 @@ def test_the_page_about_python_runs(reader: Path, monkeypatch: pytest.MonkeyPatc
     from limner import Run
 
     monkeypatch.setattr(Run, "show", lambda run: run.image)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL
+    )
     assert len(blocks) == 4
     names: dict[str, object] = {}
     for block in blocks:

@@ -249,7 +249,7 @@ def test_the_signature_of_a_verb_is_its_own() -> None:
         "find",
         "paint",
     ]
-    with pytest.raises(TypeError, match="colour"):
+    with pytest.raises(OptionError, match="colour"):
         Session().cutout("x.png", [BOXED], colour="red")  # type: ignore[call-arg]
     with pytest.raises(LimnerError):
         Session().cutout("none.png", [BOXED], edit=EditOptions(context=0.1))

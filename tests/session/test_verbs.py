@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from limner import Box, Extension, Session, VisualPrompt
+from limner.errors import OptionError
 from limner.io import images
 from limner.prompts.syntax import Length
 from limner.runs.store import Store
@@ -71,5 +72,5 @@ def test_a_hash_is_kept_for_a_living_picture_only(monkeypatch: pytest.MonkeyPatc
 
 def test_an_argument_that_no_session_takes_is_refused() -> None:
     """They are a typed dictionary now; a slip of the pen must still be an error."""
-    with pytest.raises(TypeError, match="prfile"):
+    with pytest.raises(OptionError, match="mean profile"):
         Session(prfile="mini")  # type: ignore[call-arg]
