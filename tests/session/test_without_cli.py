@@ -204,7 +204,8 @@ def test_a_process_that_imports_them_alone_has_no_command_line() -> None:
     code = (
         "import sys\n"
         "import limner.session.suites, limner.session.sweeps, limner.session.compare\n"
-        "import limner.session.scorecard\n"
+        "import limner.session.scorecard, limner.session.probe, limner.session.teach\n"
+        "import limner.session.labelled_answers\n"
         f"print([name for name in sys.modules if name.startswith({CLI!r})])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

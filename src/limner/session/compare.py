@@ -260,13 +260,13 @@ def sheet_of(picture: Image, prompts: Sequence[VisualPrompt], answers: Sequence[
     blank = pil.new("RGB", picture.size, "#F2F2F2")
     strips = []
     for start in range(0, len(answers), ACROSS):
-        some = answers[start : start + ACROSS]
+        row = answers[start : start + ACROSS]
         cells = {}
-        for k, answer in enumerate(some):
+        for k, answer in enumerate(row):
             drawn = answer.detections and overlay(picture, answer.detections, prompts)
             shown = drawn or (blank if answer.error else picture)
             cells[(0, k)] = Cell(shown, note=answer.error or f"{_count(answer)}, {answer.time}")
-        names = Axis("" if start else question, tuple(answer.name for answer in some))
+        names = Axis("" if start else question, tuple(answer.name for answer in row))
         strips.append(contact_sheet(names, Axis("", ("",)), cells, best="", side=SIDE))
     sheet = pil.new("RGB", (max(s.width for s in strips), sum(s.height for s in strips)), "white")
     top = 0

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.options import changed
-from limner.runs.entries import PICTURE, RunStart
+from limner.runs.entries import PICTURE, Labels, RunStart
 from limner.runs.record import Job, RunRecord
 from limner.session.artifacts import Output, png
 from limner.session.record import ActiveRun, RunRecorder
@@ -24,10 +25,63 @@ from limner.trackers.protocol import Tracker
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from limner.registry.subjects import Subject
     from limner.runs.store import Store
-    from limner.training.dreambooth import StepReport, TeachConfig
+    from limner.training.dreambooth import Callbacks, StepReport, TeachConfig, TrainingResult
 
 VERB = "teach"
+
+
+def teach_subject(
+    name: str,
+    config: TeachConfig,
+    callbacks: Callbacks,
+    *,
+    trackers: Sequence[Tracker] = (),
+    recorder: RunRecorder | None = None,
+    consent: bool = False,
+) -> tuple[TrainingResult, Subject | None]:
+    """Teach a model a subject and save it in the folder that the run's own lies in.
+
+    Args:
+        recorder: None: no run is recorded.
+        consent: a person shown has agreed.
+
+    Returns: what was trained, and the subject; None in a process that only helps another one.
+
+    Raises:
+        LimnerError: as ``dreambooth.teach`` and ``save_subject.finish``.
+    """
+    from limner.training.dreambooth import teach
+    from limner.training.save_subject import finish
+
+    folder = config.folder.parent
+    recorder = recorder or RunRecorder(None, Labels(), callbacks.say)
+    teaching = Teaching(name, config, trackers, recorder)
+
+    def on_begin(decides: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+        teaching.begin(decides, base)
+        callbacks.on_begin(decides, base)
+
+    def on_step(report: StepReport) -> None:
+        callbacks.on_step(report)
+        teaching.step(report)
+
+    def on_picture(picture_name: str, step: int, picture: Image) -> None:
+        teaching.painted(picture_name, step, picture)
+        callbacks.on_picture(picture_name, step, picture)
+
+    both = replace(callbacks, on_begin=on_begin, on_step=on_step, on_picture=on_picture)
+    try:
+        result = teach(config, both)
+        if not result.is_main:
+            return result, None
+        subject = finish(name, folder, config, result, consent=consent)
+    except BaseException as error:
+        teaching.failed(error)
+        raise
+    teaching.done(subject.card, folder)
+    return result, subject
 
 
 class Teaching:

@@ -124,46 +124,31 @@ def _teach(
     callbacks: Callbacks,
     store: Callable[[], Store] | None,
 ) -> None:
-    """Teach, tell trackers and the store, and save the subject."""
+    """Teach, tell trackers and the store, and say what was saved."""
     from limner.runs.entries import Labels
     from limner.session.record import RunRecorder
-    from limner.session.teach import Teaching
-    from limner.training.dreambooth import teach
-    from limner.training.save_subject import finish
+    from limner.session.teach import teach_subject
 
-    name, place = given["name"], config.folder.parent
-    with tracking(given["track"], given["track_to"]) as recorders:
-        recording = RunRecorder(store, Labels(tuple(given["tags"])), callbacks.say)
-        teaching = Teaching(name, config, recorders, recording)
-        try:
-            with _watched() as (on_class_image, on_step):
-
-                def stepped(report: StepReport) -> None:
-                    on_step(report)
-                    teaching.step(report)
-
-                result = teach(
-                    config,
-                    replace(
-                        callbacks,
-                        on_begin=teaching.begin,
-                        on_class_image=on_class_image,
-                        on_step=stepped,
-                        on_picture=teaching.painted,
-                    ),
-                )
-            if not result.is_main:
-                return
-            subject = finish(name, place, config, result, consent=given["consent"])
-        except BaseException as error:
-            teaching.failed(error)
-            raise
-        teaching.done(subject.card, place)
+    recorder = RunRecorder(store, Labels(tuple(given["tags"])), callbacks.say)
+    with (
+        tracking(given["track"], given["track_to"]) as trackers,
+        _watched() as (on_class_image, on_step),
+    ):
+        result, subject = teach_subject(
+            given["name"],
+            config,
+            replace(callbacks, on_class_image=on_class_image, on_step=on_step),
+            trackers=trackers,
+            recorder=recorder,
+            consent=given["consent"],
+        )
+    if subject is None:
+        return
     if given["as_json"]:
         say_json(dict(subject.card))
         return
     count = len(result.photographs.usable)
-    say(f"{place}  {result.step} steps, {count} photographs, {result.seconds:.0f} s")
+    say(f"{config.folder.parent}  {result.step} steps, {count} photographs, {result.seconds:.0f} s")
 
 
 teach.add_command(taught.listed)
