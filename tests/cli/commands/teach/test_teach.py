@@ -100,7 +100,7 @@ def test_every_checkpoint_is_scored_and_the_best_taken(
     photograph lies beside the portraits. Where none is half way there, none is called the best."""
     need_minis(*PAINTED)
     monkeypatch.setattr(subject_card, "GOOD_ENOUGH", -100.0)
-    monkeypatch.setattr(subject_card.SubjectCard, "worth", lambda self, row: 1 + row.dino)
+    monkeypatch.setattr(subject_card.SubjectCard, "total", lambda self, row: 1 + row.dino)
     limner(*words("mycat", "--learning-rate", 0.02, "--checkpointing-steps", 1, model="mini-sd"))
     asked = ("teach", "score", "mycat", "photos", *SMALL)
     found = limner.json(*asked, "--sheet", "sheet.png", "--charts", "charts", "--take-best")
