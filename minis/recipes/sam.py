@@ -34,7 +34,7 @@ from minis.training import GO_ON, LARGE, SHARD, SHIPPED, Loss, Plan, fits, to_te
 
 FOLDER = SHIPPED / "mini-sam"
 PLAN = Plan(steps=9000, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.02, muon=True)
-GROWN = replace(PLAN, steps=1200, learning_rate=4e-4, warmup=60)
+GROWN = replace(PLAN, steps=300, learning_rate=2e-4, warmup=30)
 IMAGES, EACH = 8, 4
 LOOKED_UP = ("iou_token", "mask_tokens", "point_embed", "not_a_point_embed", "no_mask_embed")
 """Vectors, not matrices: what they start from is all that tells them apart."""
