@@ -58,6 +58,16 @@ def deepened(
     return state
 
 
+def between(before: torch.nn.Module, after: torch.nn.Module, part: float) -> State:
+    """Weights on the way from one model to another, ``part`` of the way: what a short training
+    learned, with more of what was known before it (WiSE-FT, arXiv 2109.01903)."""
+    start, end = before.state_dict(), after.state_dict()
+    return {
+        name: torch.lerp(start[name], weight, part) if weight.is_floating_point() else weight
+        for name, weight in end.items()
+    }
+
+
 def regridded(positions: torch.Tensor, side: int) -> torch.Tensor:
     """(1 + n, D) embeddings of a class token and n places in a square, for ``side`` x ``side``."""
     old = round((len(positions) - 1) ** 0.5)

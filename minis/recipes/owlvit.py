@@ -59,7 +59,10 @@ MOST_PATCHES = 5
 RECOLOURED_PART = 0.2
 """Scenes in other colours, so that colour alone doesn't tell what a thing is."""
 PLAN = Plan(steps=7900, learning_rate=1e-3, warmup=150, bf16=False, weight_decay=0.05, muon=True)
-GROWN = replace(PLAN, steps=2000, learning_rate=6e-4, warmup=100)
+GROWN = replace(PLAN, steps=660, learning_rate=6e-4, warmup=100)
+WAY = 0.5
+"""What ships lies half way from the grown model to the one that was taught on: with 660 steps that
+was better by words and by example than both."""
 PLACES = "owlvit.vision_model.embeddings.position_embedding.weight"
 
 
@@ -274,8 +277,13 @@ def learn(
 
 def main() -> None:
     model, shipped = begin()
-    at_once = LARGE in sys.argv and GO_ON not in sys.argv
-    save(learn("owlvit_grown", model, PLAN if at_once else GROWN, shipped))
+    if LARGE in sys.argv and GO_ON not in sys.argv:
+        save(learn("owlvit_grown", model, PLAN, shipped))
+        return
+    before = copy.deepcopy(model)
+    after = learn("owlvit_grown", model, GROWN, shipped)
+    after.load_state_dict(growing.between(before, after, WAY))
+    save(after)
 
 
 def save(model: OwlViTForObjectDetection) -> None:

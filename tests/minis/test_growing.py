@@ -14,7 +14,7 @@ from transformers import (
     SamModel,
 )
 
-from minis.growing import deepened, regridded, repatched, spread
+from minis.growing import between, deepened, regridded, repatched, spread
 from minis.recipes import owlvit, sam
 
 SILENT = r"lambda1$"
@@ -169,3 +169,15 @@ def owlvit_of(sees: int) -> OwlViTForObjectDetection:
     )
     torch.manual_seed(0)
     return OwlViTForObjectDetection(config).eval()
+
+
+def test_weights_between_two_models_lie_on_the_way() -> None:
+    """Part 0 is the first, part 1 the second; whole numbers, such as places, aren't mixed."""
+    before, after = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    after.weight.data.fill_(3.0)
+    after.num_batches_tracked.fill_(7)
+    state = between(before, after, 0.25)
+    assert torch.equal(state["weight"], torch.full((2,), 1.5))
+    assert int(state["num_batches_tracked"]) == 7
+    after.load_state_dict(between(before, after, 0.0))
+    assert torch.equal(after.weight, before.weight)
