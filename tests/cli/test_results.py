@@ -185,7 +185,7 @@ def test_every_picture_is_opened_by_the_limit_that_was_given(
 
     limits: dict[str, int | None] = {}
 
-    def opened(path: Path, *, max_pixels: int | None = None) -> images.Opened:
+    def opened(path: Path, *, max_pixels: int | None = None) -> images.OpenedImage:
         limits[Path(path).name] = max_pixels
         return real(path, max_pixels=max_pixels or images.MAX_PIXELS)
 

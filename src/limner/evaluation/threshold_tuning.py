@@ -43,7 +43,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class PhraseThreshold:
     """A phrase's threshold. None: no box was ever right, or too little was drawn to tell."""
 
     phrase: str
@@ -87,7 +87,9 @@ def evidence(
     return Evidence(ranked, tuple(right), int(shares.shape[1]))
 
 
-def tune(phrase: str, images: Sequence[Evidence], *, resamples: int = 1000, seed: int = 0) -> Tuned:
+def tune(
+    phrase: str, images: Sequence[Evidence], *, resamples: int = 1000, seed: int = 0
+) -> PhraseThreshold:
     """The threshold for one phrase.
 
     Raises:
@@ -106,10 +108,12 @@ def tune(phrase: str, images: Sequence[Evidence], *, resamples: int = 1000, seed
         )
     if threshold is None:
         notes.append(f"{phrase}: the detector found none of them, at any score.")
-        return Tuned(phrase, None, None, None, 0.0, None, with_it, objects, tuple(notes))
+        return PhraseThreshold(phrase, None, None, None, 0.0, None, with_it, objects, tuple(notes))
     low, high = _bootstrap(images, resamples, seed)
     left_out = _left_out(images)
-    return Tuned(phrase, threshold, low, high, f1, left_out, with_it, objects, tuple(notes))
+    return PhraseThreshold(
+        phrase, threshold, low, high, f1, left_out, with_it, objects, tuple(notes)
+    )
 
 
 def best_threshold(images: Sequence[Evidence]) -> tuple[float | None, float]:

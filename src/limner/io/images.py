@@ -45,7 +45,7 @@ MAX_PIXELS, MOST_BYTES = limits.MAX_PIXELS, limits.MOST_BYTES
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedImage:
     """An image, and what a person should know of how it was read."""
 
     image: Image.Image
@@ -64,7 +64,9 @@ class Opened:
     """The file's bytes."""
 
 
-def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Opened:
+def open_image(
+    source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
+) -> OpenedImage:
     """Read an image file, or the bytes of one.
 
     Args:
@@ -84,7 +86,9 @@ def open_image(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_
     with decoding(name, kind):
         raster = read(data, name, kind, max_pixels, notes)
         image = raster.view()
-    return Opened(image, hashlib.sha256(data).hexdigest(), tuple(notes), kind, path, raster, data)
+    return OpenedImage(
+        image, hashlib.sha256(data).hexdigest(), tuple(notes), kind, path, raster, data
+    )
 
 
 def upright_size(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

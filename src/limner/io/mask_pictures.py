@@ -29,7 +29,7 @@ from limner.prompts import BoolMask
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from limner.io.images import Opened
+    from limner.io.images import OpenedImage
 
 HALF = 128
 NEARLY_ALIKE = 64
@@ -38,7 +38,7 @@ MOST_GREYS = 0.02
 """Part of a drawing in black and white that may be neither, along its edges."""
 
 
-def mask_of(opened: Opened) -> tuple[BoolMask, str | None]:
+def mask_of(opened: OpenedImage) -> tuple[BoolMask, str | None]:
     """(H, W), and a sentence on what was taken where its transparency counted or might have.
 
     Raises:
@@ -67,7 +67,7 @@ def mask_of(opened: Opened) -> tuple[BoolMask, str | None]:
 _OPAQUE = "Its opaque part is the mask, as that of a cut-out."
 
 
-def _bright(grey: npt.NDArray[np.uint8], opened: Opened) -> BoolMask:
+def _bright(grey: npt.NDArray[np.uint8], opened: OpenedImage) -> BoolMask:
     if grey.max() < HALF:
         raise PromptError(
             f"The brightest pixel of {opened.path} is {grey.max()} of 255; those of at least "
@@ -77,7 +77,7 @@ def _bright(grey: npt.NDArray[np.uint8], opened: Opened) -> BoolMask:
     return mask
 
 
-def _by_transparency(opaque: BoolMask, opened: Opened) -> tuple[BoolMask, str]:
+def _by_transparency(opaque: BoolMask, opened: OpenedImage) -> tuple[BoolMask, str]:
     frame = np.concatenate([opaque[0], opaque[-1], opaque[:, 0], opaque[:, -1]])
     share = float(frame.mean())
     if share <= 1 / 3:
@@ -92,7 +92,7 @@ def _by_transparency(opaque: BoolMask, opened: Opened) -> tuple[BoolMask, str]:
 
 
 def _check_drawing(
-    grey: npt.NDArray[np.uint8], opaque: BoolMask, mask: BoolMask, opened: Opened
+    grey: npt.NDArray[np.uint8], opaque: BoolMask, mask: BoolMask, opened: OpenedImage
 ) -> None:
     """Refuse black and white in the opaque part that says otherwise than the transparency."""
     brightness = grey[opaque]
@@ -105,7 +105,7 @@ def _check_drawing(
         )
 
 
-def _is_our_cutout(opened: Opened) -> bool:
+def _is_our_cutout(opened: OpenedImage) -> bool:
     if opened.path is None:
         return False
     try:

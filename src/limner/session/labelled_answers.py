@@ -19,14 +19,14 @@ from limner.session.prompt_files import Opener
 from limner.session.results import FindOptions, Source
 
 if TYPE_CHECKING:
-    from limner.evaluation.datasets import Dataset, Labelled, TrueObject
+    from limner.evaluation.datasets import Dataset, LabelledImage, TrueObject
     from limner.evaluation.metrics.segmentation import Named
     from limner.evaluation.threshold_tuning import Evidence
     from limner.prompts import BoolMask
     from limner.protocols import OnStep, Say
     from limner.session.session import Session
 
-    MaskAnswers = Iterator[tuple[Labelled, list[Named], list[dict[str, Any]]]]
+    MaskAnswers = Iterator[tuple[LabelledImage, list[Named], list[dict[str, Any]]]]
     """For each picture its masks, and its COCO rows where there are scores."""
 
 BY_WORDS = "text"
@@ -35,7 +35,7 @@ BY_WORDS = "text"
 
 def labelled_sources(
     data: Dataset, on_step: OnStep | None = None
-) -> Iterator[tuple[Labelled, Source]]:
+) -> Iterator[tuple[LabelledImage, Source]]:
     """Each labelled picture, opened.
 
     Args:

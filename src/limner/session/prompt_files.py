@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from limner.io.images import Opened
+from limner.io.images import OpenedImage
 from limner.prompts import Exemplar, Mask, VisualPrompt
 from limner.prompts.syntax import BoxDraft, Draft
 
@@ -23,7 +23,7 @@ class Opener:
     notify: Callable[[str], None]
     _notified: set[str] = field(default_factory=set)
 
-    def open(self, path: str | Path) -> Opened:
+    def open(self, path: str | Path) -> OpenedImage:
         return self._noted(self._opened(path))
 
     def mask(self, path: str) -> Mask:
@@ -46,12 +46,12 @@ class Opener:
         picture = self.open(path).image
         return Exemplar(np.asarray(picture), box.resolve(picture.size) if box else None)
 
-    def _opened(self, path: str | Path) -> Opened:
+    def _opened(self, path: str | Path) -> OpenedImage:
         from limner.io import images
 
         return images.open_image(path, max_pixels=self.max_pixels)
 
-    def _noted(self, opened: Opened) -> Opened:
+    def _noted(self, opened: OpenedImage) -> OpenedImage:
         for note in opened.notes:
             sentence = f"{opened.path}: {note}"
             if sentence not in self._notified:

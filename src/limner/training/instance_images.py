@@ -139,7 +139,9 @@ def _no_pictures(folder: Path) -> list[str]:
     return [f"{path.name} is left out: it is no picture." for path in others]
 
 
-def _prepared(name: str, opened: images.Opened, side: int, outline: Outline | None) -> Photograph:
+def _prepared(
+    name: str, opened: images.OpenedImage, side: int, outline: Outline | None
+) -> Photograph:
     image, notes = opened.image, list(opened.notes)
     bars = padding_bars(image)
     if any(bars):

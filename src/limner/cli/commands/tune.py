@@ -29,7 +29,7 @@ from limner.options import DetectOptions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from limner.evaluation.threshold_tuning import Evidence, Tuned
+    from limner.evaluation.threshold_tuning import Evidence, PhraseThreshold
 
 MOST_BOXES = 1000
 """Boxes a picture that are looked at: what a threshold is for comes after them."""
@@ -94,7 +94,7 @@ def _chart_name(k: int, phrase: str) -> str:
     return f"threshold-{k + 1}-{file_stem(phrase)}"
 
 
-def _chart(tuned: Tuned, seen: list[Evidence]) -> Figure:
+def _chart(tuned: PhraseThreshold, seen: list[Evidence]) -> Figure:
     from limner.evaluation.charts.prompts import threshold_curves
     from limner.evaluation.threshold_tuning import scores_by_threshold
 
@@ -105,7 +105,7 @@ def _chart(tuned: Tuned, seen: list[Evidence]) -> Figure:
     return threshold_curves(thresholds, scores, chosen=tuned.threshold, span=span, title=title)
 
 
-def _print(tuned: list[Tuned]) -> None:
+def _print(tuned: list[PhraseThreshold]) -> None:
     """A table, what to take with a grain of salt, and the flags to paste."""
     columns = ("phrase", "threshold", "90 % of draws", "F1", "F1 left out", "pictures", "objects")
     rows = []

@@ -16,7 +16,7 @@ from limner.errors import OutputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from limner.evaluation.metrics.matching import Matched
+    from limner.evaluation.metrics.matching import ClassMatches
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -72,7 +72,9 @@ RANKED = ("precision-recall", "confidences")
 """The charts of ``ranked_charts``."""
 
 
-def ranked_charts(classes: Iterable[Matched], threshold: float | None = None) -> dict[str, Figure]:
+def ranked_charts(
+    classes: Iterable[ClassMatches], threshold: float | None = None
+) -> dict[str, Figure]:
     """Precision against recall, and how sure right and wrong results were, at IoU 0.5.
 
     None where nothing was found: there is nothing to draw.

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from limner.errors import InputError
 from limner.evaluation.datasets.coco_json import read_coco
-from limner.evaluation.datasets.values import Dataset, Labelled, TrueObject
+from limner.evaluation.datasets.values import Dataset, LabelledImage, TrueObject
 from limner.evaluation.datasets.voc import read_voc
 from limner.evaluation.datasets.yolo import read_yolo
 from limner.evaluation.metrics.average_precision import IouType
 
-__all__ = ["FORMATS", "Dataset", "Labelled", "TrueObject", "format_of", "read"]
+__all__ = ["FORMATS", "Dataset", "LabelledImage", "TrueObject", "format_of", "read"]
 
 FORMATS: dict[str, Callable[[Path, Path | None, IouType], Dataset]] = {
     "coco": read_coco,

@@ -10,7 +10,7 @@ from typing import Any
 from limner.errors import InputError, LimnerError
 from limner.evaluation.datasets.bounds import clipped
 from limner.evaluation.datasets.coco_rows import scorable_rows
-from limner.evaluation.datasets.values import Dataset, Labelled, TrueObject
+from limner.evaluation.datasets.values import Dataset, LabelledImage, TrueObject
 from limner.evaluation.metrics.average_precision import IouType, Truth, load
 from limner.io.images import upright_size
 from limner.ops import masks
@@ -64,7 +64,7 @@ def dataset_of(
         size_hw = true.size_hw[row["image_id"]]
         things[row["image_id"]].append(_object(row, names[row["category_id"]], kind, size_hw))
     labelled = tuple(
-        Labelled(
+        LabelledImage(
             row["id"],
             path_of(file_name(row)),
             size[::-1] if (size := true.size_hw[row["id"]]) else None,

@@ -22,7 +22,7 @@ LARGEST_ID = 2**53
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Label:
     """One label as it stands in its file, in pixels."""
 
     category: int
@@ -35,17 +35,17 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Photo:
+class LabelledPhoto:
     """A labelled picture, its name within its folder, and what was drawn on it."""
 
     path: Path
     name: str
     size_wh: tuple[int, int]
-    labels: tuple[Drawn, ...]
+    labels: tuple[Label, ...]
 
 
 def coco_of(
-    photos: Sequence[Photo], categories: Mapping[int, str], kind: IouType, source: Path
+    photos: Sequence[LabelledPhoto], categories: Mapping[int, str], kind: IouType, source: Path
 ) -> tuple[dict[str, Any], list[str]]:
     """COCO's content, and what was left out of it, in sentences.
 
@@ -79,7 +79,7 @@ def coco_of(
     return {"images": images, "categories": listed, "annotations": annotations}, notes
 
 
-def _shape(label: Drawn, size_wh: tuple[int, int], kind: IouType) -> dict[str, Any] | None:
+def _shape(label: Label, size_wh: tuple[int, int], kind: IouType) -> dict[str, Any] | None:
     """``bbox``, ``area`` and ``segmentation`` of a label; None where it encloses nothing."""
     extents = _extents(label)
     for xyxy in extents:
@@ -98,7 +98,7 @@ def _shape(label: Drawn, size_wh: tuple[int, int], kind: IouType) -> dict[str, A
     return shape | {"area": area, "segmentation": rle}
 
 
-def _extents(label: Drawn) -> list[XYXY]:
+def _extents(label: Label) -> list[XYXY]:
     """XYXY of a label's box, and of its polygons; one of them at least."""
     boxes = [label.box] if label.box else []
     return boxes + ([box_around(label.polygons)] if label.polygons else [])

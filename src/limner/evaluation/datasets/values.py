@@ -44,7 +44,7 @@ class TrueObject:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledImage:
     """One picture and everything in it that was labelled."""
 
     id: int
@@ -70,7 +70,7 @@ class Dataset:
     names: tuple[str, ...]
     """All classes, in the order of ``category_ids``."""
     category_ids: tuple[int, ...]
-    images: tuple[Labelled, ...]
+    images: tuple[LabelledImage, ...]
     truth: Mapping[str, Any]
     """What ``average_precision.evaluate`` takes."""
     notes: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from typing import Any
 from limner.errors import InputError
 from limner.evaluation.datasets.bounds import XYXY
 from limner.evaluation.datasets.coco_json import dataset_of
-from limner.evaluation.datasets.drawn import Drawn, Photo, coco_of
+from limner.evaluation.datasets.drawn import Label, LabelledPhoto, coco_of
 from limner.evaluation.datasets.files import pairs
 from limner.evaluation.datasets.values import Dataset
 from limner.evaluation.metrics.average_precision import IouType
@@ -41,7 +41,7 @@ def read_voc(folder: Path, images: Path | None, kind: IouType) -> Dataset:
     """
     labels = _first(folder, ("Annotations", "annotations", "."))
     photos_in = images or _first(folder, ("JPEGImages", "images", "."))
-    read: list[tuple[Path, str, tuple[int, int], list[tuple[str, Drawn]]]] = []
+    read: list[tuple[Path, str, tuple[int, int], list[tuple[str, Label]]]] = []
     for pair in pairs(photos_in, labels, ".xml"):
         size_wh = upright_size(pair.picture)
         things = []
@@ -53,11 +53,11 @@ def read_voc(folder: Path, images: Path | None, kind: IouType) -> Dataset:
     names = sorted({name for *_, things in read for name, _ in things})
     ids = {name: number for number, name in enumerate(names, start=1)}
     photos = [
-        Photo(
+        LabelledPhoto(
             path,
             photo_name,
             size_wh,
-            tuple(Drawn(ids[name], d.where, d.box, d.polygons) for name, d in things),
+            tuple(Label(ids[name], d.where, d.box, d.polygons) for name, d in things),
         )
         for path, photo_name, size_wh, things in read
     ]
@@ -108,7 +108,7 @@ def _check_size(root: Element, picture: Path, size_wh: tuple[int, int]) -> None:
         )
 
 
-def _label(element: Element, file: Path) -> tuple[str, Drawn]:
+def _label(element: Element, file: Path) -> tuple[str, Label]:
     """An object's class and what was drawn of it."""
     where = f"{file}:{element.get(LINE)}"
     name = (element.findtext("name") or "").strip()
@@ -118,7 +118,7 @@ def _label(element: Element, file: Path) -> tuple[str, Drawn]:
     box = element.find("bndbox")
     if box is None and not polygons:
         raise InputError(f"{where}: The {name} has no bndbox, which says where it is.")
-    return name, Drawn(0, where, None if box is None else _box(box, where), polygons)
+    return name, Label(0, where, None if box is None else _box(box, where), polygons)
 
 
 def _box(box: Element, where: str) -> XYXY:

@@ -20,7 +20,7 @@ from pathlib import Path
 from limner.errors import InputError
 from limner.evaluation.datasets.bounds import XYXY
 from limner.evaluation.datasets.coco_json import dataset_of
-from limner.evaluation.datasets.drawn import Drawn, Photo, coco_of
+from limner.evaluation.datasets.drawn import Label, LabelledPhoto, coco_of
 from limner.evaluation.datasets.values import Dataset
 from limner.evaluation.datasets.yolo_folders import FILES, DataYaml, labelled_files
 from limner.evaluation.metrics.average_precision import IouType
@@ -53,14 +53,14 @@ def read_yolo(source: Path, images: Path | None, kind: IouType) -> Dataset:
     for pair in files:
         size_wh = upright_size(pair.picture)
         drawn = [] if pair.labels is None else _labels(pair.labels, data, size_wh)
-        photos.append(Photo(pair.picture, pair.name, size_wh, tuple(drawn)))
+        photos.append(LabelledPhoto(pair.picture, pair.name, size_wh, tuple(drawn)))
     categories = {number + 1: name for number, name in data.names.items()}
     content, left_out = coco_of(photos, categories, kind, source)
     paths = {photo.name: photo.path for photo in photos}
     return dataset_of(content, labels, paths.__getitem__, kind, [*notes, *left_out])
 
 
-def _labels(file: Path, data: DataYaml, size_wh: tuple[int, int]) -> list[Drawn]:
+def _labels(file: Path, data: DataYaml, size_wh: tuple[int, int]) -> list[Label]:
     lines = read_text(file, limit=MOST_BYTES, what="label file").splitlines()
     return [
         _label(line.split(), f"{file}:{number}", data, size_wh)
@@ -69,7 +69,7 @@ def _labels(file: Path, data: DataYaml, size_wh: tuple[int, int]) -> list[Drawn]
     ]
 
 
-def _label(words: list[str], where: str, data: DataYaml, size_wh: tuple[int, int]) -> Drawn:
+def _label(words: list[str], where: str, data: DataYaml, size_wh: tuple[int, int]) -> Label:
     try:
         numbers = [float(word) for word in words]
     except ValueError:
@@ -87,11 +87,11 @@ def _label(words: list[str], where: str, data: DataYaml, size_wh: tuple[int, int
     width, height = size_wh
     if len(values) in (4, 5) or len(values) == 4 + data.keypoints:
         box = _box(values[:4], where, size_wh)
-        return Drawn(number + 1, where, box)
+        return Label(number + 1, where, box)
     corners = values[: len(values) // 2 * 2]
     sides = [width, height] * (len(corners) // 2)
     polygon = tuple(value * side for value, side in zip(corners, sides, strict=True))
-    return Drawn(number + 1, where, polygons=(polygon,))
+    return Label(number + 1, where, polygons=(polygon,))
 
 
 def _box(values: list[float], where: str, size_wh: tuple[int, int]) -> XYXY:

@@ -15,7 +15,7 @@ from limner.evaluation.metrics.average_precision import IouType, Truth, load, ro
 
 
 @dataclass(frozen=True)
-class Matched:
+class ClassMatches:
     """A class's results on all pictures. Those that lie in a crowd count for neither."""
 
     name: str
@@ -35,7 +35,7 @@ def matched(
     names: Mapping[int, str],
     *,
     least_iou: float = 0.5,
-) -> list[Matched]:
+) -> list[ClassMatches]:
     """The classes that the truth or the results have anything of, in the order of their ids.
 
     Args:
@@ -67,7 +67,7 @@ def matched(
     return [item for item in classes if item.objects or item.scores]
 
 
-def _matched(name: str, images: Sequence[Mapping[str, Any]], precision: Any) -> Matched:
+def _matched(name: str, images: Sequence[Mapping[str, Any]], precision: Any) -> ClassMatches:
     scores: list[float] = []
     hits: list[bool] = []
     for image in images:
@@ -77,4 +77,4 @@ def _matched(name: str, images: Sequence[Mapping[str, Any]], precision: Any) -> 
     objects = sum(int((np.asarray(image["gtIgnore"]) == 0).sum()) for image in images)
     defined = precision[precision > -1]
     ap = float(defined.mean()) if objects and len(defined) else None
-    return Matched(name, tuple(scores), tuple(hits), objects, ap)
+    return ClassMatches(name, tuple(scores), tuple(hits), objects, ap)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from limner.errors import InputError
-from limner.evaluation.datasets import Labelled
+from limner.evaluation.datasets import LabelledImage
 from limner.evaluation.metrics.boundary import boundary_f, boundary_iou
 from limner.ops import masks
 from limner.rle import BoolMask
@@ -64,7 +64,7 @@ class SegmentScores:
 
 
 def score_image(
-    image: Labelled, predictions: Sequence[Named], *, in_order: bool = False
+    image: LabelledImage, predictions: Sequence[Named], *, in_order: bool = False
 ) -> tuple[list[ObjectScore], int]:
     """A score for each labelled object, and how many masks answer none. Crowds are left out.
 
