@@ -22,7 +22,6 @@ from limner.session.cache.disk import StageCache
 from limner.session.prompt_files import Opener, resolve
 from limner.session.results import FindOptions, Run, Source
 from limner.session.session import Session
-from limner.verbs import VERBS
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -192,7 +191,7 @@ def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPromp
         select=tuple(map(parse_selection, dict(cell.setting.values).get("select", ()))),
     )
     arguments: dict[str, Any] = {"finding": finding}
-    if VERBS[cell.ask.verb].repaints:
+    if cell.ask.repaints:
         arguments |= {
             "paint": cell.ask.paint,
             "inpaint": seeded(options[InpaintOptions], session, cell),

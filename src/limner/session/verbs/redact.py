@@ -30,7 +30,8 @@ def redact(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | 
         detector = finder.thorough_detector if looked_for else None
         grounding, slots = finder.regions(source, prompts, request.finding, options)
         if grounding.mask.any():
-            redaction = _hide(finder, request, source, grounding, (words, verify, detector))
+            look = _look(finder, request, grounding, words, detector) if detector else None
+            redaction = pipeline.redact(source.image, grounding.mask, options, look)
     return run_of(
         finder.models,
         request,
@@ -44,28 +45,24 @@ def redact(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | 
     )
 
 
-def _hide(
+def _look(
     finder: Finder,
     request: Request,
-    source: Source,
     grounding: pipeline.Grounding,
-    again: tuple[Sequence[VisualPrompt], Sequence[VisualPrompt], Detector | None],
-) -> pipeline.Redaction:
-    """The redaction, looked at again.
+    words: Sequence[VisualPrompt],
+    detector: Detector,
+) -> pipeline.SecondLook:
+    """How the result is looked at.
 
     Args:
-        again: phrases that found it, phrases that are looked for on the whole result, and by whom.
+        words: what says what the things are, of the prompts that found them.
     """
-    words, verify, detector = again
+    verify: Sequence[VisualPrompt] = request.setting("verify", ())
     points = any(prompt.points for prompt in words)
     others = finder.other_detectors(words)
     questions = pipeline.questions_about(
         grounding, words, verify, everywhere=request.finding.takes_all and not points
     )
-    look = None
-    if detector is not None:
-        first = finder.models.asked([*words, *verify])
-        names = (*first, *(other.ref.name for other in others))
-        look = pipeline.SecondLook(detector, questions, request.finding.detect, others, names)
-    options = request.setting("redact") or RedactOptions()
-    return pipeline.redact(source.image, grounding.mask, options, look)
+    first = finder.models.asked([*words, *verify])
+    names = (*first, *(other.ref.name for other in others))
+    return pipeline.SecondLook(detector, questions, request.finding.detect, others, names)
