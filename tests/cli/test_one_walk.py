@@ -48,7 +48,8 @@ def minis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_edit_is_walked_once(limner: Command, minis: Path) -> None:
     """``limner edit`` made its job three times, hashed the picture six times, united all masks
     three times, unpacked what it had just packed, parsed its arguments twice, read a mask with
-    transparency twice and searched the catalog for its three models nineteen times."""
+    transparency twice, wrote its run lengths five times and searched the catalog for its three
+    models nineteen times."""
     noise(128, 128).save("scene.png")
     mask = np.zeros((128, 128, 4), dtype=np.uint8)
     mask[90:110, 90:110] = 255
@@ -61,6 +62,7 @@ def test_an_edit_is_walked_once(limner: Command, minis: Path) -> None:
     assert counts.of("PIL/Image.py", "tobytes", called_from="images.py") == 1, "the hash's pixels"
     assert counts.of("ops/detections.py", "union_of") == 1
     assert counts.of("cache/packing.py", "unpack") == 0, "a fresh answer is returned as it is"
+    assert counts.of("limner/rle.py", "to_rle", called_from="values.py") == 1, "the mask as typed"
     assert counts.of("click/parser.py", "parse_args") == 2, "limner's own words, and edit's"
     assert counts.of("io/images.py", "read_picture") == 3, "the picture, the mask, the result"
     assert counts.of("registry/resolve.py", "resolve") == 3, "a model's name each"

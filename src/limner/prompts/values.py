@@ -151,7 +151,11 @@ class Mask:
 
     def to_dict(self) -> dict[str, Any]:
         """COCO's compressed run lengths."""
-        return {"rle": to_rle(self.array)}
+        return {"rle": dict(self._rle)}
+
+    @cached_property
+    def _rle(self) -> dict[str, Any]:
+        return to_rle(self.array)
 
 
 @dataclass(frozen=True)
@@ -210,14 +214,16 @@ class Exemplar:
         return hash(self.digest)
 
     def to_dict(self) -> dict[str, Any]:
+        return {"png": self._png, "box": self.box.to_dict() if self.box else None}
+
+    @cached_property
+    def _png(self) -> str:
+        """As base64."""
         from PIL import Image
 
         buffer = io.BytesIO()
         Image.fromarray(self.image).save(buffer, format="PNG")
-        return {
-            "png": base64.b64encode(buffer.getvalue()).decode("ascii"),
-            "box": self.box.to_dict() if self.box else None,
-        }
+        return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 @dataclass(frozen=True)
