@@ -34,6 +34,7 @@ from limner.errors import ImageError, OptionError, OutputError, StillVisible
 from limner.io.images import open_image
 from limner.io.save import read_record
 from limner.session import call
+from tests.conftest import need_minis
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "photos" / "astronaut.png"
 PATCH = (60.0, 40.0, 130.0, 120.0)
@@ -243,6 +244,14 @@ def test_a_refused_redaction_shows_and_saves_nothing(
             look()
     assert list(tmp_path.iterdir()) == []
     assert run._repr_html_().count("<img") == 1, "never what was there before"
+
+
+def test_a_caption_is_a_sentence(picture: Image.Image) -> None:
+    """Of any image that verbs take."""
+    need_minis("mini-blip")
+    sentence = Session(profile="mini").caption(np.asarray(picture))
+    assert sentence == Session(profile="mini").caption(picture)
+    assert len(sentence.split()) > 1
 
 
 def test_models_by_name() -> None:

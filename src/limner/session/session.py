@@ -33,7 +33,7 @@ from limner.session.finder import Finder
 from limner.session.model_slots import Models
 from limner.session.record import RunRecorder, recorded
 from limner.session.request import Request, make_request
-from limner.session.results import AnyImage, FindOptions, Run
+from limner.session.results import AnyImage, FindOptions, Run, Source
 from limner.session.verbs import PERFORM
 from limner.session.verbs.paint import overlap_of
 
@@ -213,6 +213,16 @@ class Session:
             what_is_here=what_is_here,
         )
         return self._answer("segment", call, image, on_step)
+
+    def caption(self, image: AnyImage) -> str:
+        """What is in a picture, in a sentence of the captioner's; it makes no run.
+
+        Raises:
+            ImageError: no usable image.
+            UnknownModel: the profile has no captioner.
+        """
+        (sentence,) = self.models.captioner.caption([Source.open(image).image])
+        return sentence
 
     # --- editing ----------------------------------------------------------------------------------
 
