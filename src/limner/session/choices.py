@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Union
 
 from limner.errors import OptionError
 from limner.protocols import Say
+from limner.registry import catalog
 
 if TYPE_CHECKING:
     from limner.runs.entries import Labels
@@ -21,7 +22,7 @@ AnyStore: TypeAlias = Union["Store", str, Path, Callable[[], "Store"]]
 it."""
 
 
-MODEL_TASKS = ("detect", "segment", "inpaint", "remove", "encode", "caption")
+MODEL_TASKS = tuple(slot for slot in catalog.SLOTS if slot != "refine")
 """What ``models`` maps from, which may as well be given by name: ``Session(detect="haar")``."""
 
 
