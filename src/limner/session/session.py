@@ -47,8 +47,6 @@ class Session:
             folder; overrides the profile. To detect, several with + between them are a consensus.
             "remove" names what removes where no words say what is to be painted (absent: what
             inpaints), "refine" what does the last steps of what inpaints.
-        detect, segment, inpaint, remove, encode, caption: the same, one by one:
-            ``Session(detect="owlvit-base-patch32")``.
         commercial_safe: refuse models whose licence bars commercial use.
         device: where models run, see ``registry.device.choose``; None chooses.
         dtype: of their numbers, likewise.
@@ -64,6 +62,9 @@ class Session:
         fast: paint in a few steps, by the adapter that the catalog has for the painter.
         cache: where answers of detectors and segmenters are kept for other sessions; None: in this
             one's memory only.
+
+    A task's model is also an argument of its own, ``Session(detect="owlvit-base-patch32")``; so
+    with segment, inpaint, remove, encode and caption.
 
     Every verb takes an image (a path or a picture) and prompts, and returns a ``Run``. That nothing
     was found is a result, not an error.
@@ -240,9 +241,11 @@ class Session:
         """Replace what is found by what ``paint`` says.
 
         Args:
-            image, find: as in ``segment``.
+            image: as in ``segment``.
+            find: as in ``segment``.
             paint: what is to be there, in words.
-            inpaint, edit: settings as values.
+            inpaint: settings of the painter as one value.
+            edit: settings of the edit as one value.
             on_step: told how far it is.
             named: ``finding`` as one value, or settings by their names, such as
                 ``guidance_scale=7`` or ``seed=3``.
