@@ -12,6 +12,7 @@ import click
 from limner.cli.check_words import check_words
 from limner.cli.console import say, say_lines
 from limner.cli.process import check_working_folder, open_closed_streams, sentence_of
+from limner.cli.slips import check_command, check_values
 from limner.errors import LimnerError
 from limner.version import __version__
 
@@ -64,6 +65,26 @@ INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is used."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """``limner help segment`` is ``limner segment --help``."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """click's, which answers a slip with what was probably meant."""
+        check_command(self, ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            inner = click.Context(command, ctx, name)
+            if isinstance(command, click.Group):
+                check_command(command, inner, rest)
+            else:
+                check_values(command, inner, rest)
+        return name, command, rest
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -89,6 +110,7 @@ def limner() -> None:
     limner segment photo.jpg --point 350,450
     limner remove photo.jpg --box 530,180,780,600
     limner redact street.jpg --text face
+    limner help segment
 
     Coordinates are pixels of the upright image, x to the right, y down, or percentages (50%,40%).
     """
@@ -106,7 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         check_working_folder()
-        code = limner.main(words, standalone_mode=False)  # an exit code where a command set one
+        code = limner.main(
+            words, "limner", standalone_mode=False
+        )  # an exit code where a command set one
         sys.stdout.flush()  # here, where a reader that went away is not an error
         return code if isinstance(code, int) else 0
     except click.UsageError as error:
@@ -133,6 +157,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _usage(error: click.UsageError) -> int:
     """What click would show, but what was typed is shown as text."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say_lines(error.format_message(), err=True)
+        return error.exit_code
     if error.ctx is not None:
         say_lines(error.ctx.get_usage(), err=True)
         say(f"Try '{error.ctx.command_path} --help' for help.", err=True)

@@ -19,7 +19,7 @@ from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, V
 PartT = TypeVar("PartT")
 
 SYNTAX = {
-    "point": "x,y or x,y:bg (pixels or percentages)",
+    "point": "x,y on the object, or x,y:bg (also x,y:0) beside it; pixels or percentages",
     "box": "left,top,right,bottom (pixels or percentages)",
     "mask": "a picture of the image's size: bright where the object is, a cut-out of it, or with a "
     "hole erased there",
@@ -86,12 +86,12 @@ class BoxDraft:
 
 
 def parse_point(text: str) -> PointDraft:
-    """``350,450``, ``400,300:bg``, ``50%,40%:fg``."""
+    """``350,450``, ``400,300:bg``, ``50%,40%:fg``; the labels 1 and 0 of SAM are fg and bg."""
     place, _, label = text.partition(":")
-    if label not in ("", "fg", "bg") or text.endswith(":"):
-        raise PromptError(f"A point's label is :fg or :bg; got {text!r}.")
+    if label not in ("", "fg", "bg", "1", "0") or text.endswith(":"):
+        raise PromptError(f"A point's label is :fg or :bg (:1 or :0); got {text!r}.")
     x, y = parse_lengths(place, 2, f"--point {SYNTAX['point']}")
-    return PointDraft(x, y, label != "bg")
+    return PointDraft(x, y, label not in ("bg", "0"))
 
 
 def parse_box(text: str, name: str = "box") -> BoxDraft:
