@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 WORKING_FOLDER = ".limner"
 """What limner keeps beside a user's pictures, below the folder that a command runs in: the store of
 runs, what trackers write, the answers of suites."""
+
+
+HIDDEN = ".limner-"
+"""How the names of files begin that lie beside a result while it is made: claims of a worker, and
+what becomes the result in one step."""
+TEMPORARIES = f"{HIDDEN}*.tmp"
+"""Pattern of ``temporary_name``: what matches it was left by a writer that was killed, or is being
+written."""
+
+
+def temporary_name() -> str:
+    """A name that no other writer has."""
+    return f"{HIDDEN}{secrets.token_hex(6)}.tmp"
 
 
 def home() -> Path:

@@ -43,7 +43,9 @@ def test_a_value_is_written_in_one_file(value: object) -> None:
     for file, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and type(node.value) is type(value):
-                written[node.value].add(file)
+                named = isinstance(value, str) and isinstance(node.value, str)
+                hidden = named and ".limner-" in node.value  # names of temporary files
+                written[".limner" if hidden else node.value].add(file)
             elif isinstance(node, ast.Name):
                 written[node.id].add(file)
     assert written[value] == HOMES[value]

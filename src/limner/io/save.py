@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import os
-import secrets
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from limner.errors import FileError, ImageError, OutputError
+from limner.home import temporary_name
 from limner.io.decode import decoder_of, decoding, identify
 from limner.io.formats import FORMATS, fit
 from limner.io.images import read_picture
@@ -151,7 +151,7 @@ def write_atomic(
         data = visible_page(data)
     _check_free(path, overwrite)
     target = Path(os.path.realpath(path))  # a link keeps pointing, its target is replaced
-    temporary = target.parent / f".limner-{secrets.token_hex(6)}.tmp"
+    temporary = target.parent / temporary_name()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -8,6 +8,14 @@ from limner.ops import detections as dets
 from limner.options import DetectOptions
 
 
+def limited(rows: sv.Detections, options: DetectOptions) -> sv.Detections:
+    """Of boxes that were found without a limit, best first, as many as ``options`` allow; where
+    these say so, whatever their classes, the surest of those that overlap."""
+    if options.class_agnostic_nms and len(rows):
+        rows = dets.by_confidence(rows.with_nms(options.most_overlap(), class_agnostic=True))
+    return dets.take(rows, slice(options.max_detections))
+
+
 def distinct(rows: sv.Detections, overlap: float, options: DetectOptions) -> sv.Detections:
     """Of boxes that overlap the surest, best first, as many as ``options`` allow.
 

@@ -11,6 +11,7 @@ from PIL.Image import Image
 from limner.errors import UnsupportedPrompt
 from limner.ops import choose
 from limner.ops import detections as dets
+from limner.ops.suppression import limited
 from limner.options import DetectOptions
 from limner.pipeline.look import look, unlimited
 from limner.pipeline.zoom import zoomed
@@ -66,7 +67,7 @@ def detect(
     ]
     boxes = dets.by_confidence(dets.merge(groups))
     if picky:
-        boxes = _limited(boxes, options)
+        boxes = limited(boxes, options)  # what ``unlimited`` put off
     for select in selections:
         boxes = select(boxes)
     if options.look == "zoom":  # last: what was dropped needs no exact box
@@ -96,13 +97,6 @@ def _answers(
             boxes = ask([positives[k], negative])
             answers[k] = choose.subtract(_of_prompt(boxes, 0), _of_prompt(boxes, 1))
     return answers
-
-
-def _limited(boxes: sv.Detections, options: DetectOptions) -> sv.Detections:
-    """What ``unlimited`` put off; ``boxes`` are best first."""
-    if options.class_agnostic_nms and len(boxes):
-        boxes = dets.by_confidence(boxes.with_nms(options.most_overlap(), class_agnostic=True))
-    return dets.take(boxes, slice(options.max_detections))
 
 
 def _what(prompt: VisualPrompt) -> VisualPrompt:

@@ -17,6 +17,7 @@ import supervision as sv
 
 from limner.errors import OptionError
 from limner.ops import detections as dets
+from limner.ops.suppression import limited
 from limner.options import DetectOptions
 from limner.pipeline.look import look, unlimited
 from limner.prompts import PromptKind, VisualPrompt
@@ -91,9 +92,7 @@ class DetectorEnsemble:
         names = [prompt.text.phrase if prompt.text else "example" for prompt in prompts]
         fused = [self._fused(answers, k, name, options) for k, name in enumerate(names)]
         rows = dets.by_confidence(dets.merge(fused)) if fused else dets.empty()
-        if options.class_agnostic_nms and len(rows):
-            rows = dets.by_confidence(rows.with_nms(options.most_overlap(), class_agnostic=True))
-        return dets.take(rows, slice(options.max_detections))
+        return limited(rows, options)
 
     def refusal(self, kinds: frozenset[PromptKind]) -> str:
         """Which of the models can't take these kinds of prompt."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from limner.errors import OutputError, StoreError
+from limner.home import temporary_name
 from limner.runs.entries import RunEntry
 from limner.runs.files import Files
 
@@ -35,7 +35,7 @@ def write_zip(
     """
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists: pass --overwrite or another --out.")
-    temporary = path.with_name(f".limner-{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(temporary_name())
     missing = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

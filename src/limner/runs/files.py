@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from limner.errors import LimnerError, MissingExtra, StoreError
+from limner.home import HIDDEN, temporary_name
 
 GRACE = 3600.0
 """Seconds for which a file that no run names is left alone: its run may be about to name it."""
@@ -144,7 +144,7 @@ class Folder:
             raise StoreError(f"{self.place} can't be read: {error.strerror or error}.") from error
 
     def remove(self, name: str) -> None:
-        if name.startswith(".limner-"):  # what a killed writer left lies beside the others
+        if name.startswith(HIDDEN):  # what a killed writer left lies beside the others
             paths = list(Path(self.place).glob(f"??/{name}"))
         else:
             paths = [self._path(name)]
@@ -172,7 +172,7 @@ class Remote:
         with self._said("written"):
             if not self.system.exists(self._path(name)):
                 self.system.makedirs(f"{self.root}/{name[:2]}", exist_ok=True)
-                temporary = f"{self.root}/{name[:2]}/.limner-{secrets.token_hex(6)}.tmp"
+                temporary = f"{self.root}/{name[:2]}/{temporary_name()}"
                 self.system.pipe_file(temporary, data)
                 self.system.mv(temporary, self._path(name))
         return name
@@ -200,7 +200,7 @@ class Remote:
             )
 
     def remove(self, name: str) -> None:
-        path = f"{self.root}/??/{name}" if name.startswith(".limner-") else self._path(name)
+        path = f"{self.root}/??/{name}" if name.startswith(HIDDEN) else self._path(name)
         with self._said("written"):
             for match in self.system.glob(path):
                 self.system.rm_file(match)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from limner.errors import StoreError
-from limner.home import WORKING_FOLDER
+from limner.home import HIDDEN, WORKING_FOLDER
 from limner.runs import private
 from limner.runs.entries import BACKDROP, EXEMPLAR, RUNNING, RunEntry
 from limner.runs.files import Files
@@ -149,7 +149,7 @@ def _remove_from(files: Files, names: Collection[str], digests: Collection[str])
         for file in files.scan()
         if file.name in names
         or file.name.partition(".")[0] in digests
-        or file.name.startswith(".limner-")
+        or file.name.startswith(HIDDEN)
     ]
     for name in doomed:
         files.remove(name)

@@ -35,6 +35,7 @@ from limner.evaluation.sweeps.search_config import RATED_AT_ONCE
 from limner.evaluation.sweeps.searchers import check_installed
 from limner.evaluation.sweeps.sheets import curves, sheets
 from limner.evaluation.sweeps.state import State, new_state, read_state
+from limner.home import HIDDEN
 from limner.io.save import save_image, write_atomic
 from limner.protocols import OnStep
 from limner.session.cell_answers import AnswererConfig
@@ -145,8 +146,7 @@ def _state(folder: Path, recipe: Recipe, execution: Execution, *, overwrite: boo
             f"{folder} holds a sweep already: --resume goes on with it, --overwrite begins anew."
         )
     if not overwrite and any(
-        not path.name.startswith(".limner-")
-        for path in (folder.glob("*") if folder.exists() else ())
+        not path.name.startswith(HIDDEN) for path in (folder.glob("*") if folder.exists() else ())
     ):
         raise OutputError(
             f"{folder} holds other things: name a new folder with --out, or --overwrite to write "

@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +26,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from limner.errors import ModelError, OutputError
+from limner.home import temporary_name
 from limner.training.base_model import Base
 from limner.training.trainable import TrainableModel
 
@@ -134,7 +134,7 @@ def write_folder(place: Path, fill: Callable[[Path], None]) -> None:
         OSError: it can't be written; nothing is left.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.parent / f".limner-{secrets.token_hex(6)}.tmp"
+    temporary = place.parent / temporary_name()
     try:
         temporary.mkdir()
         fill(temporary)

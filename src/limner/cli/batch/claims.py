@@ -12,13 +12,13 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from limner.home import HIDDEN, temporary_name
 from limner.runs.process import Process, has_died, this_process
 
 FOREIGN_HOLDS = 24 * 3600.0
@@ -32,7 +32,7 @@ UNKNOWN = Process("", 0, 0.0)
 def claim_of(finished: Path) -> Path:
     """Where the claim on a result lies; ``finished`` is the file that marks its end."""
     name = hashlib.sha256(os.fsencode(finished.name)).hexdigest()[:16]
-    return finished.parent / f".limner-{name}.claim"
+    return finished.parent / f"{HIDDEN}{name}.claim"
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def _write(claim: Path) -> None:
         FileExistsError: there is one.
     """
     content = json.dumps(asdict(this_process()))
-    temporary = claim.with_name(f".limner-{secrets.token_hex(6)}.tmp")
+    temporary = claim.with_name(temporary_name())
     temporary.write_text(content, encoding="utf-8")
     try:
         os.link(temporary, claim)
@@ -113,7 +113,7 @@ def _holder(claim: Path) -> Process | None:
 
 def _clear(claim: Path) -> None:
     """Remove a dead claim, unless another process put its own in that place meanwhile."""
-    aside = claim.with_name(f".limner-{secrets.token_hex(6)}.tmp")
+    aside = claim.with_name(temporary_name())
     with contextlib.suppress(OSError):
         os.rename(claim, aside)  # only one of several succeeds
         if _holder(aside):
@@ -126,7 +126,7 @@ def clear_dead(folders: Iterable[Path]) -> None:
     """Remove claims that a killed process left, of results that it had just finished too."""
     for folder in folders:
         with contextlib.suppress(OSError, ValueError):
-            for claim in folder.glob(".limner-*.claim"):
+            for claim in folder.glob(f"{HIDDEN}*.claim"):
                 if not _holder(claim):
                     _clear(claim)
 

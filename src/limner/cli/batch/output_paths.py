@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner.errors import ImageError, InputError, OptionError, OutputError
+from limner.home import TEMPORARIES
 
 if TYPE_CHECKING:
     from limner.cli.batch.settings import Settings
@@ -224,7 +225,7 @@ def clear_remains(folders: Iterable[Path]) -> None:
     """Remove half-written temporary files that a killed run left."""
     for folder in folders:
         try:
-            remains = [*folder.glob(".limner-*.tmp"), *folder.glob("*-masks/.limner-*.tmp")]
+            remains = [*folder.glob(TEMPORARIES), *folder.glob(f"*-masks/{TEMPORARIES}")]
         except (OSError, ValueError):
             continue  # what is wrong with the folder is said when something is written there
         for path in remains:

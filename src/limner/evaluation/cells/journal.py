@@ -16,6 +16,7 @@ from typing import IO
 from limner.errors import FileError, OutputError
 from limner.evaluation.cells.results import CellResult
 from limner.evaluation.suites.baseline import MOST_BYTES
+from limner.home import TEMPORARIES
 from limner.io.save import write_atomic
 from limner.untrusted.json_toml import parse_json
 from limner.untrusted.regular_files import read_bytes, read_text
@@ -43,7 +44,7 @@ class Journal:
         self.folder = folder
         self.pictures.mkdir(parents=True, exist_ok=True)
         path = folder / CELLS
-        for remains in self.pictures.glob(".limner-*.tmp"):  # of a run that was killed
+        for remains in self.pictures.glob(TEMPORARIES):  # of a run that was killed
             remains.unlink(missing_ok=True)
         if not keep:
             for old in (path, *self.pictures.glob("*.jpg"), *self.pictures.glob("*.png")):

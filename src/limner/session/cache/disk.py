@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limner.errors import OutputError
+from limner.home import TEMPORARIES
 from limner.io.save import write_atomic
 
 MOST_BYTES = 2_000_000_000
@@ -85,7 +86,7 @@ class StageCache:
         An answer doesn't say which picture it is of: a tile of one has a key of its own.
         """
         count = 0
-        for pattern in ("??/*.answer", "??/.limner-*.tmp"):
+        for pattern in ("??/*.answer", f"??/{TEMPORARIES}"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
                 count += 1
