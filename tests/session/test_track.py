@@ -28,7 +28,7 @@ FACE = "170,60,280,200"
 def limner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
-    """The command line in an empty folder, knowing the trackers of ``remembering`` too."""
+    """The command line in an empty folder, knowing the trackers of these tests too."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMNER_HOME", str(tmp_path / ".home"))
     ours = {

@@ -89,8 +89,8 @@ def test_both_terms_by_hand() -> None:
 def test_only_the_seen_part_counts() -> None:
     """Errors 1 and 2, the second seen: 4, not the mean of 1 and 4; nothing seen counts nothing."""
     answer = X + picture(1, 2)
-    assert losses.reconstruction(answer, X, seen=picture(0, 1)).item() == pytest.approx(4)
-    assert losses.reconstruction(answer, X, seen=picture(0, 0)).item() == 0
+    assert losses.reconstruction(answer, X, coverage=picture(0, 1)).item() == pytest.approx(4)
+    assert losses.reconstruction(answer, X, coverage=picture(0, 0)).item() == 0
 
 
 def test_half_precision_is_summed_in_float32() -> None:

@@ -141,8 +141,8 @@ def second_look(result: Mapping[str, Any]) -> list[str]:
         return ["not looked at again: --verify TEXT names what must not be seen"]
     if result["verified"] is False:
         return ["STILL FOUND"]
-    who = " and ".join(result["looked_by"])
-    none = f"{who} {'find' if len(result['looked_by']) > 1 else 'finds'} none"
+    models = " and ".join(result["looked_by"])
+    none = f"{models} {'find' if len(result['looked_by']) > 1 else 'finds'} none"
     facts = []
     if boxes := result["left_open"]:
         at = "; ".join(",".join(f"{side:.0f}" for side in box) for box in boxes[:MOST_NAMES])

@@ -82,15 +82,15 @@ def _compare(name: str, path: Path, expected: Mapping[str, FileHash]) -> None:
         if marks.get(file) == expected.get(file):
             continue
         if file not in marks:
-            what = "is missing"
+            fault = "is missing"
         elif file not in expected:
-            what = "does not belong there"
+            fault = "does not belong there"
         else:
-            what = (
+            fault = (
                 f"is damaged or of another version (its SHA-256 is {marks[file].sha256[:12]}…, and "
                 f"the catalog's is {expected[file].sha256[:12]}…)"
             )
-        raise UnsafeWeights(f"{path / file} {what}: install limner anew, {REINSTALL}.")
+        raise UnsafeWeights(f"{path / file} {fault}: install limner anew, {REINSTALL}.")
 
 
 def _marks(path: Path) -> dict[str, FileHash]:

@@ -118,8 +118,8 @@ class ModelEntry:
     @property
     def purpose(self) -> str:
         """Its tasks, for people: "detect and caption"."""
-        *others, last = self.tasks
-        return f"{', '.join(others)} and {last}" if others else last
+        *earlier, last = self.tasks
+        return f"{', '.join(earlier)} and {last}" if earlier else last
 
     @property
     def weightless(self) -> bool:
@@ -266,8 +266,8 @@ def able(kind: PromptKind | None = None, *, task: str | None = None) -> tuple[st
         entry.name
         for entry in catalog().values()
         if any(
-            task in (None, each) and (kind is None or kind in takes(entry, each))
-            for each in entry.tasks
+            task in (None, own_task) and (kind is None or kind in takes(entry, own_task))
+            for own_task in entry.tasks
         )
     )
 
@@ -284,8 +284,8 @@ def weightless(task: str) -> tuple[str, ...]:
 
 def offline(task: str) -> tuple[str, ...]:
     """Names of the models that do this task with nothing to fetch."""
-    here = [e for e in catalog().values() if e.weightless or e.shipped]
-    return tuple(e.name for e in here if task in e.tasks)
+    entries = [e for e in catalog().values() if e.weightless or e.shipped]
+    return tuple(e.name for e in entries if task in e.tasks)
 
 
 def commercial(task: str) -> tuple[str, ...]:

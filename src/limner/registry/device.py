@@ -49,13 +49,13 @@ def choose(device: str | None = None, dtype: str | None = None) -> Runtime:
     Raises:
         OptionError: no such device here, or no such format.
     """
-    here = devices()
+    names = devices()
     if device is None:
-        device = next((name for name in here if name != "cpu"), "cpu")
-    elif device == "cuda" and "cuda:0" in here:
+        device = next((name for name in names if name != "cpu"), "cpu")
+    elif device == "cuda" and "cuda:0" in names:
         device = "cuda:0"
-    if device not in here:
-        raise OptionError(f"There is no device {device!r} here; there is {', '.join(here)}.")
+    if device not in names:
+        raise OptionError(f"There is no device {device!r} here; there is {', '.join(names)}.")
     if dtype is None:
         return Runtime(device, _quickest(device))
     if dtype not in DTYPES:

@@ -51,10 +51,10 @@ def endpoint(name: str) -> EndpointOptions:
     if name and url:
         key_env = KEY if os.environ.get(KEY) else None
         return _checked(URL, EndpointOptions(url=url, model=name, key_env=key_env))
-    named = ", ".join(PREFIX + known for known in tables) or "none yet"
+    known_names = ", ".join(PREFIX + known for known in tables) or "none yet"
     raise UnknownModel(
-        f"There is no endpoint {name!r}. {file()} names {named}; or set {URL} to the address of a "
-        f"server, such as http://127.0.0.1:8000/v1, to ask its model of that name."
+        f"There is no endpoint {name!r}. {file()} names {known_names}; or set {URL} to the "
+        f"address of a server, such as http://127.0.0.1:8000/v1, to ask its model of that name."
     )
 
 
@@ -89,9 +89,9 @@ def entry(name: str) -> ModelEntry:
 def identity(name: str) -> str:
     """Text that changes when another model, or another way of asking, would answer."""
     options = endpoint(name)
-    how = manner(options)
+    vlm_format = manner(options)
     settings = {field: getattr(options, field) for field in DECIDES}
-    settings |= {"convention": how.convention.name, "fit": how.fit}
+    settings |= {"convention": vlm_format.convention.name, "fit": vlm_format.fit}
     text = " ".join(f"{field}={value}" for field, value in settings.items() if value is not None)
     return f"{PREFIX}{name.removeprefix(PREFIX)} {text}"
 

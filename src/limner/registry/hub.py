@@ -122,19 +122,19 @@ def plan(entry: ModelEntry, snapshot: Snapshot, say: Say) -> dict[str, str]:
         inside = [path for path in snapshot.files if _parent(path) == part]
         half = {p: p.replace(".fp16.", ".") for p in inside if p.endswith(".fp16.safetensors")}
         half = {path: full for path, full in half.items() if full in entry.allow}
-        what = part or "weights"
+        noun = part or "weights"
         if half:
-            say(f"{snapshot.repo} has its {what} as safetensors only in half precision (fp16).")
+            say(f"{snapshot.repo} has its {noun} as safetensors only in half precision (fp16).")
             chosen |= half
         elif any(path.endswith(PICKLES) for path in inside):
             raise UnsafeWeights(
-                f"{snapshot.repo} has its {what} only as pickles, which can run code when they are "
+                f"{snapshot.repo} has its {noun} only as pickles, which can run code when they are "
                 f"opened; limner fetches only {ending.removeprefix('.')}. Where the hub's pull "
                 f"requests have a conversion: `limner models pull {entry.name} "
                 "--revision refs/pr/N`."
             )
         else:
-            raise WeightsMissing(f"{snapshot.repo} has no {what} as {ending.removeprefix('.')}.")
+            raise WeightsMissing(f"{snapshot.repo} has no {noun} as {ending.removeprefix('.')}.")
     _check_names(snapshot.repo, chosen)
     return chosen
 
@@ -157,8 +157,8 @@ def fetch(
     for stale in (folder / ".cache").rglob("*.incomplete"):
         stale.unlink()  # of a pull that was killed: the client never reads it again
     total = sum(snapshot.files[path].bytes for path in plan)
-    here = lock.sizes(folder)
-    done = sum(f.bytes for path in plan if here.get(path) == (f := snapshot.files[path]).bytes)
+    sizes = lock.sizes(folder)
+    done = sum(f.bytes for path in plan if sizes.get(path) == (f := snapshot.files[path]).bytes)
     free = shutil.disk_usage(folder).free
     if total - done > free:
         raise OutputError(
@@ -182,17 +182,17 @@ def fetch(
 def _settle(snapshot: Snapshot, plan: Mapping[str, str], folder: Path) -> dict[str, FileHash]:
     """Leave only the planned files, under their names here; refuse one that isn't as listed."""
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    for path, mine in plan.items():
-        if path != mine:
-            (folder / path).replace(folder / mine)
+    for path, own_path in plan.items():
+        if path != own_path:
+            (folder / path).replace(folder / own_path)
     for stray in set(lock.sizes(folder)) - set(plan.values()):
         (folder / stray).unlink()
     marks = lock.marks(folder)
-    for path, mine in plan.items():
-        listed, mark = snapshot.files[path], marks.get(mine)
+    for path, own_path in plan.items():
+        listed, mark = snapshot.files[path], marks.get(own_path)
         right = mark is not None and mark.bytes == listed.bytes
         if not right or (listed.sha256 and mark and mark.sha256 != listed.sha256):
-            (folder / mine).unlink(missing_ok=True)
+            (folder / own_path).unlink(missing_ok=True)
             raise UnsafeWeights(
                 f"{path} did not arrive as {snapshot.repo} lists it (its size or sha256 differs). "
                 "Pull again."

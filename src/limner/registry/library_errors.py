@@ -39,9 +39,9 @@ def explained(model: Model, weights: Weights) -> Model:
 
 def _explaining(answers: Callable[..., Any], folder: Path) -> Callable[..., Any]:
     @functools.wraps(answers)
-    def asked(*args: Any, **given: Any) -> Any:
+    def asked(*args: Any, **keywords: Any) -> Any:
         try:
-            return answers(*args, **given)
+            return answers(*args, **keywords)
         except (LimnerError, MemoryError, OSError):
             raise
         except Exception as error:

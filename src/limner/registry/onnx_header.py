@@ -118,10 +118,10 @@ def _look_inside(data: mmap.mmap, domains: set[str]) -> bool:
     Raises:
         ValueError: these bytes are no message, or more than a model has.
     """
-    left = [("model", range(len(data)), 0)]
+    to_read = [("model", range(len(data)), 0)]
     external, count = False, 0
-    while left:
-        kind, message, depth = left.pop()
+    while to_read:
+        kind, message, depth = to_read.pop()
         if depth > DEEPEST:
             raise ValueError(f"its graphs are nested more than {DEEPEST} levels deep")
         inside = _INSIDE[kind]
@@ -134,7 +134,7 @@ def _look_inside(data: mmap.mmap, domains: set[str]) -> bool:
             if isinstance(value, int):
                 continue
             if number in inside:
-                left.append((inside[number], value, depth + 1))
+                to_read.append((inside[number], value, depth + 1))
             elif kind == "node" and number == _NODE_DOMAIN:
                 domains.add(data[value.start : value.stop].decode())
     return external

@@ -42,8 +42,10 @@ def weight_bytes(weights: Weights) -> int:
         return 0
     family = families().get(weights.ref.family)
     ending = family.weights if family else ".safetensors"
-    own = sum(f.stat().st_size for f in weight_files.walk(weights.path) if f.name.endswith(ending))
-    return own + (weight_bytes(weights.refiner) if weights.refiner else 0)
+    file_bytes = sum(
+        f.stat().st_size for f in weight_files.walk(weights.path) if f.name.endswith(ending)
+    )
+    return file_bytes + (weight_bytes(weights.refiner) if weights.refiner else 0)
 
 
 class ModelPool:
@@ -172,13 +174,13 @@ def explaining(weights: Weights, runtime: Runtime) -> Iterator[None]:
 @contextmanager
 def _default_dtype_kept() -> Iterator[None]:
     """torch's default is as before: diffusers leaves bfloat16 where a model can't be made."""
-    before = sys.modules["torch"].get_default_dtype() if "torch" in sys.modules else None
+    default_dtype = sys.modules["torch"].get_default_dtype() if "torch" in sys.modules else None
     try:
         yield
     finally:
         if "torch" in sys.modules:
             torch = sys.modules["torch"]
-            torch.set_default_dtype(before or torch.float32)
+            torch.set_default_dtype(default_dtype or torch.float32)
 
 
 @contextmanager

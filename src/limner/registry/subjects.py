@@ -200,11 +200,11 @@ def _checked(path: Path, card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> bool:
-    return all(isinstance(one, str) for one in value)
+    return all(isinstance(text, str) for text in value)
 
 
 def _named(value: Any) -> bool:
-    return all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in value)
+    return all(isinstance(entry, dict) and isinstance(entry.get("name"), str) for entry in value)
 
 
 def _scores(value: Any) -> bool:
@@ -217,9 +217,9 @@ def _scores(value: Any) -> bool:
 
 
 def _cosines(value: Any) -> bool:
-    numbers = [one for one in value.values() if one is not None]
+    numbers = [number for number in value.values() if number is not None]
     return value.get("dino") is not None and all(
-        isinstance(one, int | float) and not isinstance(one, bool) for one in numbers
+        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
     )
 
 
@@ -313,16 +313,16 @@ def told_apart(adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
     Raises:
         OptionError: one file twice.
     """
-    paths = [one.path.resolve() for one in adapters]
+    paths = [adapter.path.resolve() for adapter in adapters]
     if len(set(paths)) < len(paths):
         raise OptionError(f"A subject is named once; {max(paths, key=paths.count)} came twice.")
     distinct = []
-    for one in adapters:
-        of_its_name = [other.path for other in adapters if other.name == one.name]
+    for adapter in adapters:
+        of_its_name = [other.path for other in adapters if other.name == adapter.name]
         if len(of_its_name) > 1:
             common = os.path.commonpath([path.parent for path in of_its_name])
-            one = replace(one, name=one.path.relative_to(common).as_posix())
-        distinct.append(one)
+            adapter = replace(adapter, name=adapter.path.relative_to(common).as_posix())
+        distinct.append(adapter)
     return tuple(distinct)
 
 

@@ -56,10 +56,10 @@ class VlmFormat:
 
     def frame(self, size_wh: transforms.Size, max_side: int | None = None) -> transforms.Placement:
         """From the image to the picture that is sent; one resize, whatever decides its size."""
-        wanted = size_wh
+        target_wh = size_wh
         if max_side is not None:
-            wanted = vlm_sizes.fit_within(size_wh, (max_side, max_side)).target_wh
-        return transforms.resize(size_wh, FITS[self.fit](wanted).target_wh)
+            target_wh = vlm_sizes.fit_within(size_wh, (max_side, max_side)).target_wh
+        return transforms.resize(size_wh, FITS[self.fit](target_wh).target_wh)
 
 
 @dataclass(frozen=True)

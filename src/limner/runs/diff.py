@@ -23,8 +23,8 @@ def differences(entries: Sequence[RunEntry]) -> dict[str, list[Any]]:
     Ids and instants are left out: they always differ and say nothing.
     """
     facts = [dict(_facts(entry)) for entry in entries]
-    names = list(dict.fromkeys(name for each in facts for name in each))
-    rows = {name: [each.get(name, ABSENT) for each in facts] for name in names}
+    names = list(dict.fromkeys(name for fact_table in facts for name in fact_table))
+    rows = {name: [fact_table.get(name, ABSENT) for fact_table in facts] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
 
 

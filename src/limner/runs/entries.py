@@ -61,8 +61,8 @@ class Labels:
 class RunStart:
     """What is known when a run starts.
 
-    ``asked`` holds the whole call as JSON values (``session.calls``); ``words`` what was asked for,
-    in a few words, for lists; ``models`` names by task.
+    ``asked`` holds the whole call as JSON values (``session.call_json``); ``words`` what was asked
+    for, in a few words, for lists; ``models`` names by task.
     """
 
     verb: str

@@ -216,8 +216,8 @@ class Remote:
         except LimnerError:
             raise
         except Exception as error:
-            what = str(error) or type(error).__name__
-            raise StoreError(f"{self.place} can't be {verb}: {what}.") from error
+            message = str(error) or type(error).__name__
+            raise StoreError(f"{self.place} can't be {verb}: {message}.") from error
 
 
 def is_old(file: StoredFile, grace: float = GRACE) -> bool:

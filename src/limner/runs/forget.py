@@ -59,29 +59,32 @@ def runs_of(
         paths: where it lay.
         pixels: digests of decoded pixels, by which examples and backdrops are known again.
     """
-    known = set(digests)
+    known_digests = set(digests)
     related: dict[str, RunEntry] = {}
-    shown = _shown(store, pixels) if pixels else frozenset()
+    pictures_shown = _shown(store, pixels) if pixels else frozenset()
     everything = store.entries()
-    before = -1
-    while before != len(related):
-        before = len(related)
+    count_before = -1
+    while count_before != len(related):
+        count_before = len(related)
         writers: dict[str, RunEntry] = {}  # place -> the run that wrote there last
         for entry in everything:
             path = entry.row.input_path or ""
             writer = writers.get(path)
             if entry.id not in related and (
-                entry.input_digest in known
+                entry.input_digest in known_digests
                 or path in paths
                 or entry.labels.parent in related
                 or (writer and writer.id in related and writer.row.verb not in private.VERBS)
-                or any(file.digest in known or file.name in shown for file in entry.files)
+                or any(
+                    file.digest in known_digests or file.name in pictures_shown
+                    for file in entry.files
+                )
             ):
                 related[entry.id] = entry
-                if entry.input_digest in known or path in paths:
-                    known.add(entry.input_digest)
+                if entry.input_digest in known_digests or path in paths:
+                    known_digests.add(entry.input_digest)
             writers |= dict.fromkeys(entry.places, entry)
-    return [entry for entry in everything if entry.id in related], frozenset(known)
+    return [entry for entry in everything if entry.id in related], frozenset(known_digests)
 
 
 def _shown(store: Store, pixels: Collection[str]) -> frozenset[str]:
@@ -120,40 +123,40 @@ def forget(store: Store, entries: Iterable[RunEntry], digests: frozenset[str]) -
     if ids:
         with store.database.writing(erasing=True) as connection:
             connection.execute(sa.delete(runs).where(runs.c.id.in_(ids)))
-            named = set(connection.scalars(sa.select(run_files.c.name).distinct()))
+            names_in_use = set(connection.scalars(sa.select(run_files.c.name).distinct()))
         compacted = store.database.compact()
     else:
-        named = {file.name for entry in store.entries() for file in entry.files}
-    mine = {file.name for entry in entries for file in entry.files} - named
-    return Forgotten(entries, digests, _remove(store, mine, digests), compacted)
+        names_in_use = {file.name for entry in store.entries() for file in entry.files}
+    names = {file.name for entry in entries for file in entry.files} - names_in_use
+    return Forgotten(entries, digests, _remove(store, names, digests), compacted)
 
 
 def _remove(store: Store, names: Collection[str], digests: Collection[str]) -> int:
     """Take files away, from the place that older limners shared as well, and what a killed writer
     left. What another store beside this one names stays there, but for the picture itself."""
-    beside: set[str] = set()
+    names_beside: set[str] = set()
     database = store.location.database
     if database is not None:
         with contextlib.suppress(StoreError):  # one that can't be read hides nothing from us
-            for each in neighbours(database.parent, database):
-                beside |= each.files
+            for neighbour in neighbours(database.parent, database):
+                names_beside |= neighbour.files
     count = 0
-    for files, theirs in ((store.files.own, set()), (store.files.shared, beside)):
-        count += _remove_from(files, {n for n in names if n not in theirs}, digests)
+    for files, named_elsewhere in ((store.files.own, set()), (store.files.shared, names_beside)):
+        count += _remove_from(files, {n for n in names if n not in named_elsewhere}, digests)
     return count
 
 
 def _remove_from(files: Files, names: Collection[str], digests: Collection[str]) -> int:
-    doomed = [
+    removable = [
         file.name
         for file in files.scan()
         if file.name in names
         or file.name.partition(".")[0] in digests
         or file.name.startswith(HIDDEN)
     ]
-    for name in doomed:
+    for name in removable:
         files.remove(name)
-    return len(doomed)
+    return len(removable)
 
 
 def holding(store: Store, digest: str) -> list[str]:

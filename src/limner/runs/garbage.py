@@ -58,13 +58,13 @@ def collect(
         grace: what is younger, in seconds, stays: its run may be about to name it.
         remove: otherwise they are only listed.
     """
-    lying = list(files.scan())
+    stored = list(files.scan())
     names = named()
-    idle = tuple(f for f in lying if f.name not in names and is_old(f, grace))
+    idle = tuple(f for f in stored if f.name not in names and is_old(f, grace))
     if remove:
         for file in idle:
             files.remove(file.name)
-    return Collection(idle, len(lying) - len(idle))
+    return Collection(idle, len(stored) - len(idle))
 
 
 def names_in(database: Path) -> Names:
@@ -120,8 +120,10 @@ def _is_store(path: Path) -> bool:
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
                 return False
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as it:
-            tables = {name for (name,) in it.execute("SELECT name FROM sqlite_master")}
+        with contextlib.closing(
+            sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)
+        ) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         return not tables or "run_files" in tables  # none yet: they may still be in its WAL
     except (sqlite3.Error, OSError):
         return True
@@ -147,7 +149,7 @@ class Collecting:
         own = open_owned(self.location.files, owner).own
 
         def named() -> frozenset[str]:
-            copies = [each.files for each in self._beside() if each.owner == owner]
+            copies = [neighbour.files for neighbour in self._beside() if neighbour.owner == owner]
             return self._named()[1].union(*copies)
 
         return collect(own, named, grace=grace, remove=remove)
@@ -157,7 +159,7 @@ class Collecting:
         files = open_owned(self.location.files, "").shared
 
         def named() -> frozenset[str]:
-            return self._named()[1].union(*(each.files for each in self._beside()))
+            return self._named()[1].union(*(neighbour.files for neighbour in self._beside()))
 
         return collect(files, named, grace=grace, remove=remove)
 

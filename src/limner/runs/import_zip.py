@@ -1,4 +1,4 @@
-"""Runs taken into a store from what ``exporting.write_zip`` wrote, perhaps by a stranger.
+"""Runs taken into a store from what ``export_zip.write_zip`` wrote, perhaps by a stranger.
 
 Everything is read and checked before anything is kept: records by their types and lengths, files by
 the SHA-256 that is their name. No name of the archive becomes a path.
@@ -78,23 +78,23 @@ def _import(
     rows = [_row(record, path) for record in records]
     files = [_files(record, path) for record in records]
     with store.database.reading() as connection:
-        there = set(connection.scalars(sa.select(runs.c.id)))
-    new = [k for k, row in enumerate(rows) if row["id"] not in there]
-    wanted = {file.name: file.size for k in new for file in files[k]}
+        stored_ids = set(connection.scalars(sa.select(runs.c.id)))
+    new_rows = [k for k, row in enumerate(rows) if row["id"] not in stored_ids]
+    sizes = {file.name: file.size for k in new_rows for file in files[k]}
     missing = []
-    for name, size in wanted.items():  # all are whole before the first is kept
+    for name, size in sizes.items():  # all are whole before the first is kept
         if _load(archive, name, size, path) is None:
             missing.append(name)
-    for name, size in wanted.items():
+    for name, size in sizes.items():
         data = _load(archive, name, size, path)
         if data is not None:
             store.files.save(data, Path(name).suffix)
     with store.database.writing() as connection:
-        for k in new:
+        for k in new_rows:
             _insert(connection, rows[k], files[k], records[k])
-    ids = tuple(str(rows[k]["id"]) for k in new)
-    known = tuple(str(row["id"]) for row in rows if row["id"] in there)
-    return Imported(ids, known, tuple(missing))
+    ids = tuple(str(rows[k]["id"]) for k in new_rows)
+    known_ids = tuple(str(row["id"]) for row in rows if row["id"] in stored_ids)
+    return Imported(ids, known_ids, tuple(missing))
 
 
 def _records(archive: zipfile.ZipFile, path: Path) -> Iterator[Mapping[str, Any]]:
@@ -194,7 +194,7 @@ def _row(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def _texts(record: Mapping[str, Any], name: str, most: int, refuse: Any) -> list[str]:
     value = record.get(name, [])
     if not isinstance(value, list) or not all(
-        isinstance(each, str) and len(each) <= most and "\0" not in each for each in value
+        isinstance(text, str) and len(text) <= most and "\0" not in text for text in value
     ):
         raise refuse(name)
     return list(dict.fromkeys(value))
@@ -203,11 +203,15 @@ def _texts(record: Mapping[str, Any], name: str, most: int, refuse: Any) -> list
 def _files(record: Mapping[str, Any], path: Path) -> list[KeptFile]:
     files = []
     try:
-        for each in record.get("files", []):
-            role, size, position = str(each["role"])[:16], int(each["size"]), int(each["position"])
+        for entry in record.get("files", []):
+            role, size, position = (
+                str(entry["role"])[:16],
+                int(entry["size"]),
+                int(entry["position"]),
+            )
             if not 0 <= size <= LARGEST_FILE or not 0 <= position < 10_000_000:
                 raise ValueError
-            files.append(KeptFile(role, checked_name(each["name"]), size, position))
+            files.append(KeptFile(role, checked_name(entry["name"]), size, position))
         if len({(file.role, file.position) for file in files}) < len(files):
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError):

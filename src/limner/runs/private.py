@@ -38,9 +38,9 @@ def keyed(digest: str) -> str:
 def without_traces(value: Any) -> Any:
     """Nested JSON without what names a picture or shows what was hidden in it."""
     if isinstance(value, Mapping):
-        return {key: without_traces(each) for key, each in value.items() if key not in _TRACES}
+        return {key: without_traces(item) for key, item in value.items() if key not in _TRACES}
     if isinstance(value, list | tuple):
-        return [without_traces(each) for each in value]
+        return [without_traces(item) for item in value]
     return value
 
 

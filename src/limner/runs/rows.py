@@ -16,7 +16,7 @@ from limner.runs.schema import run_files, run_models, run_notes, run_tags, runs
 
 
 def executing(connection: sa.Connection) -> Execute:
-    """What ``listing`` asks, over SQLAlchemy."""
+    """What ``queries.listed`` asks, over SQLAlchemy."""
 
     def execute(query: str, values: Mapping[str, Any]) -> Iterable[Any]:
         return connection.execute(sa.text(query), values).mappings()
@@ -28,17 +28,17 @@ def entries_of(connection: sa.Connection, ids: Sequence[str]) -> list[RunEntry]:
     """Everything known of these runs, in this order; what isn't there is left out."""
     entries: dict[str, RunEntry] = {}
     for first in range(0, len(ids), CHUNK):
-        some = ids[first : first + CHUNK]
-        models = _grouped(connection, run_models, "name", some, "position")
-        tags = _grouped(connection, run_tags, "tag", some, "tag")
+        chunk = ids[first : first + CHUNK]
+        models = _grouped(connection, run_models, "name", chunk, "position")
+        tags = _grouped(connection, run_tags, "tag", chunk, "tag")
         files: dict[str, list[KeptFile]] = defaultdict(list)
-        for row in _of(connection, run_files, some, "role", "position"):
+        for row in _of(connection, run_files, chunk, "role", "position"):
             file = KeptFile(row["role"], row["name"], row["size"], row["position"])
             files[row["run_id"]].append(file)
         notes: dict[str, list[Note]] = defaultdict(list)
-        for row in _of(connection, run_notes, some, "id"):
+        for row in _of(connection, run_notes, chunk, "id"):
             notes[row["run_id"]].append(Note(row["written"], row["text"]))
-        for row in connection.execute(sa.select(runs).where(runs.c.id.in_(some))).mappings():
+        for row in connection.execute(sa.select(runs).where(runs.c.id.in_(chunk))).mappings():
             run_id = row["id"]
             entries[run_id] = _entry(row, models, tags, tuple(files[run_id]), tuple(notes[run_id]))
     return [entries[run_id] for run_id in ids if run_id in entries]

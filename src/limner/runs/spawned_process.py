@@ -44,11 +44,11 @@ def spawn(life: Callable[..., None], *values: Any) -> SpawnedProcess:
         life: a function of a module, which is sent by its name.
     """
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_live, args=(life, there, values), daemon=True)
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=_live, args=(life, child_end, values), daemon=True)
     process.start()
-    there.close()  # else its end would never be seen
-    return SpawnedProcess(process, here)
+    child_end.close()  # else its end would never be seen
+    return SpawnedProcess(process, parent_end)
 
 
 def _live(life: Callable[..., None], pipe: Pipe, values: tuple[Any, ...]) -> None:

@@ -185,14 +185,14 @@ class Store:
     def find_by_record(self, record: Mapping[str, Any]) -> RunEntry | None:
         """The run that a result's record comes from: by its id, else the last one that was asked
         for the same; None where this store hasn't got it."""
-        same = sa.select(runs.c.id).where(
+        same_job = sa.select(runs.c.id).where(
             runs.c.job == str(record.get("job")), runs.c.status == DONE
         )
         with self.database.reading() as connection:
             by_id = entries_of(connection, [str(record.get("run"))])
             if by_id:
                 return by_id[0]
-            latest = connection.scalar(same.order_by(runs.c.started.desc()).limit(1))
+            latest = connection.scalar(same_job.order_by(runs.c.started.desc()).limit(1))
             return entries_of(connection, [latest])[0] if latest else None
 
     def entries(self) -> list[RunEntry]:
@@ -270,13 +270,13 @@ class Store:
     def collect(
         self, *, grace: float = stored_files.GRACE, remove: bool = True
     ) -> tuple[tuple[stored_files.StoredFile, ...], int]:
-        """Remove this store's own files that no run names; see ``collecting.Collecting.own``.
+        """Remove this store's own files that no run names; see ``garbage.Collecting.own``.
 
         Returns:
             The files, and how many files stay.
         """
-        done = self.collecting().own(grace=grace, remove=remove)
-        return done.idle, done.staying
+        collection = self.collecting().own(grace=grace, remove=remove)
+        return collection.idle, collection.staying
 
     def collecting(self) -> Collecting:
         if self.location.database is not None:

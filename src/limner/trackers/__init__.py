@@ -60,7 +60,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def open_trackers(names: Sequence[str], folder: Path, say: Say) -> tuple[Shielded, ...]:
-    """A recorder for each name, opened when it first gets something.
+    """A tracker for each name, opened when it first gets something.
 
     Args:
         names: as ``parse_names`` returned them.

@@ -101,11 +101,11 @@ class Comet:
         """Offline, Comet knows no artifacts (``OfflineExperiment.log_artifact`` raises): the files
         are assets under ``artifacts/<name>``, whose metadata says what they belong to."""
         if not self._online:
-            about = {"artifact": name, "artifact_type": kind}
+            fields = {"artifact": name, "artifact_type": kind}
             for file, data in files.items():
                 asset = f"artifacts/{name}/{file}"
                 path = self._laid_down(data)
-                self._experiment.log_asset(path, file_name=asset, metadata=about)
+                self._experiment.log_asset(path, file_name=asset, metadata=fields)
             return
         import comet_ml
 

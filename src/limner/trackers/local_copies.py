@@ -66,7 +66,7 @@ def _removed(parts: list[Path], needles: Collection[bytes]) -> list[Path]:
 
 
 def _holds(path: Path, needles: Collection[bytes]) -> bool:
-    files = [each for each in path.rglob("*") if each.is_file()] if path.is_dir() else [path]
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     return any(_file_holds(file, needles) for file in files)
 
 

@@ -29,52 +29,52 @@ class Shielded:
         self.name = name
         self._opener = opener
         self._say = say
-        self._recorder: Tracker | None = None
+        self._tracker: Tracker | None = None
         self._failed = False
 
     def parameters(self, values: Mapping[str, str | float | bool]) -> None:
-        self._ask(lambda recorder: recorder.parameters(values))
+        self._ask(lambda tracker: tracker.parameters(values))
 
     def tag(self, names: Sequence[str]) -> None:
-        self._ask(lambda recorder: recorder.tag(names))
+        self._ask(lambda tracker: tracker.tag(names))
 
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
-        self._ask(lambda recorder: recorder.log(values, step))
+        self._ask(lambda tracker: tracker.log(values, step))
 
     def save_image(
         self, name: str, image: Image, layers: Sequence[Layer] = (), step: int | None = None
     ) -> None:
-        self._ask(lambda recorder: recorder.save_image(name, image, layers, step))
+        self._ask(lambda tracker: tracker.save_image(name, image, layers, step))
 
     def save_file(self, name: str, data: bytes, step: int | None = None) -> None:
-        self._ask(lambda recorder: recorder.save_file(name, data, step))
+        self._ask(lambda tracker: tracker.save_file(name, data, step))
 
     def save_artifact(self, name: str, kind: str, files: Mapping[str, bytes]) -> None:
-        self._ask(lambda recorder: recorder.save_artifact(name, kind, files))
+        self._ask(lambda tracker: tracker.save_artifact(name, kind, files))
 
     def end(self) -> str:
         """Where it lies; empty when nothing was recorded or the tracker failed."""
-        opened = self._recorder
+        opened = self._tracker
         if opened is None:
             return ""
         if self._failed:  # what it got so far should still be kept, if it can
             with contextlib.suppress(Exception), _quiet():
                 opened.end()
             return ""
-        return self._ask(lambda recorder: recorder.end()) or ""
+        return self._ask(lambda tracker: tracker.end()) or ""
 
     def _ask(self, act: Callable[[Tracker], T]) -> T | None:
         if self._failed:
             return None
         try:
             with _quiet():
-                if self._recorder is None:
-                    self._recorder = self._opener()
-                return act(self._recorder)
+                if self._tracker is None:
+                    self._tracker = self._opener()
+                return act(self._tracker)
         except Exception as error:  # whatever a foreign library raises
             self._failed = True
-            what = str(error).strip().splitlines()[:1]
-            why = f"{type(error).__name__}: {what[0]}" if what else type(error).__name__
+            lines = str(error).strip().splitlines()[:1]
+            why = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
             self._say(f"{self.name} stopped tracking ({why}); results are written all the same.")
             return None
 

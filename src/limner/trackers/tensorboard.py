@@ -25,7 +25,7 @@ def open_tensorboard(folder: Path) -> TensorBoard:
 
 
 class TensorBoard:
-    """A ``Recorder`` over accelerate's ``TensorBoardTracker``, started."""
+    """A tracker over accelerate's ``TensorBoardTracker``, started."""
 
     def __init__(self, tracker: Any, folder: Path) -> None:
         self._tracker = tracker

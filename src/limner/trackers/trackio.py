@@ -107,9 +107,9 @@ def _hub_left_alone(alone: bool) -> Iterator[None]:
     """Trackio asks the hub for the user's name, even for a run that stays on this machine."""
     from huggingface_hub import constants
 
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = alone or before
+    was_offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = alone or was_offline
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE = before
+        constants.HF_HUB_OFFLINE = was_offline

@@ -79,7 +79,7 @@ def find_base(name: str) -> Weights:
     """
     weights = store.from_folder(name) if is_path(name) else store.find(resolve(name)[0])
     if weights.ref.family != TEACHABLE:
-        known = [one.name for one in catalog.catalog().values() if one.family == TEACHABLE]
+        known = [entry.name for entry in catalog.catalog().values() if entry.family == TEACHABLE]
         raise ModelError(
             f"{weights.ref.name} ({weights.ref.family}) can't be taught a subject: take a "
             f"diffusion model, {', '.join(known)}, or a folder of one."

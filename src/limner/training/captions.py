@@ -65,10 +65,10 @@ def read(folder: Path, names: Sequence[str], instance_prompt: str, naming: Namin
         if name is None:
             astray.append(line.file_name)
             continue
-        before = by_photograph.setdefault(name, line)
-        if before.text != line.text:
+        earlier = by_photograph.setdefault(name, line)
+        if earlier.text != line.text:
             raise InputError(
-                f"{before.place} and {line.place} say different things of {name}: keep one."
+                f"{earlier.place} and {line.place} say different things of {name}: keep one."
             )
     if lines and not by_photograph:
         raise InputError(
@@ -78,8 +78,8 @@ def read(folder: Path, names: Sequence[str], instance_prompt: str, naming: Namin
     bare = [name for name in names if name not in by_photograph] if lines else []
     notes = []
     if astray:
-        one = len(astray) == 1
-        notes.append(f"{METADATA}: {_some(astray)} {'is' if one else 'are'} no photograph here.")
+        single = len(astray) == 1
+        notes.append(f"{METADATA}: {_some(astray)} {'is' if single else 'are'} no photograph here.")
     if bare:
         notes.append(f"No caption for {_some(bare)}: the instance prompt is taken.")
     texts = (
@@ -103,11 +103,11 @@ def check_lengths(texts: Mapping[str, str], tokenizers: Iterable[Any], model: st
     """
     for tokenizer in tokenizers:
         room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
-        for what, text in texts.items():
+        for label, text in texts.items():
             count = len(tokenizer.tokenize(text, verbose=False))
             if count > room:
                 raise PromptError(
-                    f"The {what} has {count} tokens and {model} reads {room}: the rest would be "
+                    f"The {label} has {count} tokens and {model} reads {room}: the rest would be "
                     "cut off. Say it in fewer words."
                 )
 

@@ -45,7 +45,7 @@ def save(
     folder: Path,
     step: int,
     base: Base,
-    pupil: TrainableModel,
+    trainable: TrainableModel,
     optimizer: torch.optim.Optimizer,
     *,
     keep: int | None = None,
@@ -64,11 +64,11 @@ def save(
     place = folder / f"{step:06}"
 
     def fill(temporary: Path) -> None:
-        tensors = {name: one.cpu().contiguous() for name, one in pupil.state().items()}
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in trainable.state().items()}
         save_file(tensors, temporary / TRAINED)
         torch.save(optimizer.state_dict(), temporary / OPTIMIZER)
-        if pupil.method == "lora":
-            pupil.save_adapter(base, temporary)
+        if trainable.method == "lora":
+            trainable.save_adapter(base, temporary)
         state = {"step": step, **(facts or {})}
         (temporary / STATE).write_text(json.dumps(state) + "\n", "utf-8")
 
@@ -87,7 +87,7 @@ def save(
     return place
 
 
-def load(path: Path, pupil: TrainableModel, optimizer: torch.optim.Optimizer) -> None:
+def load(path: Path, trainable: TrainableModel, optimizer: torch.optim.Optimizer) -> None:
     """Go on from a checkpoint.
 
     Raises:
@@ -100,11 +100,11 @@ def load(path: Path, pupil: TrainableModel, optimizer: torch.optim.Optimizer) ->
         raise ModelError(
             f"The checkpoint {path} is damaged ({type(error).__name__}): delete it and run again."
         ) from error
-    pupil.take(trained)
+    trainable.take(trained)
     optimizer.load_state_dict(state)
 
 
-def check_room(folder: Path, pupil: TrainableModel, count: int) -> None:
+def check_room(folder: Path, trainable: TrainableModel, count: int) -> None:
     """Refuse to begin where the checkpoints wouldn't fit.
 
     Args:
@@ -114,9 +114,9 @@ def check_room(folder: Path, pupil: TrainableModel, count: int) -> None:
         OutputError: with what is there and what is needed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    one = sum(p.numel() * p.element_size() for p in pupil.parameters)
-    copies = 4 if pupil.method == "lora" else 3  # itself, two moments, the adapter
-    needed, free = one * copies * (count + 1), shutil.disk_usage(folder).free
+    bytes_once = sum(p.numel() * p.element_size() for p in trainable.parameters)
+    copies = 4 if trainable.method == "lora" else 3  # itself, two moments, the adapter
+    needed, free = bytes_once * copies * (count + 1), shutil.disk_usage(folder).free
     if free < needed:
         raise OutputError(
             f"{folder} has room for {free / 1e9:.1f} GB, and {count} checkpoints take "

@@ -2,7 +2,7 @@
 
 ``teach`` is the recipe; it reads from top to bottom. What the model is shown is computed once and
 kept by content, so that the autoencoder and the text encoder leave memory before the first step.
-The losses are in ``losses``; every draw is decided by the seed and the step's number (``draws``).
+The losses are in ``losses``; every draw is decided by the seed and the step's number (``noise``).
 Several devices and machines: start it with ``torchrun`` or ``accelerate launch``.
 """
 
@@ -126,7 +126,7 @@ class TrainingResult:
     """False in all processes but one, where there are several."""
 
 
-def teach(order: TeachConfig, watch: Callbacks | None = None) -> TrainingResult:
+def teach(config: TeachConfig, callbacks: Callbacks | None = None) -> TrainingResult:
     """Teach a model a subject; a run that was stopped goes on.
 
     Raises:
@@ -135,63 +135,65 @@ def teach(order: TeachConfig, watch: Callbacks | None = None) -> TrainingResult:
         OutputError: no room, or no permission; the last whole checkpoint stays usable.
         OutOfMemory: with what to lower.
     """
-    began, watch, options = time.monotonic(), watch or Callbacks(), order.options
+    start, callbacks, options = time.monotonic(), callbacks or Callbacks(), config.options
 
     # What is asked: all that can be refused is, before anything is computed.
     naming = identifiers.naming(options.instance_prompt, options.class_prompt)
     optimizer_kind = _optimizer_kind(options)
-    if options.mask_background and watch.outline is None:
+    if options.mask_background and callbacks.outline is None:
         raise OptionError("mask_background needs to know where the subject is: give --crop-to.")
-    if order.class_images and not options.with_prior_preservation:
+    if config.class_images and not options.with_prior_preservation:
         raise OptionError("class_images has no effect without with_prior_preservation.")
-    if order.class_images and "sample_batch_size" in changed(options):
+    if config.class_images and "sample_batch_size" in changed(options):
         raise OptionError("sample_batch_size has no effect with class_images: none is made.")
-    weights = find_base(order.model)
-    accelerator = _accelerator(options, order.device)
+    weights = find_base(config.model)
+    accelerator = _accelerator(options, config.device)
     base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))
     if options.method == "lora":
         parts = (getattr(base.pipe, name, None) for name in PARTS)
         mmap_weights.leave_in_file(*(part for part in parts if part is not None))
     side = resolution_of(base, options.resolution)
     warnings = [*naming.notes, *identifiers.check(naming.identifier, base.pipe.tokenizer)]
-    shown = instance_images.read(order.photographs, side, watch.outline)
-    own = _own_class_images(order, side)
+    photographs = instance_images.read(config.photographs, side, callbacks.outline)
+    own_class_images = _own_class_images(config, side)
     prompt, class_prompt = str(options.instance_prompt), str(options.class_prompt)
-    names = [one.name for one in shown.usable]
-    read = captions.read(order.photographs, names, prompt, naming)
-    texts = list(read.texts)
+    names = [photo.name for photo in photographs.usable]
+    captioned = captions.read(config.photographs, names, prompt, naming)
+    texts = list(captioned.texts)
     _check_lengths(base, prompt, class_prompt, dict(zip(names, texts, strict=True)))
-    job = resume.job(options, base, shown, texts, side, order.class_images)
-    if not order.anew:
-        resume.check_job(order.folder, job)
+    job = resume.job(options, base, photographs, texts, side, config.class_images)
+    if not config.anew:
+        resume.check_job(config.folder, job)
     elif accelerator.is_main_process:
-        shutil.rmtree(order.folder, ignore_errors=True)
+        shutil.rmtree(config.folder, ignore_errors=True)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        for sentence in (*shown.notes, *read.notes, *warnings):
-            watch.say(sentence)
-        if own:
-            watch.say(f"{len(own)} pictures of the class are taken from {order.class_images}.")
-        watch.on_begin(job, base.ref.to_dict())
+        for sentence in (*photographs.notes, *captioned.notes, *warnings):
+            callbacks.say(sentence)
+        if own_class_images:
+            callbacks.say(
+                f"{len(own_class_images)} pictures of the class are taken from "
+                f"{config.class_images}."
+            )
+        callbacks.on_begin(job, base.ref.to_dict())
 
     # What the model is shown, computed once.
     with accelerator.main_process_first():
-        class_pictures = own
-        if options.with_prior_preservation and not own:
-            class_pictures = _made_class_images(order, base, side, watch)
-        different = list(dict.fromkeys([*texts, class_prompt, prompt, ""]))
-        words = latents.read(base, different)
-        of_subject = latents.encode(
+        pictures_of_class = own_class_images
+        if options.with_prior_preservation and not own_class_images:
+            pictures_of_class = _make_class_images(config, base, side, callbacks)
+        embeddings = latents.read(base, [*texts, class_prompt, prompt, ""])
+        subject_latents = latents.encode(
             base,
-            [one.image for one in shown.usable],
-            [different.index(text) for text in texts],
-            [one.subject for one in shown.usable] if options.mask_background else None,
+            [photo.image for photo in photographs.usable],
+            embeddings.rows(texts),
+            [photo.subject for photo in photographs.usable] if options.mask_background else None,
         )
-        of_class = (
+        class_latents = (
             latents.encode(
-                base, class_pictures, [different.index(class_prompt)] * len(class_pictures)
+                base, pictures_of_class, embeddings.rows([class_prompt] * len(pictures_of_class))
             )
-            if class_pictures
+            if pictures_of_class
             else None
         )
     if options.validation_steps is None:
@@ -200,62 +202,64 @@ def teach(order: TeachConfig, watch: Callbacks | None = None) -> TrainingResult:
         base.let_go("text_encoder", "text_encoder_2")
 
     # What learns, and how.
-    pupil = prepare_trainable(base, options)
-    kept_at_once = options.checkpoints_total_limit or _checkpoints(options)
-    checkpoints.check_room(order.folder / "checkpoints", pupil, kept_at_once)
-    learning = {name: accelerator.prepare(part) for name, part in pupil.parts.items()}
+    trainable = prepare_trainable(base, options)
+    most_checkpoints = options.checkpoints_total_limit or _checkpoints(options)
+    checkpoints.check_room(config.folder / "checkpoints", trainable, most_checkpoints)
+    parts_in_training = {name: accelerator.prepare(part) for name, part in trainable.parts.items()}
     optimizer = accelerator.prepare(
         optimizer_kind(
-            pupil.parameters,
+            trainable.parameters,
             lr=rates.learning_rate(options),
             weight_decay=options.adam_weight_decay,
         )
     )
-    begin = resume.resume(order.folder, pupil, optimizer.optimizer, options)
-    if begin:
-        watch.say(f"Going on from step {begin}.")
+    first_step = resume.resume(config.folder, trainable, optimizer.optimizer, options)
+    if first_step:
+        callbacks.say(f"Going on from step {first_step}.")
     if accelerator.is_main_process:
-        write_atomic(order.folder / resume.JOB, json.dumps(job, indent=2) + "\n", overwrite=True)
-        resume.cut_log(order.folder / resume.LOG, begin)
+        write_atomic(config.folder / resume.JOB, json.dumps(job, indent=2) + "\n", overwrite=True)
+        resume.cut_log(config.folder / resume.LOG, first_step)
 
     # The steps.
-    step = Stepper(base, learning, words, of_subject, of_class, options, accelerator)
-    checkpoint = order.folder / "checkpoints" / f"{begin:06}"
-    for number in range(begin, options.max_train_steps):
+    step = Stepper(
+        base, parts_in_training, embeddings, subject_latents, class_latents, options, accelerator
+    )
+    checkpoint = config.folder / "checkpoints" / f"{first_step:06}"
+    for number in range(first_step, options.max_train_steps):
         started = time.monotonic()
         for group in optimizer.param_groups:
             group["lr"] = rates.rate_at(number, options)
         with guard_memory(ADVICE):
-            instance, prior = step(number, optimizer, pupil)
+            instance, prior = step(number, optimizer, trainable)
         report = _report(number + 1, options, instance, prior, time.monotonic() - started)
         if not accelerator.is_main_process:
             continue
-        resume.log(order.folder / resume.LOG, asdict(report))
-        watch.on_step(report)
+        resume.log(config.folder / resume.LOG, asdict(report))
+        callbacks.on_step(report)
         if report.step % options.checkpointing_steps == 0 or report.step == report.total:
             checkpoint = checkpoints.save(
-                order.folder / "checkpoints",
+                config.folder / "checkpoints",
                 report.step,
                 base,
-                pupil,
+                trainable,
                 optimizer.optimizer,
                 keep=options.checkpoints_total_limit,
                 facts={"loss": report.loss},
             )
         if options.validation_steps and report.step % options.validation_steps == 0:
             with accelerator.autocast():  # the U-Net answers in float32, whatever the rest is in
-                _validate(order, base, words, different, side, report.step, watch)
+                _validate(config, base, embeddings, side, report.step, callbacks)
     return TrainingResult(
         base,
         naming,
-        shown,
+        photographs,
         dict(zip(names, texts, strict=True)),
         checkpoint,
         options.max_train_steps,
         side,
-        time.monotonic() - began,
+        time.monotonic() - start,
         tuple(warnings),
-        len(class_pictures),
+        len(pictures_of_class),
         accelerator.is_main_process,
     )
 
@@ -285,23 +289,25 @@ def _check_lengths(base: Base, prompt: str, class_prompt: str, texts: Mapping[st
     captions.check_lengths(named, filter(None, tokenizers), base.ref.name)
 
 
-def _own_class_images(order: TeachConfig, side: int) -> list[Any]:
+def _own_class_images(config: TeachConfig, side: int) -> list[Any]:
     """Somebody's own pictures of the class; none where they are to be made."""
-    if order.class_images is None:
+    if config.class_images is None:
         return []
-    count, exactly = order.options.num_class_images, "num_class_images" in changed(order.options)
-    return class_images.read(order.class_images, side, count, exactly=exactly)
+    count, exactly = config.options.num_class_images, "num_class_images" in changed(config.options)
+    return class_images.read(config.class_images, side, count, exactly=exactly)
 
 
-def _made_class_images(order: TeachConfig, base: Base, side: int, watch: Callbacks) -> list[Any]:
-    options = order.options
+def _make_class_images(
+    config: TeachConfig, base: Base, side: int, callbacks: Callbacks
+) -> list[Any]:
+    options = config.options
     return class_images.make(
         base,
         str(options.class_prompt),
         side,
         options.num_class_images,
         options.sample_batch_size,
-        watch.on_class_image,
+        callbacks.on_class_image,
     )
 
 
@@ -324,55 +330,56 @@ def _report(
     prior: torch.Tensor | None,
     seconds: float,
 ) -> StepReport:
-    of_class = None if prior is None else float(prior)
-    loss = float(instance) + options.prior_loss_weight * (of_class or 0.0)
-    return StepReport(step, options.max_train_steps, loss, float(instance), of_class, seconds)
+    prior_loss = None if prior is None else float(prior)
+    loss = float(instance) + options.prior_loss_weight * (prior_loss or 0.0)
+    return StepReport(step, options.max_train_steps, loss, float(instance), prior_loss, seconds)
 
 
 def _validate(
-    order: TeachConfig,
+    config: TeachConfig,
     base: Base,
-    words: TextEmbeddings,
-    different: list[str],
+    embeddings: TextEmbeddings,
     side: int,
     step: int,
-    watch: Callbacks,
+    callbacks: Callbacks,
 ) -> None:
     """Pictures of the same seeds with the identifier and without, which should stay as it was."""
-    options = order.options
+    options = config.options
     for prompt, name in ((options.instance_prompt, "with"), (options.class_prompt, "without")):
         for k in range(options.num_validation_images):
             prompts: Any = [str(prompt)]
             if not options.train_text_encoder:
-                prompts = _embedded(base, words, different, str(prompt), weight_dtype(options))
+                prompts = _embedded(base, embeddings, str(prompt), weight_dtype(options))
             seed = options.seed + k
             (picture,) = generate.paint(
                 base.pipe, prompts, [seed], side, base.guidance, steps=generate.STEPS
             )
             record = {"prompt": prompt, "step": step, "seed": seed, "base": base.ref.to_dict()}
-            path = order.folder / "validation" / f"{step:06}-{name}-{k}.png"
+            path = config.folder / "validation" / f"{step:06}-{name}-{k}.png"
             save_image(picture, path, record=record, overwrite=True)
-            watch.on_picture(f"{name}-{k}", step, picture)
+            callbacks.on_picture(f"{name}-{k}", step, picture)
 
 
 def _embedded(
-    base: Base, words: TextEmbeddings, different: list[str], prompt: str, dtype: torch.dtype
+    base: Base, embeddings: TextEmbeddings, prompt: str, dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
     """A prompt and no words as a pipeline takes them, now that the text encoder is gone."""
-    row, empty = different.index(prompt), different.index("")
+    row, empty = ([number] for number in embeddings.rows([prompt, ""]))
     device, config = base.pipe.unet.device, base.pipe.config
-    embeddings = {
-        "prompt_embeds": words.states[[row]],
-        "negative_prompt_embeds": words.states[[empty]],
+    tensors = {
+        "prompt_embeds": embeddings.states[row],
+        "negative_prompt_embeds": embeddings.states[empty],
     }
-    if words.pooled is not None:
-        embeddings["pooled_prompt_embeds"] = words.pooled[[row]]
-        embeddings["negative_pooled_prompt_embeds"] = words.pooled[[empty]]
-        if config.get("force_zeros_for_empty_prompt"):  # as SDXL says nothing
-            embeddings |= {
-                k: torch.zeros_like(v) for k, v in embeddings.items() if k.startswith("negative")
+    if embeddings.pooled is not None:
+        tensors["pooled_prompt_embeds"] = embeddings.pooled[row]
+        tensors["negative_pooled_prompt_embeds"] = embeddings.pooled[empty]
+        if config.get("force_zeros_for_empty_prompt"):  # the empty prompt of SDXL is zeros
+            tensors |= {
+                name: torch.zeros_like(tensor)
+                for name, tensor in tensors.items()
+                if name.startswith("negative")
             }
-    return {name: one.to(device, dtype) for name, one in embeddings.items()}
+    return {name: tensor.to(device, dtype) for name, tensor in tensors.items()}
 
 
 def _checkpoints(options: TeachOptions) -> int:

@@ -41,7 +41,7 @@ class Plan:
         return (self.seconds_a_step * self.steps + making) / 60
 
 
-def plan(order: TeachConfig, watch: Callbacks) -> Plan:
+def plan(config: TeachConfig, callbacks: Callbacks) -> Plan:
     """Do three steps in a folder that is deleted again.
 
     Raises:
@@ -60,7 +60,7 @@ def plan(order: TeachConfig, watch: Callbacks) -> Plan:
     def on_step(report: StepReport) -> None:
         times.append(report.seconds)
 
-    options = order.options
+    options = config.options
     short = replace(
         options,
         max_train_steps=STEPS,
@@ -75,15 +75,17 @@ def plan(order: TeachConfig, watch: Callbacks) -> Plan:
     )
     peak_memory.forget_peak()
     with tempfile.TemporaryDirectory() as folder:
-        tried = replace(order, folder=Path(folder), options=short)
-        taught = teach(tried, replace(watch, on_class_image=on_class_image, on_step=on_step))
-    counted = options.num_class_images if options.with_prior_preservation else 0
+        short_config = replace(config, folder=Path(folder), options=short)
+        result = teach(
+            short_config, replace(callbacks, on_class_image=on_class_image, on_step=on_step)
+        )
+    class_images = options.num_class_images if options.with_prior_preservation else 0
     return Plan(
         median(times[1:]),
         making[0] if making else None,
         peak_memory.peak_bytes(),
         peak_memory.device_peak_bytes(),
         options.max_train_steps,
-        0 if order.class_images else counted,
-        taught.side,
+        0 if config.class_images else class_images,
+        result.side,
     )

@@ -73,7 +73,7 @@ class Photographs:
     @property
     def notes(self) -> tuple[str, ...]:
         """All that a person should know, in the order of the files."""
-        done = [f"{one.name}: {', '.join(one.notes)}." for one in self.usable if one.notes]
+        done = [f"{photo.name}: {', '.join(photo.notes)}." for photo in self.usable if photo.notes]
         return (*self.left_out, *done)
 
 
@@ -98,7 +98,9 @@ def read(folder: Path, side: int, outline: Outline | None = None) -> Photographs
             left_out.append(f"{path.name} is left out: {error}")
             continue
         thumbnail = _thumbnail(opened.image)
-        twin = next((k for k, one in enumerate(seen) if _rms(one, thumbnail) < SAME_RMS), None)
+        twin = next(
+            (k for k, earlier in enumerate(seen) if _rms(earlier, thumbnail) < SAME_RMS), None
+        )
         if twin is not None:
             left_out.append(f"{path.name} is left out: it is {usable[twin].name} again.")
             continue

@@ -5,7 +5,7 @@ After this neither the autoencoder nor (unless it is trained) the text encoder i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +34,17 @@ ADVICE = "lower resolution"
 class TextEmbeddings:
     """T different captions, in float32 on the CPU."""
 
+    captions: tuple[str, ...]
     states: torch.Tensor
     """(T, L, D): what the text encoder says of them."""
     pooled: torch.Tensor | None
     """(T, P) for SDXL."""
     tokens: torch.Tensor
     """(T, L) int64, for a text encoder that is trained."""
+
+    def rows(self, captions: Iterable[str]) -> list[int]:
+        """Where captions stand, each of which is one of these."""
+        return [self.captions.index(caption) for caption in captions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +57,9 @@ class LatentDataset:
     """(N, C, h, w): the standard deviation of each; None: the autoencoder doesn't sample."""
     beside: torch.Tensor | None
     """(N, HOLES, 1 + C, h, w): a hole (1 inside), and latents of the picture with it grey."""
-    which: torch.Tensor
+    rows: torch.Tensor
     """(N,) int64: the row of ``TextEmbeddings`` for each."""
-    seen: torch.Tensor | None = None
+    coverage: torch.Tensor | None = None
     """(N, 1, h, w) from 0 to 1: how much of each latent counts; None: all."""
 
     def __len__(self) -> int:
@@ -64,40 +69,43 @@ class LatentDataset:
 def encode(
     base: Base,
     pictures: Sequence[Image],
-    which: Sequence[int],
+    rows: Sequence[int],
     subjects: Sequence[BoolMask | None] | None = None,
 ) -> LatentDataset:
     """The latents of pictures.
 
     Args:
         pictures: RGB, all of one size, a multiple of the grid.
-        which: the row of ``TextEmbeddings`` for each.
+        rows: the row of ``TextEmbeddings`` for each.
         subjects: (side, side), what counts of each, None for all of it; None: all of all.
     """
     encoded = [_latents(base, picture) for picture in pictures]
 
     def column(name: str) -> torch.Tensor | None:
-        return torch.stack([one[name] for one in encoded]) if name in encoded[0] else None
+        return torch.stack([row[name] for row in encoded]) if name in encoded[0] else None
 
     mean = column("mean")
     assert mean is not None
-    seen = None
+    coverage = None
     if subjects is not None:
         whole = np.ones(pictures[0].size[::-1], dtype=bool)
-        drawn = np.stack([whole if one is None else one for one in subjects])
+        drawn = np.stack([whole if mask is None else mask for mask in subjects])
         wide = torch.from_numpy(drawn)[:, None].float()
-        seen = F.interpolate(wide, size=mean.shape[-2:], mode="area")
-    return LatentDataset(mean, column("spread"), column("beside"), torch.tensor(list(which)), seen)
+        coverage = F.interpolate(wide, size=mean.shape[-2:], mode="area")
+    spread, beside = column("spread"), column("beside")
+    return LatentDataset(mean, spread, beside, torch.tensor(list(rows)), coverage)
 
 
 def read(base: Base, captions: Sequence[str]) -> TextEmbeddings:
-    """What the text encoder says of captions."""
-    encoded = [_text(base, caption) for caption in captions]
-    pooled = [one["pooled"] for one in encoded] if "pooled" in encoded[0] else None
+    """What the text encoder says of captions; one that comes twice is read once."""
+    different = tuple(dict.fromkeys(captions))
+    encoded = [_text(base, caption) for caption in different]
+    pooled = [row["pooled"] for row in encoded] if "pooled" in encoded[0] else None
     return TextEmbeddings(
-        torch.stack([one["states"] for one in encoded]),
+        different,
+        torch.stack([row["states"] for row in encoded]),
         torch.stack(pooled) if pooled else None,
-        torch.stack([one["tokens"] for one in encoded]),
+        torch.stack([row["tokens"] for row in encoded]),
     )
 
 
@@ -120,7 +128,7 @@ def _encoded(base: Base, picture: Image, digest: str) -> dict[str, torch.Tensor]
         rng = np.random.default_rng(int(digest[:16], 16))
         holes = np.stack([hole_of(rng, picture.height) for _ in range(HOLES)])
         wide = torch.from_numpy(holes)[:, None].float()
-        masked = torch.cat([_moments(base, pixels * (1 - one[None]))[0] for one in wide])
+        masked = torch.cat([_moments(base, pixels * (1 - hole[None]))[0] for hole in wide])
         small = F.interpolate(wide, size=mean.shape[-2:])  # as diffusers shrinks a mask
         latents["beside"] = torch.cat([small, masked], dim=1)
     return latents

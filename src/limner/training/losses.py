@@ -105,7 +105,7 @@ def reconstruction(
     answer: torch.Tensor,
     target: torch.Tensor,
     weight: torch.Tensor | None = None,
-    seen: torch.Tensor | None = None,
+    coverage: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Equation (1) over a batch: the mean of w_t times each picture's mean square error.
 
@@ -117,13 +117,13 @@ def reconstruction(
         A scalar, in float32 whatever came in.
     """
     square = (answer.float() - target.float()).pow(2)
-    if seen is None:
-        each = square.mean(dim=(1, 2, 3))
+    if coverage is None:
+        per_picture = square.mean(dim=(1, 2, 3))
     else:
-        counted = seen.float().expand_as(square)
-        total = counted.sum(dim=(1, 2, 3)).clamp(min=1e-8)
-        each = (counted * square).sum(dim=(1, 2, 3)) / total
-    return (each if weight is None else weight * each).mean()
+        weights = coverage.float().expand_as(square)
+        total = weights.sum(dim=(1, 2, 3)).clamp(min=1e-8)
+        per_picture = (weights * square).sum(dim=(1, 2, 3)) / total
+    return (per_picture if weight is None else weight * per_picture).mean()
 
 
 def with_prior(instance: torch.Tensor, prior: torch.Tensor, lam: float) -> torch.Tensor:

@@ -115,9 +115,9 @@ def diffusers_layout(path: Path) -> bytes:
     """
     try:
         with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
+            metadata = file.metadata() or {}
             matrices = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        settings = parse_json(about.get("lora_adapter_metadata", "{}"), str(path))
+        settings = parse_json(metadata.get("lora_adapter_metadata", "{}"), str(path))
     except (OSError, SafetensorError, FileError) as error:
         raise ModelError(f"{path} can't be read: {error}.") from error
     if not isinstance(settings, dict):
@@ -126,7 +126,7 @@ def diffusers_layout(path: Path) -> bytes:
     if not named:
         return path.read_bytes()
     text = json.dumps({**settings, **dict.fromkeys(named)}, indent=2, sort_keys=True)
-    return save(matrices, metadata={**about, "lora_adapter_metadata": text})
+    return save(matrices, metadata={**metadata, "lora_adapter_metadata": text})
 
 
 def kohya(path: Path, *, xl: bool = False) -> bytes:
@@ -156,8 +156,8 @@ def kohya(path: Path, *, xl: bool = False) -> bytes:
         if kind == "lora_down":
             renamed[f"{name}.alpha"] = torch.tensor(float(len(matrix)))
     ranks = sorted({len(m) for k, m in renamed.items() if k.endswith("lora_down.weight")})
-    about = {"ss_network_module": "networks.lora", "ss_network_dim": ",".join(map(str, ranks))}
-    return save(renamed, metadata=about)
+    metadata = {"ss_network_module": "networks.lora", "ss_network_dim": ",".join(map(str, ranks))}
+    return save(renamed, metadata=metadata)
 
 
 def _module(key: str, path: Path, xl: bool) -> tuple[str, str, str]:

@@ -41,9 +41,9 @@ def leave_in_file(*parts: torch.nn.Module) -> int:
     files = _mapped_files(Path("/proc/self/smaps").read_text("utf-8", "replace"))
     bytes_left = 0
     for layer in (layer for part in parts for layer in part.modules()):
-        own = [Mapped.of(one) for one in layer.parameters(recurse=False)]
-        mapped = [one for one in own if _in_one_of(files, one.span)]
-        size = sum(one.size for one in mapped)
+        parameters = [Mapped.of(parameter) for parameter in layer.parameters(recurse=False)]
+        mapped = [parameter for parameter in parameters if _in_one_of(files, parameter.span)]
+        size = sum(parameter.size for parameter in mapped)
         if size >= SMALLEST:
             layer.register_forward_hook(_releasing(mapped))
             bytes_left += size
@@ -75,22 +75,24 @@ class Mapped:
 
     def release(self) -> None:
         """Drop the pages, unless they are no longer those of the file."""
-        one = self.parameter
-        same = one.data_ptr() == self.address and one._version == self.version
-        if same and not one.requires_grad:
+        parameter = self.parameter
+        same = parameter.data_ptr() == self.address and parameter._version == self.version
+        if same and not parameter.requires_grad:
             _libc().madvise(ctypes.c_void_p(self.span[0]), ctypes.c_size_t(self.size), DONT_NEED)
 
 
 def _releasing(parameters: list[Mapped]) -> Callable[..., None]:
     def release(*_: Any) -> None:
-        for one in parameters:
-            one.release()
+        for parameter in parameters:
+            parameter.release()
 
-    def hook(_layer: torch.nn.Module, given: tuple[Any, ...], _answer: Any) -> None:
+    def hook(_layer: torch.nn.Module, inputs: tuple[Any, ...], _answer: Any) -> None:
         release()
-        shown = given[0] if given else None
-        if isinstance(shown, torch.Tensor) and shown.requires_grad:
-            shown.register_hook(release)  # its gradient is there: the layer's backward pass is over
+        first_input = inputs[0] if inputs else None
+        if isinstance(first_input, torch.Tensor) and first_input.requires_grad:
+            first_input.register_hook(
+                release
+            )  # its gradient is there: the layer's backward pass is over
 
     return hook
 

@@ -41,36 +41,40 @@ class Batch:
     """(B,) int64."""
     beside: torch.Tensor | None
     """(B, 1 + C, h, w)."""
-    which: torch.Tensor
-    """(B,) int64: the row of words."""
-    seen: torch.Tensor | None = None
+    rows: torch.Tensor
+    """(B,) int64: the row of ``TextEmbeddings`` for each."""
+    coverage: torch.Tensor | None = None
     """(B, 1, h, w) from 0 to 1: how much of each latent counts; None: all."""
 
 
-def draw(lessons: LatentDataset, size: int, times: int, place: StepPosition, stream: int) -> Batch:
+def draw(
+    dataset: LatentDataset, size: int, times: int, position: StepPosition, stream: int
+) -> Batch:
     """A batch of one term.
 
     Args:
         times: of the noise schedule, 0 to ``times`` - 1.
         stream: 0 for the subject, 1 for its class.
     """
-    batch = place.step * place.micros + place.micro
-    start = (batch * place.processes + place.process) * size
-    rows = torch.tensor([row_at(len(lessons), start + k, place.seed, stream) for k in range(size)])
-    entropy = [place.seed, NOISE, stream, place.step, place.micro, place.process]
+    batch = position.step * position.micros + position.micro
+    start = (batch * position.processes + position.process) * size
+    rows = torch.tensor(
+        [row_at(len(dataset), start + k, position.seed, stream) for k in range(size)]
+    )
+    entropy = [position.seed, NOISE, stream, position.step, position.micro, position.process]
     generator = torch.Generator().manual_seed(
         int(np.random.SeedSequence(entropy).generate_state(1)[0])
     )
-    x = lessons.mean[rows]
-    if lessons.spread is not None:
-        x = x + lessons.spread[rows] * torch.randn(x.shape, generator=generator)
+    x = dataset.mean[rows]
+    if dataset.spread is not None:
+        x = x + dataset.spread[rows] * torch.randn(x.shape, generator=generator)
     eps = torch.randn(x.shape, generator=generator)
     t = torch.randint(0, times, (size,), generator=generator)
     beside = None
-    if lessons.beside is not None:
-        beside = lessons.beside[rows, torch.randint(0, HOLES, (size,), generator=generator)]
-    seen = None if lessons.seen is None else lessons.seen[rows]
-    return Batch(x, eps, t, beside, lessons.which[rows], seen)
+    if dataset.beside is not None:
+        beside = dataset.beside[rows, torch.randint(0, HOLES, (size,), generator=generator)]
+    coverage = None if dataset.coverage is None else dataset.coverage[rows]
+    return Batch(x, eps, t, beside, dataset.rows[rows], coverage)
 
 
 def row_at(count: int, position: int, seed: int, stream: int) -> int:

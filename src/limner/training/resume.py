@@ -40,7 +40,7 @@ OF_SCHEDULERS = {"lr_num_cycles": "cosine_with_restarts", "lr_power": "polynomia
 def job(
     options: TeachOptions,
     base: Base,
-    shown: Photographs,
+    photographs: Photographs,
     captions: list[str],
     side: int,
     class_images: Path | None,
@@ -55,7 +55,7 @@ def job(
     return {
         "base": base.ref.name,
         "base_digest": base.digest,
-        "photographs": [one.digest for one in shown.usable],
+        "photographs": [photo.digest for photo in photographs.usable],
         "captions": captions,
         "side": side,
         "class_images": str(class_images) if class_images else None,
@@ -71,28 +71,29 @@ def check_job(folder: Path, job: Mapping[str, Any]) -> None:
         OptionError: other photographs or settings.
     """
     try:
-        before = read_json_object(folder / JOB)
+        previous = read_json_object(folder / JOB)
     except FileError:
         return
     if not checkpoints.find(folder / "checkpoints"):
         return
     # Of options that came after the run did; before these two, the curves were cosine and linear.
     usual = {**asdict(TeachOptions()), "lr_num_cycles": 1, "lr_power": 1.0}
-    differ = [key for key in job if before.get(key, usual.get(key)) != job[key]]
+    differ = [key for key in job if previous.get(key, usual.get(key)) != job[key]]
     if not differ:
         return
     key = differ[0]
     advice = "give another --name, or --overwrite to begin anew"
     if key.startswith("base"):
         raise ModelError(
-            f"{folder} holds a run on {before.get('base')} ({str(before.get('base_digest'))[:8]}), "
-            f"and {job['base']} ({job['base_digest'][:8]}) was asked for: {advice}."
+            f"{folder} holds a run on {previous.get('base')} "
+            f"({str(previous.get('base_digest'))[:8]}), and {job['base']} "
+            f"({job['base_digest'][:8]}) was asked for: {advice}."
         )
     raise OptionError(f"{folder} holds a run with other {', '.join(differ)}: {advice}.")
 
 
 def resume(
-    folder: Path, pupil: TrainableModel, optimizer: torch.optim.Optimizer, options: TeachOptions
+    folder: Path, trainable: TrainableModel, optimizer: torch.optim.Optimizer, options: TeachOptions
 ) -> int:
     """The step to go on from; 0 for a new run."""
     whole = checkpoints.find(folder / "checkpoints")
@@ -100,7 +101,7 @@ def resume(
     if not usable:
         return 0
     step, path = usable[-1]
-    checkpoints.load(path, pupil, optimizer)
+    checkpoints.load(path, trainable, optimizer)
     return step
 
 
@@ -120,10 +121,10 @@ def log(path: Path, values: Mapping[str, Any]) -> None:
         ) from error
 
 
-def cut_log(path: Path, begin: int) -> None:
+def cut_log(path: Path, first_step: int) -> None:
     """Keep the lines up to the checkpoint: the steps after it are done again."""
     lines = read_text(path, limit=MOST_BYTES).splitlines() if path.is_file() else []
-    finished = [line for line in lines if _step_of(line) <= begin]
+    finished = [line for line in lines if _step_of(line) <= first_step]
     write_atomic(path, "".join(line + "\n" for line in finished), overwrite=True)
 
 

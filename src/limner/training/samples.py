@@ -92,9 +92,11 @@ class Painter:
         """Where its pictures lie."""
         weights = find_base(self.model)
         decides = [digest_of(weights.ref), weights.defaults, _digest(self.learned)]
-        how = [self.runtime.dtype, side, generate.STEPS]
+        settings = [self.runtime.dtype, side, generate.STEPS]
         return (
-            tensor_cache.folder() / "portraits" / tensor_cache.key_of("portraits", *decides, *how)
+            tensor_cache.folder()
+            / "portraits"
+            / tensor_cache.key_of("portraits", *decides, *settings)
         )
 
 

@@ -39,67 +39,67 @@ def check_consent(noun: str, given: bool) -> None:
 
 
 def finish(
-    name: str, folder: Path, order: TeachConfig, taught: TrainingResult, *, consent: bool
+    name: str, folder: Path, config: TeachConfig, result: TrainingResult, *, consent: bool
 ) -> Subject:
     """Write the subject into its folder; the card comes last and says that all is there.
 
     Raises:
         OutputError: no room, or no permission.
     """
-    if order.options.method == "lora":
-        data = (taught.checkpoint / ADAPTER).read_bytes()
+    if config.options.method == "lora":
+        data = (result.checkpoint / ADAPTER).read_bytes()
         write_atomic(folder / ADAPTER, data, overwrite=True)
         weights = hashlib.sha256(data).hexdigest()
     else:
         try:
-            merge.save_taught(order.model, taught.checkpoint, folder / WHOLE)
+            merge.save_taught(config.model, result.checkpoint, folder / WHOLE)
         except OSError as error:
             raise OutputError(f"{folder / WHOLE} can't be written: {error}.") from error
         weights = None
     thumbnails = []
-    for k, photograph in enumerate(taught.photographs.usable):
+    for k, photograph in enumerate(result.photographs.usable):
         path = folder / "thumbnails" / f"{k:02}.jpg"
         small = photograph.image.copy()
         small.thumbnail((128, 128))
         save_image(small, path, overwrite=True)
         thumbnails.append(path.relative_to(folder).as_posix())
-    card = _card(name, order, taught, consent, weights, thumbnails)
+    card = _card(name, config, result, consent, weights, thumbnails)
     write_card(folder, card)
     return Subject(name, folder, card)
 
 
 def _card(
     name: str,
-    order: TeachConfig,
-    taught: TrainingResult,
+    config: TeachConfig,
+    result: TrainingResult,
     consent: bool,
     weights: str | None,
     thumbnails: list[str],
 ) -> dict[str, Any]:
-    options = order.options
-    base = taught.base
+    options = config.options
+    base = result.base
     return {
         "format": FORMAT,
         "name": name,
-        "base": {**base.ref.to_dict(), "digest": base.digest, "asked_for": order.model},
+        "base": {**base.ref.to_dict(), "digest": base.digest, "asked_for": config.model},
         "kind": "inpainting" if base.inpaints else "text to image",
         "xl": base.is_xl,
-        "identifier": taught.naming.identifier,
-        "class": taught.naming.noun,
-        "called": taught.naming.called,
+        "identifier": result.naming.identifier,
+        "class": result.naming.noun,
+        "called": result.naming.called,
         "instance_prompt": options.instance_prompt,
         "class_prompt": options.class_prompt,
-        "captions": dict(taught.captions),
-        "class_images": taught.class_images,
-        "photographs": {one.name: one.digest for one in taught.photographs.usable},
+        "captions": dict(result.captions),
+        "class_images": result.class_images,
+        "photographs": {photo.name: photo.digest for photo in result.photographs.usable},
         "method": options.method,
         "rank": options.rank if options.method == "lora" else None,
-        "steps": taught.step,
-        "side": taught.side,
+        "steps": result.step,
+        "side": result.side,
         "options": changed(options),
         "licence": base.ref.licence,
         "consent": CONSENT if consent else None,
-        "warnings": list(taught.notes),
+        "warnings": list(result.notes),
         "sha256": weights,
         "thumbnails": thumbnails,
         "limner": __version__,

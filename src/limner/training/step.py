@@ -41,21 +41,21 @@ class Stepper:
 
     base: Base
     parts: Mapping[str, Any]
-    words: TextEmbeddings
+    embeddings: TextEmbeddings
     of_subject: LatentDataset
     of_class: LatentDataset | None
     options: TeachOptions
     accelerator: Accelerator
 
     def __call__(
-        self, number: int, optimizer: Any, pupil: TrainableModel
+        self, number: int, optimizer: Any, trainable: TrainableModel
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Both terms, averaged over the step's batches."""
         options, accelerator = self.options, self.accelerator
         instances: list[torch.Tensor] = []
         priors: list[torch.Tensor] = []
         for micro in range(options.gradient_accumulation_steps):
-            place = StepPosition(
+            position = StepPosition(
                 options.seed,
                 number,
                 micro,
@@ -64,7 +64,7 @@ class Stepper:
                 options.gradient_accumulation_steps,
             )
             with accelerator.accumulate(*self.parts.values()):
-                instance, prior = self._terms(place)
+                instance, prior = self._terms(position)
                 total = instance
                 if prior is not None:
                     total = losses.with_prior(instance, prior, options.prior_loss_weight)
@@ -72,25 +72,25 @@ class Stepper:
                 instances.append(instance.detach())
                 accelerator.backward(total)
                 if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(pupil.parameters, options.max_grad_norm)
+                    accelerator.clip_grad_norm_(trainable.parameters, options.max_grad_norm)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
         return torch.stack(instances).mean(), torch.stack(priors).mean() if priors else None
 
-    def _terms(self, place: StepPosition) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _terms(self, position: StepPosition) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Both terms of one batch: the subject and its class go through the U-Net at once."""
         size, device = self.options.train_batch_size, self.accelerator.device
         times = int(self.base.pipe.scheduler.config.num_train_timesteps)
-        batches = [draw(self.of_subject, size, times, place, SUBJECT)]
+        batches = [draw(self.of_subject, size, times, position, SUBJECT)]
         if self.of_class is not None:
-            batches.append(draw(self.of_class, size, times, place, CLASS))
+            batches.append(draw(self.of_class, size, times, position, CLASS))
         x, eps = (torch.cat([getattr(b, n) for b in batches]).to(device) for n in ("x", "eps"))
         t = torch.cat([batch.t for batch in batches])
         squared = self.base.pipe.scheduler.alphas_cumprod[t].to(device).float()
         alpha, sigma = squared.sqrt(), (1 - squared).sqrt()
         z = losses.noised(x, eps, alpha, sigma)
         answer = self._answer(z, t.to(device), batches)
-        wanted = losses.target(self.base.prediction, x, eps, alpha, sigma)
+        target = losses.target(self.base.prediction, x, eps, alpha, sigma)
         weight = torch.ones_like(alpha)
         if self.options.snr_gamma is not None:
             snr = squared / (1 - squared)
@@ -98,25 +98,25 @@ class Stepper:
         terms = []
         for number, batch in enumerate(batches):
             part = slice(number * size, (number + 1) * size)
-            seen = None if batch.seen is None else batch.seen.to(device)
-            terms.append(losses.reconstruction(answer[part], wanted[part], weight[part], seen))
+            coverage = None if batch.coverage is None else batch.coverage.to(device)
+            terms.append(losses.reconstruction(answer[part], target[part], weight[part], coverage))
         return terms[0], terms[1] if len(terms) == 2 else None
 
     def _answer(self, z: torch.Tensor, t: torch.Tensor, batches: list[Batch]) -> torch.Tensor:
         unet, device = self.parts["unet"], self.accelerator.device
-        which = torch.cat([batch.which for batch in batches])
+        rows = torch.cat([batch.rows for batch in batches])
         dtype = weight_dtype(self.options)
         if "text_encoder" in self.parts:
-            states = self.parts["text_encoder"](self.words.tokens[which].to(device))[0]
+            states = self.parts["text_encoder"](self.embeddings.tokens[rows].to(device))[0]
         else:
-            states = self.words.states[which].to(device)
+            states = self.embeddings.states[rows].to(device)
         if batches[0].beside is not None:
-            around = torch.cat([b.beside for b in batches if b.beside is not None])
-            z = torch.cat([z, around.to(device)], dim=1)
+            beside = torch.cat([b.beside for b in batches if b.beside is not None])
+            z = torch.cat([z, beside.to(device)], dim=1)
         more = {}
-        if self.words.pooled is not None:
+        if self.embeddings.pooled is not None:
             more["added_cond_kwargs"] = {
-                "text_embeds": self.words.pooled[which].to(device, dtype),
+                "text_embeds": self.embeddings.pooled[rows].to(device, dtype),
                 "time_ids": _sizes(z, self.base.grid).to(device, dtype),
             }
         answer: torch.Tensor = unet(

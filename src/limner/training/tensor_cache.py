@@ -40,6 +40,6 @@ def once(kind: str, key: str, compute: Callable[[], Tensors]) -> dict[str, torch
     try:
         return load(path.read_bytes())
     except (OSError, SafetensorError):
-        tensors = {name: one.detach().cpu().contiguous() for name, one in compute().items()}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}
         write_atomic(path, save(tensors), overwrite=True)
         return tensors

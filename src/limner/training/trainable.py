@@ -32,15 +32,20 @@ class TrainableModel:
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
         """Those that learn."""
-        return [one for part in self.parts.values() for one in part.parameters() if _learns(one)]
+        return [
+            parameter
+            for part in self.parts.values()
+            for parameter in part.parameters()
+            if _learns(parameter)
+        ]
 
     def state(self) -> dict[str, torch.Tensor]:
         """What learns, by part and name: ``unet.down_blocks…``."""
         return {
-            f"{part}.{name}": one.detach()
+            f"{part}.{name}": parameter.detach()
             for part, module in self.parts.items()
-            for name, one in module.named_parameters()
-            if _learns(one)
+            for name, parameter in module.named_parameters()
+            if _learns(parameter)
         }
 
     @torch.no_grad()
@@ -58,8 +63,8 @@ class TrainableModel:
                 f"The checkpoint is of another architecture or rank: {differ[0]} and "
                 f"{len(differ) - 1} others differ. Teach anew, under another name."
             )
-        for name, one in own.items():
-            one.copy_(state[name])
+        for name, parameter in own.items():
+            parameter.copy_(state[name])
 
     def save_adapter(self, base: Base, folder: Path) -> None:
         """Write LoRA's matrices in diffusers' layout, ``ADAPTER``, with their rank and targets."""
@@ -111,9 +116,9 @@ def _add_matrices(part: Any, name: str, rank: int) -> None:
         target_modules=list(TARGETS[name]),
     )
     part.add_adapter(config)
-    for one in part.parameters():
-        if _learns(one):
-            one.data = one.data.float()  # half precision loses small steps
+    for parameter in part.parameters():
+        if _learns(parameter):
+            parameter.data = parameter.data.float()  # half precision loses small steps
     part.train()
 
 

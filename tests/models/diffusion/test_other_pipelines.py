@@ -1,4 +1,4 @@
-"""Each pipeline of ``diffusion_kinds``, real classes at tiny size, held against diffusers' own."""
+"""Each pipeline of ``pipeline_table``, real classes at tiny size, held against diffusers' own."""
 
 from __future__ import annotations
 

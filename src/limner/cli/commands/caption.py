@@ -50,8 +50,8 @@ def caption(**given: Any) -> None:
         except ImageError as error:
             if len(files) == 1:
                 raise
-            about = "" if str(error).startswith(str(path)) else f"{path}: "
-            say(f"limner: {about}{error}", err=True)
+            place = "" if str(error).startswith(str(path)) else f"{path}: "
+            say(f"limner: {place}{error}", err=True)
             worst = max(worst, error.exit_code)
             continue
         (sentence,) = captioner.caption([opened.image])

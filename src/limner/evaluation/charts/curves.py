@@ -1,6 +1,6 @@
 """Scores as pictures: over a sweep, precision against recall, confidences, clicks.
 
-Each function takes plain values and returns a matplotlib ``Figure``; ``drawing.save_chart`` writes
+Each function takes plain values and returns a matplotlib ``Figure``; ``style.save_chart`` writes
 it as PNG or SVG. Lines are named at their ends, in their colours: no legend must be matched.
 """
 
@@ -243,7 +243,7 @@ def click_curves(
     An object whose list ends early keeps its last IoU: there was nothing left to click.
 
     Args:
-        models: name -> for each object the IoU after each click, as ``clicks.simulate`` gives it.
+        models: name -> for each object the IoU after each click, as ``noc.simulate`` gives it.
         targets: IoUs drawn as lines.
 
     Raises:

@@ -28,7 +28,7 @@ def page(report: Report, pictures: Path, commands: Mapping[str, str]) -> str:
     """The page.
 
     Args:
-        report: as ``tables.report_of`` makes it.
+        report: as ``report.report_of`` makes it.
         pictures: the folder that the cells' pictures lie in, which lies beside the page.
         commands: what repeats a cell, by its key.
     """

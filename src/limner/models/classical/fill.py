@@ -1,6 +1,7 @@
 """Fill a masked hole in a photograph from the rest of the photograph, without any network.
 
-The default, `patches` (patches.py), copies real texture; OpenCV's own methods are quick and smear.
+The default, `patches` (``patchmatch.py``), copies real texture; OpenCV's own methods are quick
+and smear.
 """
 
 from __future__ import annotations

@@ -77,11 +77,11 @@ def _figures(entry: ModelEntry) -> Sequence[Figure]:
 
 
 def _line(row: Comparison) -> str:
-    wanted = row.figure.says or _numbers(row.figure.expected)
+    expected = row.figure.says or _numbers(row.figure.expected)
     came = row.answer if isinstance(row.answer, str) else _numbers(row.answer)
     if row.difference is not None:
         came += f" (off by {row.difference:.4f}, {row.figure.tolerance:g} allowed)"
-    return f"{'pass' if row.passed else 'FAIL'}  {row.figure.question}: {wanted} -> {came}"
+    return f"{'pass' if row.passed else 'FAIL'}  {row.figure.question}: {expected} -> {came}"
 
 
 def _numbers(values: Sequence[float]) -> str:

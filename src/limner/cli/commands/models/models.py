@@ -246,8 +246,8 @@ def _print_table(entries: list[ModelEntry]) -> None:
     for column in ("name", "task", "size", "licence", "commercial", "here"):
         table.add_column(column, no_wrap=column != "licence")
     for entry in entries:
-        here = "yes" if store.is_here(entry) else ""
-        row = (entry.name, entry.purpose, entry.size, entry.licence, entry.commercial, here)
+        is_here = "yes" if store.is_here(entry) else ""
+        row = (entry.name, entry.purpose, entry.size, entry.licence, entry.commercial, is_here)
         table.add_row(*row_of(*row))
     say_table(table, width=200)
 

@@ -137,13 +137,13 @@ def import_runs(archive: Path, store: str | None) -> None:
     """
     from limner.runs.import_zip import import_zip
 
-    done = import_zip(new_store(store), archive)
-    for run_id in done.known:
+    imported = import_zip(new_store(store), archive)
+    for run_id in imported.known:
         say(f"limner: Run {run_id} is here already and stays as it is.", err=True)
-    for name in done.missing:
+    for name in imported.missing:
         say(f"limner: {archive} lacks {name}, which its runs name.", err=True)
-    say(f"{archive}  {len(done.ids)} runs taken in")
-    if done.missing:
+    say(f"{archive}  {len(imported.ids)} runs taken in")
+    if imported.missing:
         raise click.exceptions.Exit(1)
 
 
@@ -171,22 +171,22 @@ def _cell(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _replay_facts(again: Replay) -> dict[str, Any]:
+def _replay_facts(replay: Replay) -> dict[str, Any]:
     return {
-        "run": again.original.id,
-        "replay": again.run.id,
-        "pixels": again.pixels,
-        "differing": dict(again.differing),
-        "same_finds": again.same_finds,
-        "changed": list(again.changed),
+        "run": replay.original.id,
+        "replay": replay.run.id,
+        "pixels": replay.pixels,
+        "differing": dict(replay.differing),
+        "same_finds": replay.same_finds,
+        "changed": list(replay.changed),
     }
 
 
-def _replay_line(again: Replay) -> str:
-    finds = "the same finds" if again.same_finds else "OTHER FINDS"
-    recorded = f" as {again.run.id[:8]}" if again.run.id else ""
+def _replay_line(replay: Replay) -> str:
+    finds = "the same finds" if replay.same_finds else "OTHER FINDS"
+    recorded = f" as {replay.run.id[:8]}" if replay.run.id else ""
     line = (
-        f"{again.original.id[:8]}{recorded}  {again.original.row.verb}: {again.pixels} pixels "
+        f"{replay.original.id[:8]}{recorded}  {replay.original.row.verb}: {replay.pixels} pixels "
         f"differ, {finds}"
     )
-    return line + (f" ({'; '.join(again.changed)})" if again.changed else "")
+    return line + (f" ({'; '.join(replay.changed)})" if replay.changed else "")

@@ -65,17 +65,17 @@ def forget(files: tuple[Path, ...], results: bool, track_to: Path, store: str | 
     from limner.runs.forget import runs_of
 
     opened = opened_store(store)
-    pictures = [each for path in files for each in _pictures(path)]
-    gone = {each.whole for each in pictures if not each.digests}
-    known = {digest for each in pictures for digest in each.digests}
-    pixels = {digest for each in pictures for digest in each.pixels}
-    entries, digests = runs_of(opened, known, gone, pixels)
-    if unknown := gone - {entry.row.input_path for entry in entries}:
+    pictures = [picture for path in files for picture in _pictures(path)]
+    missing_paths = {picture.whole for picture in pictures if not picture.digests}
+    known_digests = {digest for picture in pictures for digest in picture.digests}
+    pixels = {digest for picture in pictures for digest in picture.pixels}
+    entries, digests = runs_of(opened, known_digests, missing_paths, pixels)
+    if unknown := missing_paths - {entry.row.input_path for entry in entries}:
         raise StoreError(
             f"There is no {min(unknown)}, and no run in {opened.location.shown} recorded that path."
         )
-    done = forget_runs(opened, entries, digests)
-    _say_done(opened, pictures, done, _forget_around(store, done, track_to))
+    forgotten = forget_runs(opened, entries, digests)
+    _say_done(opened, pictures, forgotten, _forget_around(store, forgotten, track_to))
     _say_left(entries, results)
 
 
@@ -84,8 +84,8 @@ def _pictures(path: Path) -> Iterator[Picture]:
 
     with os_errors(path, ImageError):
         if path.is_dir():
-            for each in find_images(path):
-                yield _picture(each)
+            for file in find_images(path):
+                yield _picture(file)
         else:
             yield _picture(path)
 
@@ -107,25 +107,25 @@ def _picture(path: Path) -> Picture:
     return Picture(path, {digest, pixels}, {pixels})
 
 
-def _forget_around(store: str | None, done: Forgotten, track_to: Path) -> list[str]:
+def _forget_around(store: str | None, forgotten: Forgotten, track_to: Path) -> list[str]:
     """What lies beside the store, removed: the cache, trackers' files, journals of suites."""
     from limner.runs.forget import tracked_in
     from limner.trackers.local_copies import forget as forget_tracked
 
-    went = []
+    removals = []
     cache = stage_cache({"store": store, "no_store": False, "no_cache": False})
     if cache is not None and (count := cache.clear()):
-        went.append(f"{count} cached answers (of all pictures)")
-    tracked = tracked_in(done.entries)
+        removals.append(f"{count} cached answers (of all pictures)")
+    tracked = tracked_in(forgotten.entries)
     for folder in dict.fromkeys([*tracked, track_to.absolute()]):
-        removed = forget_tracked(folder, done.needles)
-        went += [f"{path}" for path in removed]
+        removed = forget_tracked(folder, forgotten.needles)
+        removals += [f"{path}" for path in removed]
         names = tracked.get(folder, frozenset())
         _say_online(names, removed)
-    for journal in _journals(done.needles):
+    for journal in _journals(forgotten.needles):
         shutil.rmtree(journal)
-        went.append(str(journal))
-    return went
+        removals.append(str(journal))
+    return removals
 
 
 def _say_online(names: Collection[str], removed: Sequence[Path]) -> None:
@@ -174,21 +174,21 @@ def _say_left(entries: Sequence[RunEntry], results: bool) -> None:
         if entry.row.verb not in private.VERBS
         for place in entry.places
     }
-    there = sorted(path for path in places if path.is_file())
+    results_left = sorted(path for path in places if path.is_file())
     inputs = {entry.row.input_path for entry in entries if entry.row.input_path}
     verbs = {entry.row.verb for entry in entries} - private.VERBS
     listings = [file for verb in sorted(verbs) for file in listings_of(places, verb, inputs)]
     if results:
-        for path in there:
+        for path in results_left:
             path.unlink()
             say(f"{path}  removed")
         for file in listings:
             forget_inputs(file, inputs)
             say(f"{file}  names it no more")
-    elif there := [*there, *listings]:
+    elif results_left := [*results_left, *listings]:
         say(
             f"limner: Results outside the store may still show it (--results removes them): "
-            f"{', '.join(map(str, there))}",
+            f"{', '.join(map(str, results_left))}",
             err=True,
         )
     for name, ids in (

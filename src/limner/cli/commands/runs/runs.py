@@ -312,8 +312,8 @@ def _explained(entry: RunEntry) -> Iterator[tuple[str, str]]:
     ):
         if related:
             yield label, str(related)
-    for each in entry.notes:
-        yield "note", f"{_clock(each.written)}: {each.text}"
+    for note in entry.notes:
+        yield "note", f"{_clock(note.written)}: {note.text}"
     if record:
         versions = [f"{name} {version}" for name, version in record["versions"].items()]
         yield "with", ", ".join([f"limner {record['limner']}", *versions, record["machine"]])
@@ -323,5 +323,5 @@ def _set(value: Any) -> str:
     """The settings that were set, of options; anything else as JSON."""
     if not isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
-    given = {key: each for key, each in value.items() if each not in (None, "", [], {})}
-    return ", ".join(f"{key} {each}" for key, each in given.items())
+    given = {key: setting for key, setting in value.items() if setting not in (None, "", [], {})}
+    return ", ".join(f"{key} {setting}" for key, setting in given.items())
