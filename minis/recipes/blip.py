@@ -54,7 +54,7 @@ def vocabulary() -> BertTokenizer:
 
 
 def build(tokenizer: BertTokenizer) -> BlipForConditionalGeneration:
-    """The model with mini-owlvit's eyes; the words are new."""
+    """The model with mini-owlvit's image encoder; the text decoder is new."""
     text = {
         "hidden_size": 96,
         "intermediate_size": 192,
@@ -80,20 +80,20 @@ def build(tokenizer: BertTokenizer) -> BlipForConditionalGeneration:
     torch.manual_seed(0)
     model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
     start = OwlViTForObjectDetection.from_pretrained(owlvit.FOLDER, dtype=torch.float32)
-    see(model, start.owlvit.vision_model)
+    copy_image_encoder(model, start.owlvit.vision_model)
     return model
 
 
 @torch.no_grad()
-def see(model: BlipForConditionalGeneration, eyes: torch.nn.Module) -> None:
-    """Copy the picture side. BLIP has no norm before its first layer: that one is left out."""
+def copy_image_encoder(model: BlipForConditionalGeneration, encoder: torch.nn.Module) -> None:
+    """BLIP has no norm before its first layer: that one is left out."""
     mine = model.vision_model
-    mine.embeddings.patch_embedding.weight.copy_(eyes.embeddings.patch_embedding.weight)
+    mine.embeddings.patch_embedding.weight.copy_(encoder.embeddings.patch_embedding.weight)
     mine.embeddings.patch_embedding.bias.zero_()
-    mine.embeddings.class_embedding.copy_(eyes.embeddings.class_embedding[None, None])
-    places = growing.regridded(eyes.embeddings.position_embedding.weight, SEES // owlvit.PATCH)
+    mine.embeddings.class_embedding.copy_(encoder.embeddings.class_embedding[None, None])
+    places = growing.regridded(encoder.embeddings.position_embedding.weight, SEES // owlvit.PATCH)
     mine.embeddings.position_embedding.copy_(places[None])
-    for new, old in zip(mine.encoder.layers, eyes.encoder.layers, strict=False):
+    for new, old in zip(mine.encoder.layers, encoder.encoder.layers, strict=False):
         attention = old.self_attn
         parts = (attention.q_proj, attention.k_proj, attention.v_proj)
         new.self_attn.qkv.weight.copy_(torch.cat([part.weight for part in parts]))
@@ -101,7 +101,7 @@ def see(model: BlipForConditionalGeneration, eyes: torch.nn.Module) -> None:
         new.self_attn.projection.load_state_dict(attention.out_proj.state_dict())
         for name in ("layer_norm1", "layer_norm2", "mlp"):
             getattr(new, name).load_state_dict(getattr(old, name).state_dict())
-    mine.post_layernorm.load_state_dict(eyes.post_layernorm.state_dict())
+    mine.post_layernorm.load_state_dict(encoder.post_layernorm.state_dict())
 
 
 def caption(scene: Scene) -> str:

@@ -1,15 +1,16 @@
 """mini-clip: names and pictures of drawn things in one space.
 
-Cost: 41 minutes on one core for words and first eyes, 17 for the eyes grown from them. Target: the
-noun of a held-out drawing among 123, top 1: .80.
+Cost: 41 minutes on one core for the text encoder and a small image encoder, 17 for the
+larger one grown from that. Target: the noun of a held-out drawing among 123, top 1: .80.
 
 Most of the loss is a classification over all trained nouns, each phrased by a template drawn by
 lot: with 738 drawings the pairs of a batch alone teach too little. A plain classifier, thrown away
 afterwards, stands beside the text encoder to show the picture side the way. The rest is CLIP's own
 loss (arXiv 2103.00020), over captions with colours, counts and relations.
 
-Then the words stand still, so that painters who read with them stay right, and the eyes get one
-more layer, a finer grid, and half of the drawings bent or in manners that nobody drew.
+Then the text encoder is frozen, so that the painters that read with it stay right, and the image
+encoder gets one more layer, a finer grid, and half of the drawings bent or in styles that nobody
+drew.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ VISION = {
     "image_size": SIDE,
     "patch_size": PATCH,
 }
-"""The first eyes, from which mini-owlvit and mini-blip start."""
+"""The small image encoder, from which mini-owlvit and mini-blip start."""
 EYES = {**VISION, "num_hidden_layers": 6, "patch_size": 9}
 """Those that ship."""
 RESTYLED_PART, BENT_PART = 0.35, 0.35
@@ -76,7 +77,7 @@ def build(tokenizer: CLIPTokenizer, vision: Mapping[str, int] = EYES) -> CLIPMod
 
 
 def grown(small: CLIPModel, tokenizer: CLIPTokenizer) -> CLIPModel:
-    """The model with larger eyes that answers nearly as the small one does."""
+    """The model with the larger image encoder, which answers nearly as the small one does."""
     model = build(tokenizer)
     trained = small.state_dict()
     place = "vision_model.embeddings.position_embedding.weight"
@@ -90,7 +91,8 @@ def grown(small: CLIPModel, tokenizer: CLIPTokenizer) -> CLIPModel:
 
 
 def first() -> CLIPModel:
-    """Words and first eyes: the checkpoint of their training, or what ships if it has them."""
+    """The text encoder and the small image encoder: the checkpoint of their training, or what ships
+    if it has them."""
     tokenizer = CLIPTokenizer.from_pretrained(FOLDER, local_files_only=True)
     model = build(tokenizer, VISION)
     if begun("clip"):
@@ -100,8 +102,8 @@ def first() -> CLIPModel:
         model = CLIPModel.from_pretrained(FOLDER, dtype=torch.float32)
     else:
         raise FileNotFoundError(
-            f"{OUT / 'clip.pt'} isn't there: mini-clip's first eyes, from which this starts, don't "
-            "ship. Run `python -m minis.recipes.clip` first."
+            f"{OUT / 'clip.pt'} isn't there: mini-clip's small image encoder, from which this "
+            "starts, doesn't ship. Run `python -m minis.recipes.clip` first."
         )
     return model.eval()
 

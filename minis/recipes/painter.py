@@ -276,7 +276,7 @@ def denoising_loss(
     return (weight * (guess - target).pow(2).mean(dim=(1, 2, 3))).mean()
 
 
-def drawn_lots(rng: np.random.Generator, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_batch(rng: np.random.Generator, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Lessons of a step, and which caption each has: 0, the empty one, where it was dropped."""
     rows = torch.from_numpy(rng.integers(0, len(which), BATCH))
     captions = which[rows].clone()
@@ -291,7 +291,7 @@ def main() -> None:
     unet = build(2 * LATENTS + 1)
 
     def render(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        rows, captions = drawn_lots(rng, which)
+        rows, captions = draw_batch(rng, which)
         beside = torch.cat([shown.holes[rows], shown.masked[rows]], dim=1).float()
         return shown.pictures[rows].float(), beside, states[captions]
 

@@ -50,7 +50,7 @@ def main() -> None:
     unet = whole_canvas(start)
 
     def render(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        rows, captions = painter.drawn_lots(rng, which)
+        rows, captions = painter.draw_batch(rng, which)
         return shown.pictures[rows].float(), states[captions]
 
     def step_loss(batch: tuple[torch.Tensor, torch.Tensor], rng: np.random.Generator) -> Loss:

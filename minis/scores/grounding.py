@@ -26,13 +26,13 @@ def measure(models: ShippedModels, amount: int = 100) -> dict[str, float]:
     for scene in samples.held_out(amount):
         for noun in sorted({thing.noun for thing in scene.things}):
             truths = [thing.mask for thing in scene.things if thing.noun == noun]
-            ious = [best_iou(mask, truths) for mask in found(models, scene.image, noun)]
+            ious = [best_iou(mask, truths) for mask in masks_of(models, scene.image, noun)]
             best.append(max(ious, default=0.0))
             first.append(ious[0] if ious else 0.0)
     return {"words-mask": mean(best), "words-first": mean(first)}
 
 
-def found(models: ShippedModels, image: np.ndarray, noun: str) -> list[BoolMask]:
+def masks_of(models: ShippedModels, image: np.ndarray, noun: str) -> list[BoolMask]:
     """The masks that a phrase gets, the surest first."""
     run = models.session.segment(pictured(image), [VisualPrompt(text=Text(phrase(noun)))])
     rows = run.grounding.detections

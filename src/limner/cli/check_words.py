@@ -1,4 +1,4 @@
-"""What every command refuses in its words alike: text that is no UTF-8, and ``-`` for a file."""
+"""Refusals that all commands share: text that is no UTF-8, and ``-`` for a file."""
 
 from __future__ import annotations
 

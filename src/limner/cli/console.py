@@ -1,4 +1,4 @@
-"""What is said while a verb works, and of what it made.
+"""What is printed while a verb works, and of its results.
 
 All that limner prints goes through here. File names, phrases, captions and what servers answer may
 hold escapes, line breaks and marks that turn the reading direction: on a terminal these would
@@ -136,7 +136,7 @@ def say_run(
 
 
 def second_look(result: Mapping[str, Any]) -> list[str]:
-    """What a redaction's check says: whose eyes it was, and what they can't say."""
+    """A redaction's check in words: which models looked, and what can't be verified."""
     if "looked_by" not in result:
         return ["not looked at again: --verify TEXT names what must not be seen"]
     if result["verified"] is False:

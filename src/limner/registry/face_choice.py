@@ -45,7 +45,7 @@ def best_here() -> str | None:
 
 
 def sentence(name: str) -> str:
-    """Who looks for faces, for people."""
+    """Which model looks for faces, as a sentence."""
     if name == LAST:
         return MISSES_MOST.format(haar=HAAR_FOUND, centerface=CENTERFACE_FOUND, faces=FACES)
     return LOOKED_FOR_BY.format(name=name)

@@ -1,4 +1,4 @@
-"""What goes wrong inside a stranger's model when it is first asked something, as a sentence.
+"""Errors of libraries inside a user's own model, when it first answers, as a sentence.
 
 transformers and diffusers look at many values of a config only when they compute. A model of the
 user's own folder that fails in their code has a config that doesn't fit it, or is of a kind that

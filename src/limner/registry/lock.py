@@ -1,4 +1,4 @@
-"""What the model folder holds, written down: ``models.lock.json``, with a hash for every file.
+"""The lock of the model folder: ``models.lock.json``, with a hash for every file.
 
 A hash is only ever recorded from the file itself.
 """

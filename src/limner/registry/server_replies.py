@@ -1,4 +1,4 @@
-"""What a server sends back: no more of it than an answer takes, and never the key it was sent.
+"""Replies of servers, read within bounds and without the key that was sent.
 
 A server may be anybody's: its reply may never end, be a bomb of compressed zeros, or repeat the
 ``Authorization`` header in a message that is then shown and stored.

@@ -1,4 +1,4 @@
-"""The models on this machine: fetch them once, know what they are, find them with no network.
+"""The models on this machine: what they are, and their files, found with no network.
 
 ::
 

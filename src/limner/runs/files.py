@@ -24,7 +24,7 @@ GRACE = 3600.0
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file as it lies there. ``modified`` in seconds since 1970, None where it isn't known."""
+    """A file in the store. ``modified`` in seconds since 1970, None where it isn't known."""
 
     name: str
     size: int

@@ -1,4 +1,4 @@
-"""A picture forgotten: every run of it, with all their files, leaves no byte in the store."""
+"""Forgetting a picture: its runs and all their files are removed, to the last byte in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that no run names, removed; and which stores could name them.
+"""Removing files that no run names, and finding the stores that could name them.
 
 A store's own files lie in a folder of its own (``owned``), which only a copy of its database can
 name too. What limner kept before version 3 of stores lies where several stores may share it: such

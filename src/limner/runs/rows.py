@@ -45,7 +45,7 @@ def entries_of(connection: sa.Connection, ids: Sequence[str]) -> list[RunEntry]:
 
 
 def rows_of(connection: sa.Connection, ids: Sequence[str]) -> list[Any]:
-    """The bare rows of runs, which also one that is damaged has."""
+    """Rows of runs without what belongs to them; a damaged run has one, too."""
     rows: list[Any] = []
     for first in range(0, len(ids), CHUNK):
         query = sa.select(runs).where(runs.c.id.in_(ids[first : first + CHUNK]))

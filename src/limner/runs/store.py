@@ -1,4 +1,4 @@
-"""Runs kept: begun, ended, listed, found again, rated, deleted.
+"""A store of runs: they are started, finished, listed, looked up, rated and deleted in it.
 
 A run is a row from the moment it starts. It says which process does it, so that one whose process
 is gone is seen to have died, with all that it had.

@@ -1,4 +1,4 @@
-"""What was asked and what was found as layers over the picture, for trackers that can show them."""
+"""Prompts, boxes and masks as layers over the picture, for trackers that can show them."""
 
 from __future__ import annotations
 

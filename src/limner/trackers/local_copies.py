@@ -1,4 +1,4 @@
-"""What trackers keep on this machine, removed where it names a picture.
+"""Removing what trackers keep of a picture on this machine.
 
 An experiment is removed whole: its file can't be cut. What was sent to a server stays there.
 """

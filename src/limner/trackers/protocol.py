@@ -11,7 +11,7 @@ from PIL.Image import Image
 
 @dataclass(frozen=True)
 class Mark:
-    """Something pointed out on an image; pixels of the image, x to the right, y down."""
+    """A box, outline or point on an image; pixels of the image, x to the right, y down."""
 
     label: str
     score: float | None = None

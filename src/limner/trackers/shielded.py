@@ -1,4 +1,4 @@
-"""A tracker that can't harm: late, failing or chatty, the run is the same."""
+"""A tracker that can't harm a run, however late, faulty or talkative it is."""
 
 from __future__ import annotations
 

@@ -88,20 +88,20 @@ class StepReport:
     seconds: float
 
 
-def _unheard(*_: Any) -> None:
-    """Nobody watches."""
+def _do_nothing(*_: Any) -> None:
+    """The callback where none was given."""
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Who hears of a run; by default nobody."""
+    """What is called while a run goes on; by default nothing is."""
 
-    say: Callable[[str], None] = _unheard
-    on_begin: Callable[[Mapping[str, Any], Mapping[str, Any]], None] = _unheard
+    say: Callable[[str], None] = _do_nothing
+    on_begin: Callable[[Mapping[str, Any], Mapping[str, Any]], None] = _do_nothing
     """Once nothing speaks against the run: what decides what is learned, and the base."""
-    on_class_image: OnStep = _unheard
-    on_step: Callable[[StepReport], None] = _unheard
-    on_picture: Callable[[str, int, Image], None] = _unheard
+    on_class_image: OnStep = _do_nothing
+    on_step: Callable[[StepReport], None] = _do_nothing
+    on_picture: Callable[[str, int, Image], None] = _do_nothing
     """A validation picture: ``with-0`` or ``without-0``, and the step."""
     outline: Outline | None = None
     """Finds the subject in a photograph, to crop around it."""

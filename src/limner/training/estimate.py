@@ -18,7 +18,7 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What it takes."""
+    """What a run takes: seconds of its parts, and bytes of memory."""
 
     seconds_a_step: float
     seconds_a_class_image: float | None

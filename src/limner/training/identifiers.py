@@ -30,7 +30,7 @@ ENDS = "</w>"
 
 
 class Tokenizer(Protocol):
-    """What is asked of a CLIP tokenizer."""
+    """What is used of a CLIP tokenizer."""
 
     def tokenize(self, text: str) -> list[str]: ...
 
@@ -88,7 +88,7 @@ def _words(prompt: str) -> list[str]:
 
 
 def check(identifier: str, tokenizer: Tokenizer) -> list[str]:
-    """What speaks against an identifier.
+    """Reasons against an identifier.
 
     Returns:
         Sentences to warn with.

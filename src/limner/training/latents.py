@@ -1,4 +1,4 @@
-"""What the U-Net is shown, computed once: latents of pictures, and the words that go with them.
+"""The U-Net's inputs, computed once: latents of pictures, and embeddings of their captions.
 
 After this neither the autoencoder nor (unless it is trained) the text encoder is needed.
 """
@@ -49,7 +49,7 @@ class TextEmbeddings:
 
 @dataclass(frozen=True, eq=False)
 class LatentDataset:
-    """N pictures with their words, on the CPU. h and w are latents; C their channels."""
+    """N pictures and their captions' rows, on the CPU. h and w are latents; C their channels."""
 
     mean: torch.Tensor
     """(N, C, h, w) float32, scaled as the U-Net sees latents."""
@@ -97,7 +97,7 @@ def encode(
 
 
 def read(base: Base, captions: Sequence[str]) -> TextEmbeddings:
-    """What the text encoder says of captions; one that comes twice is read once."""
+    """The text encoder's answers to captions; one that comes twice is read once."""
     different = tuple(dict.fromkeys(captions))
     encoded = [_text(base, caption) for caption in different]
     pooled = [row["pooled"] for row in encoded] if "pooled" in encoded[0] else None

@@ -1,4 +1,4 @@
-"""Whole models with what was taught in them, and adapters in other programs' layout."""
+"""Merging adapters into a base model, and writing them in other programs' layout."""
 
 from __future__ import annotations
 

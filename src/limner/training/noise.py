@@ -1,4 +1,4 @@
-"""What is drawn at a step: decided by the seed and the step's number alone.
+"""Random draws of a step: decided by the seed and the step's number alone.
 
 Hence a run that was killed draws what it would have drawn, whatever happened before.
 """
@@ -18,7 +18,7 @@ ORDER, NOISE = 0, 1
 
 @dataclass(frozen=True)
 class StepPosition:
-    """Where in a run something is drawn."""
+    """The step, batch and process for which something is drawn."""
 
     seed: int
     step: int

@@ -1,4 +1,4 @@
-"""Going on where a run stopped: only with the same job, and from its last whole checkpoint."""
+"""Resuming a run that stopped: only with the same job, and from its last whole checkpoint."""
 
 from __future__ import annotations
 

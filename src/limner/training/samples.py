@@ -1,4 +1,4 @@
-"""Pictures by a model with what it learned, always with the same seeds: to be compared.
+"""Pictures by a taught model, always with the same seeds, so that they can be compared.
 
 They are kept by all that decides them: scoring that was killed goes on where it stopped, and more
 seeds, another judge or another adapter of the same model paint only what isn't there yet.

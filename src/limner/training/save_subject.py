@@ -1,4 +1,4 @@
-"""What is left of a run: the adapter or the whole model, and a card that says how it was made."""
+"""Saving a subject: the adapter or the whole model, and a card that says how it was made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``limner runs compare``, ``replay``, ``export``: runs held together, done again, taken out."""
+"""``limner runs compare``, ``replay``, ``export`` and ``import``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``limner runs forget``: nothing that limner laid down of a picture stays on this machine."""
+"""``limner runs forget``: removes all that limner keeps of a picture on this machine."""
 
 from __future__ import annotations
 
