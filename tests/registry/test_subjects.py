@@ -128,7 +128,7 @@ def test_a_damaged_card_is_named_and_stops_nobody(
     with pytest.raises(ModelError, match=r"subject\.json"):
         subjects.find("other")
     heard: list[str] = []
-    assert [one.name for one in subjects.found(heard.append)] == ["mydog"]
+    assert [one.name for one in subjects.all_subjects(heard.append)] == ["mydog"]
     assert [sentence.split()[0] for sentence in heard] == ["other"]
     with pytest.raises(UnknownModel, match="there are mydog, other"):
         subjects.find("nobody")
@@ -139,7 +139,7 @@ def test_a_folder_that_no_subject_can_be_called(subject: Subject) -> None:
     odd.mkdir()
     (odd / subjects.CARD).write_text(json.dumps(CARD))
     heard: list[str] = []
-    assert [one.name for one in subjects.found(heard.append)] == ["mydog"]
+    assert [one.name for one in subjects.all_subjects(heard.append)] == ["mydog"]
     assert "my dog is left out" in heard[0]
 
 

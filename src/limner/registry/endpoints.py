@@ -18,7 +18,7 @@ from limner.errors import FileError, FileMissing, ModelError, OptionError, Unkno
 from limner.options import EndpointOptions, from_dict
 from limner.registry.catalog import ModelEntry
 from limner.registry.lock import home
-from limner.registry.vlm_formats import VlmFormat, manner_of
+from limner.registry.vlm_formats import VlmFormat, vlm_format_of
 from limner.untrusted.json_toml import read_toml
 
 PREFIX = "vlm:"
@@ -58,9 +58,9 @@ def endpoint(name: str) -> EndpointOptions:
     )
 
 
-def manner(options: EndpointOptions) -> VlmFormat:
+def vlm_format(options: EndpointOptions) -> VlmFormat:
     """How the model behind an endpoint writes boxes."""
-    return manner_of(options.model, options.convention, options.fit)
+    return vlm_format_of(options.model, options.convention, options.fit)
 
 
 def entry(name: str) -> ModelEntry:
@@ -89,9 +89,9 @@ def entry(name: str) -> ModelEntry:
 def identity(name: str) -> str:
     """Text that changes when another model, or another way of asking, would answer."""
     options = endpoint(name)
-    vlm_format = manner(options)
+    answers_in = vlm_format(options)
     settings = {field: getattr(options, field) for field in DECIDES}
-    settings |= {"convention": vlm_format.convention.name, "fit": vlm_format.fit}
+    settings |= {"convention": answers_in.convention.name, "fit": answers_in.fit}
     text = " ".join(f"{field}={value}" for field, value in settings.items() if value is not None)
     return f"{PREFIX}{name.removeprefix(PREFIX)} {text}"
 
@@ -124,7 +124,7 @@ def _read(name: str, table: Any) -> EndpointOptions:
 
 
 def _checked(where: str, options: EndpointOptions) -> EndpointOptions:
-    """Refuse an address or a model's manner that can't be meant, before anything is sent."""
+    """Refuse an address or a format of boxes that can't be meant, before anything is sent."""
     try:
         parts = urlsplit(options.url)
         host, _ = parts.hostname, parts.port
@@ -146,7 +146,7 @@ def _checked(where: str, options: EndpointOptions) -> EndpointOptions:
     if not options.model:
         raise OptionError(f"{where}: model is missing: the name the server knows it by.")
     try:
-        manner(options)
+        vlm_format(options)
     except OptionError as error:
         raise OptionError(f"{where}: {error}") from None
     return replace(options, url=options.url.rstrip("/"))

@@ -127,7 +127,7 @@ def folder_of(name: str) -> Path:
     return root() / name
 
 
-def found(say: Callable[[str], None] | None = None) -> list[Subject]:
+def all_subjects(say: Callable[[str], None] | None = None) -> list[Subject]:
     """All finished subjects, by name.
 
     Args:
@@ -307,7 +307,7 @@ def adapter_of(named: str, weight: float = 1.0) -> Adapter:
     return Adapter(named, subject.adapter, weight, _sha256(subject.adapter), base)
 
 
-def told_apart(adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
+def with_distinct_names(adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
     """The same adapters, no two of a name: those of one name are called by their folders too.
 
     Raises:

@@ -91,7 +91,7 @@ TABLE = (
 # fmt: on
 
 
-def manner_of(model: str, convention: str | None = None, fit: str | None = None) -> VlmFormat:
+def vlm_format_of(model: str, convention: str | None = None, fit: str | None = None) -> VlmFormat:
     """How a model writes boxes; what the caller says goes before what its name says.
 
     Raises:

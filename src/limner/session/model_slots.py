@@ -29,7 +29,7 @@ from limner.protocols import (
 from limner.registry import catalog, endpoints, face_choice, pool, store
 from limner.registry.device import DTYPES, check_names, choose, let_threads_sleep, tune_allocator
 from limner.registry.resolve import resolve
-from limner.registry.subjects import adapter_of, told_apart
+from limner.registry.subjects import adapter_of, with_distinct_names
 from limner.registry.weights import Runtime, Weights, between, is_path, members_of
 from limner.session import painter_files
 from limner.session.alternatives import Alternatives
@@ -75,7 +75,7 @@ class Models:
         """Taught subjects that the painter is to know, and how much."""
         self.fast = choices.fast
         """Whether the painter paints in a few steps, by an adapter made for it."""
-        self._adapters = told_apart(
+        self._adapters = with_distinct_names(
             [adapter_of(name, weight) for name, weight in self.subjects.items()]
         )
         self._pool = pool.ModelPool(choices.memory_budget)

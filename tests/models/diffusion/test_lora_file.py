@@ -16,7 +16,7 @@ from limner.models.diffusion import lora_file
 from limner.models.diffusion.loading import open_pipeline
 from limner.models.diffusion.lora import add_adapters
 from limner.registry import store
-from limner.registry.subjects import adapter_of, parse, told_apart
+from limner.registry.subjects import adapter_of, parse, with_distinct_names
 from limner.registry.weights import Adapter, Runtime, Weights
 from tests.models.tiny_sd import save_tiny_sd
 
@@ -315,7 +315,7 @@ def adapter(path: str, name: str) -> Adapter:
 
 def test_files_of_one_name_are_told_apart() -> None:
     """By their folders; one file twice is a mistake."""
-    first, second, third = told_apart(
+    first, second, third = with_distinct_names(
         [
             adapter("/a/b/x.safetensors", "x.safetensors"),
             adapter("/a/c/x.safetensors", "x.safetensors"),
@@ -325,4 +325,4 @@ def test_files_of_one_name_are_told_apart() -> None:
     assert [first.name, second.name] == ["b/x.safetensors", "c/x.safetensors"]
     assert third.name == "y.safetensors"
     with pytest.raises(OptionError, match="came twice"):
-        told_apart([adapter("/a/x.safetensors", "x"), adapter("/a/./x.safetensors", "y")])
+        with_distinct_names([adapter("/a/x.safetensors", "x"), adapter("/a/./x.safetensors", "y")])

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from limner.models.vlm.parser import Unreadable, read
 from limner.models.vlm.questions import question, schema
 from limner.ops.box_formats import CONVENTIONS
-from limner.registry.vlm_formats import TABLE, VlmFormat, manner_of
+from limner.registry.vlm_formats import TABLE, VlmFormat, vlm_format_of
 
 PIXELS = VlmFormat(CONVENTIONS["xyxy"], "asis")
 THOUSANDTHS = VlmFormat(CONVENTIONS["xyxy_1000"], "asis")
-GEMINI = manner_of("gemini-2.5-pro")
+GEMINI = vlm_format_of("gemini-2.5-pro")
 SIZE = (640, 480)
 DOG = '{"bbox_2d": [10, 20, 110, 220], "label": "the dog"}'
 CAT = '{"bbox_2d": [300, 100, 400, 300], "label": "a cat"}'
@@ -214,7 +214,7 @@ def test_the_words_say_how_every_convention_writes(name: str) -> None:
     ],
 )
 def test_a_name_says_how_a_model_writes(model: str, convention: str, fit: str) -> None:
-    manner = manner_of(model)
+    manner = vlm_format_of(model)
     assert (manner.convention.name, manner.fit) == (convention, fit)
     assert manner.key == ("box_2d" if "gemini" in model else "bbox_2d")
 
@@ -223,4 +223,4 @@ def test_every_row_of_the_table_can_be_meant() -> None:
     assert len(TABLE) == 9
     for row in TABLE:
         assert row.convention in CONVENTIONS
-        assert manner_of("x", row.convention, row.fit).frame((300, 200)).source_wh == (300, 200)
+        assert vlm_format_of("x", row.convention, row.fit).frame((300, 200)).source_wh == (300, 200)

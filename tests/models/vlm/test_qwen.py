@@ -19,7 +19,7 @@ from limner.options import DetectOptions
 from limner.prompts import Text, VisualPrompt
 from limner.registry import catalog, store
 from limner.registry.pool import ModelPool
-from limner.registry.vlm_formats import manner_of
+from limner.registry.vlm_formats import vlm_format_of
 from limner.registry.weights import Runtime
 from tests.models.tiny_qwen import Kind, save_tiny_qwen
 
@@ -89,7 +89,7 @@ def test_the_same_tokens_as_transformers_on_the_same_weights(
     processor = Qwen2VLImageProcessorPil.from_pretrained(folder, size=bounds)
     seen = processor(images=picture, return_tensors="pt")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    manner = manner_of(ARCHITECTURES[kind].name)
+    manner = vlm_format_of(ARCHITECTURES[kind].name)
     words = question(["the dog"], manner, manner.frame(picture.size).target_wh)
     content = [{"type": "image"}, {"type": "text", "text": words}]
     text = tokenizer.apply_chat_template(
@@ -124,7 +124,7 @@ def test_boxes_come_back_in_pixels_of_the_original(
     model = loaded(folders[f"{kind} says"])
     found = model.detect(picture, [DOG, DOG], DetectOptions())
     if kind == "qwen2_5_vl":
-        w, h = manner_of("qwen2.5-vl").frame(picture.size).target_wh
+        w, h = vlm_format_of("qwen2.5-vl").frame(picture.size).target_wh
         assert (w % 28, h % 28) == (0, 0)
         assert 256 * 28**2 <= w * h <= 1280 * 28**2
         expected = [100 / w * 380, 50 / h * 250, 400 / w * 380, 350 / h * 250]

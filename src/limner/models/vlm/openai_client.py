@@ -48,7 +48,7 @@ def load(weights: Weights, runtime: Runtime) -> VisionLanguageModel:
     return VisionLanguageModel(
         weights.ref,
         Endpoint(weights.ref.name, options),
-        endpoints.manner(options),
+        endpoints.vlm_format(options),
         max_side=options.max_side,
         samples=options.samples,
         phrases_at_once=options.phrases_at_once,
@@ -137,7 +137,7 @@ class Endpoint:
         self._budget = Budget(name, options.max_calls, options.max_tokens)
         self._key = key_of(name, options)
         self._scrub = Scrubber(self._key)
-        self._detail = {"detail": "high"} if endpoints.manner(options).fit == "openai" else {}
+        self._detail = {"detail": "high"} if endpoints.vlm_format(options).fit == "openai" else {}
         self._forms = list(FORMS)
         self._unwanted: set[str] = set()
         self._openai = openai

@@ -25,7 +25,7 @@ from limner.models.blocks.oom import guard_memory
 from limner.models.blocks.pretrained import folder_of, read_model, read_part
 from limner.models.vlm.detector import VisionLanguageModel
 from limner.models.vlm.parser import Unreadable
-from limner.registry.vlm_formats import manner_of
+from limner.registry.vlm_formats import vlm_format_of
 from limner.registry.weights import Runtime, Weights
 
 ADVICE = "take a smaller model, such as qwen3-vl-2b, or load it in bfloat16"
@@ -88,7 +88,7 @@ def load(weights: Weights, runtime: Runtime) -> VisionLanguageModel:
     return VisionLanguageModel(
         weights.ref,
         backend,
-        manner_of(architecture.name),
+        vlm_format_of(architecture.name),
         max_side=weights.defaults.get("max_side"),
         samples=weights.defaults.get("samples", 1),
     )

@@ -19,7 +19,7 @@ def listed(as_json: bool) -> None:
     """List the subjects that were taught."""
     from limner.registry import subjects
 
-    taught = subjects.found(lambda sentence: say(f"limner: {sentence}", err=True))
+    taught = subjects.all_subjects(lambda sentence: say(f"limner: {sentence}", err=True))
     if as_json:
         say_json([dict(subject.card) for subject in taught])
         return
