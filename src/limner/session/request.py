@@ -47,7 +47,17 @@ def make_request(
     prompts, finding = tuple(prompts), finding or FindOptions()
     alone = separate_prompts(prompts) if VERBS[verb].looks_again else prompts
     identities = models.identities(slots_of(models, verb, alone, given))
-    return Request(prompts, finding, given, make_job(verb, alone, finding, given, identities))
+    job = make_job(verb, alone, finding, _in_record_order(verb, given), identities)
+    return Request(prompts, finding, given, job)
+
+
+def _in_record_order(verb: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where there are prompts, a record lists what is painted after all else."""
+    row = VERBS[verb]
+    if not row.prompts or row.paints not in settings:
+        return settings
+    others = {name: value for name, value in settings.items() if name != row.paints}
+    return others | {row.paints: settings[row.paints]}
 
 
 def run_of(models: Models, request: Request, source: Source, outcome: Outcome) -> Run:
