@@ -36,6 +36,8 @@ class Verb:
     """Its argument that holds the prompts; "" where it looks for nothing."""
     paints: str = ""
     """Its argument that says what is to be painted, if anything; "" where none does."""
+    options: tuple[str, ...] = ()
+    """Its arguments that hold options."""
     painting: Painting = Painting.NEVER
     detects: bool = False
     """It asks the detector whatever the prompts are."""
@@ -95,6 +97,7 @@ VERBS = _by_name(
             "segment",
             Picture.OVERLAY,
             prompts="prompts",
+            options=("everything",),
             mask_as_drawn=False,
             is_asked_in_suites=True,
         ),
@@ -102,6 +105,7 @@ VERBS = _by_name(
             "edit",
             Picture.EDIT,
             paints="paint",
+            options=("inpaint", "edit"),
             painting=Painting.ALWAYS,
             hides_seam=True,
             adds=True,
@@ -110,25 +114,28 @@ VERBS = _by_name(
         Verb(
             "remove",
             Picture.EDIT,
+            options=("inpaint", "edit"),
             painting=Painting.ALWAYS,
             hides_seam=True,
             is_asked_in_suites=True,
         ),
-        Verb("cutout", Picture.CUTOUT),
+        Verb("cutout", Picture.CUTOUT, options=("edit",)),
         Verb(
             "background",
             Picture.EDIT,
             prompts="keep",
             paints="behind",
+            options=("inpaint", "edit"),
             painting=Painting.FROM_WORDS,
             adds=True,
         ),
-        Verb("redact", Picture.EDIT, looks_again=True, is_private=True),
+        Verb("redact", Picture.EDIT, options=("redact",), looks_again=True, is_private=True),
         Verb(
             "extend",
             Picture.EDIT,
             prompts="",
             paints="paint",
+            options=("inpaint", "edit"),
             painting=Painting.ALWAYS,
             outlines=False,
             adds=True,

@@ -32,7 +32,7 @@ def test_every_verb_of_the_table_is_a_method_with_its_arguments() -> None:
     assert list(PERFORM) == list(VERBS)
     for name, verb in VERBS.items():
         parameters = inspect.signature(getattr(Session, name)).parameters
-        assert {verb.prompts, verb.paints} - {""} <= parameters.keys(), name
+        assert {verb.prompts, verb.paints, *verb.options} - {""} <= parameters.keys(), name
         assert verb.name == name
 
 

@@ -26,6 +26,7 @@ from limner.prompts import VisualPrompt
 from limner.prompts.coerce import AnyBox, AnyPoint, text_of
 from limner.prompts.prompt_list import AnyPrompts, prompts_of
 from limner.session.results import FindOptions
+from limner.verbs import VERBS
 
 
 class Finding(TypedDict, total=False):
@@ -115,17 +116,6 @@ OPTIONS: Mapping[str, type[Any]] = {
     "redact": RedactOptions,
 }
 """A verb's arguments that hold options."""
-TAKES: Mapping[str, tuple[str, ...]] = {
-    "detect": (),
-    "segment": ("everything",),
-    "edit": ("inpaint", "edit"),
-    "remove": ("inpaint", "edit"),
-    "extend": ("inpaint", "edit"),
-    "cutout": ("edit",),
-    "background": ("inpaint", "edit"),
-    "redact": ("redact",),
-}
-"""Which of them each verb has."""
 POINTING = ("points", "labels", "boxes")
 
 
@@ -177,20 +167,21 @@ def strict(
         finding = replace(finding, select=_selections(by_home.pop("select")["select"]))
     for argument, changes in by_home.items():
         settings[argument] = replace(settings.get(argument) or OPTIONS[argument](), **changes)
-    for argument in ("paint", "behind"):
-        if isinstance(settings.get(argument), str):
-            settings[argument] = text_of(settings[argument])
+    paints = VERBS[verb].paints
+    if isinstance(settings.get(paints), str):
+        settings[paints] = text_of(settings[paints])
     return StrictCall(tuple(prompts_of(prompts, **pointing)), finding, settings)
 
 
 def _homes(verb: str) -> dict[str, str]:
     """Each setting that a verb takes by name -> the argument, or part of ``finding``, it is in."""
-    parts: dict[str, type[Any]] = {name: OPTIONS[name] for name in TAKES[verb]}
-    if verb != "extend":
+    row = VERBS[verb]
+    parts: dict[str, type[Any]] = {name: OPTIONS[name] for name in row.options}
+    if row.prompts:
         parts |= {"detect": DetectOptions}
-        parts |= {} if verb == "detect" else {"segment": SegmentOptions}
+        parts |= {"segment": SegmentOptions} if row.outlines else {}
     homes = {field.name: part for part, kind in parts.items() for field in dataclasses.fields(kind)}
-    return homes | ({} if verb == "extend" else {"select": "select"})
+    return homes | ({"select": "select"} if row.prompts else {})
 
 
 def _unknown(verb: str, name: str, homes: Mapping[str, str]) -> str:

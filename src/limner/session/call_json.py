@@ -15,10 +15,6 @@ from limner.errors import StoreError
 from limner.ops.selection import Selection
 from limner.options import (
     DetectOptions,
-    EditOptions,
-    EverythingOptions,
-    InpaintOptions,
-    RedactOptions,
     SegmentOptions,
     from_dict,
 )
@@ -27,15 +23,8 @@ from limner.pipeline.extend import Extension
 from limner.prompts import Text, VisualPrompt
 from limner.runs.entries import BACKDROP, EXEMPLAR
 from limner.session.artifacts import png
+from limner.session.call import OPTIONS
 from limner.session.results import FindOptions
-
-OPTIONS: Mapping[str, type[Any]] = {
-    "inpaint": InpaintOptions,
-    "edit": EditOptions,
-    "redact": RedactOptions,
-    "everything": EverythingOptions,
-}
-"""Argument of a verb -> its class."""
 
 Keep = Callable[[str, bytes], str]
 """Takes a role and a PNG, keeps it and returns its name."""
