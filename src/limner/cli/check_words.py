@@ -9,7 +9,7 @@ import click
 from limner.untrusted.plain_text import visible
 
 MAY_BE_PATHS = frozenset(
-    "image mask exemplar detector segmenter inpainter refiner encoder captioner dino store "
+    "image images mask exemplar detector segmenter inpainter refiner encoder captioner dino store "
     "subjects adapters baseline filter_failing model models name names track".split()
 )
 """Parameters of text that also take a file: names of files are bytes, whatever the encoding."""

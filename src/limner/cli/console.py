@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,7 @@ def say_run(
         facts.append("copied as it is, not checked by anybody")
     if run.edits:
         edit = run.edits[0]
+        facts.append(f"{_share(edit.mask_coverage)} of the picture repainted")
         if JPEG_NOTE in record["notes"]:
             facts.append(JPEG_NOTE.rstrip("."))
         elif record.get("lost"):
@@ -123,16 +125,37 @@ def say_run(
             facts.append(f"{edit.outside_changed_pixels} pixels changed outside the mask")
         if VERBS[settings.verb].hides_seam:  # elsewhere a border is wanted
             facts.append(f"seam {edit.seam:.3f}")
+        if edit.seed is not None:  # also where limner drew it
+            last = f" to {run.edits[-1].seed}" if len(run.edits) > 1 else ""
+            facts.append(f"seed{'s' if last else ''} {edit.seed}{last}")
     if run.redaction:
         facts += second_look(record["result"])
     facts.append(f"{seconds:.1f} s")
     where = str(outputs[-1]) if outputs else str(path)
     models = ", ".join(model["name"] for model in record["models"])
     say(f"{where}  {', '.join(facts)}" + (f"  ({models})" if models else ""))
+    if len(outputs) > 1:
+        say(f"  also {', '.join(_companions(outputs))}")
     if "caption" in record["result"]:
         phrases = ", ".join(record["result"]["phrases"])
         looked = f"looked for {phrases}" if phrases else "it names nothing to look for"
         say(f"  “{record['result']['caption']}”: {looked}")
+
+
+def _share(part: float) -> str:
+    """0..1 as a percentage; what is there is never 0%."""
+    return f"{part:.1%}" if part >= 0.001 else f"{part:.4%}"
+
+
+def _companions(outputs: Sequence[Path]) -> list[str]:
+    """The files of a result besides the last: names beside it, and how many lie in a folder."""
+    folder = outputs[-1].parent
+    others = outputs[-2::-1]
+    inside = Counter(path.parent.name for path in others if path.parent != folder)
+    return [
+        *(path.name for path in others if path.parent == folder),
+        *(f"{count} file{'s' if count > 1 else ''} in {name}" for name, count in inside.items()),
+    ]
 
 
 def second_look(result: Mapping[str, Any]) -> list[str]:

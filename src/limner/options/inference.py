@@ -8,6 +8,7 @@ that was set and has no effect on the model is refused with the reason, never ig
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -212,6 +213,12 @@ BACKGROUND = {"feather": 1}
 class EditOptions(Checked):
     """The mask and the crop of an edit, in pixels of the original image."""
 
+    region: str | None = setting(
+        None,
+        "What is taken: the outline, or the box itself, with no pixel beyond it and no model to "
+        "outline what is in it (default: the outline).",
+        choices=("box", "outline"),
+    )
     dilate: int | None = setting(
         None, "Grow the mask by this many pixels (default: 1.5 % of the object's size).", low=0
     )
@@ -230,6 +237,12 @@ class EditOptions(Checked):
         "Carry the photograph's EXIF over: camera, date, author and place (GPS); thumbnails and "
         "the camera maker's notes never, for they show the original.",
     )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON values; without a region that isn't set, as before there was one: a
+        job's digest stays what it was."""
+        fields = dataclasses.asdict(self)
+        return {k: v for k, v in fields.items() if k != "region" or v is not None}
 
     def border(self, default: int = FEATHER) -> int:
         """px: the width of the soft border; ``default`` where none is set."""

@@ -293,9 +293,11 @@ def check_mask(mask: BoolMask, size_wh: tuple[int, int]) -> None:
 
 
 def grow(mask: BoolMask, edit: EditOptions) -> BoolMask:
-    """An edit's mask: each thing grown past its own soft edge and the feather."""
+    """An edit's mask: each thing grown past its own soft edge and the feather; a box as it is."""
     if edit.dilate is not None:
         return masks.dilate(mask, edit.dilate)
+    if edit.region == "box":
+        return mask
     return masks.dilate_parts(mask, lambda side: edit.border() + round(0.015 * side) + 1)
 
 

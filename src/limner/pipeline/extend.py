@@ -28,6 +28,8 @@ SYNTAX = "left=256,top=10% (any of left, top, right, bottom; pixels or percentag
 NONE = Length(0.0)
 MOST = 1e9
 """Numbers beyond it lose digits on the way; no canvas bears them anyway."""
+ASPECT_SYNTAX = "--aspect takes WIDTH:HEIGHT, such as 16:9"
+_ASPECT = re.compile(r"(\d+\.?\d*|\.\d+)[:/](\d+\.?\d*|\.\d+)")
 _LENGTH = re.compile(r"(\d+\.?\d*|\.\d+)(%?)")
 
 
@@ -107,6 +109,52 @@ def parse_extension(text: str) -> Extension:
             raise OptionError(f"--extend takes {SYNTAX}, each side once; got {text!r:.80}.")
         lengths[side] = Length(float(value.rstrip("%")), value.endswith("%"))
     return Extension(**{side: length for side, length in lengths.items() if length.value})
+
+
+@dataclass(frozen=True)
+class ToAspect:
+    """As much canvas, evenly on two sides, as brings a picture to width : height.
+
+    Raises:
+        OptionError: a number that isn't positive and finite.
+    """
+
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not all(0 < side <= MOST for side in (self.width, self.height)):
+            raise OptionError(f"{ASPECT_SYNTAX}; both above 0 and at most 1e9.")
+
+    def of(self, size_wh: tuple[int, int]) -> Extension:
+        """What a picture of this size lacks.
+
+        Raises:
+            OptionError: it has that aspect already, to the pixel.
+        """
+        width, height = size_wh
+        wider = round(height * self.width / self.height) - width
+        higher = round(width * self.height / self.width) - height
+        if wider > 0:
+            return Extension(left=Length(wider // 2), right=Length(wider - wider // 2))
+        if higher > 0:
+            return Extension(top=Length(higher // 2), bottom=Length(higher - higher // 2))
+        raise OptionError(
+            f"A picture of {width}x{height} is {self.width:g}:{self.height:g} already: there is "
+            "nothing to extend."
+        )
+
+
+def parse_aspect(text: str) -> ToAspect:
+    """``16:9`` as an aspect.
+
+    Raises:
+        OptionError: not of that form.
+    """
+    match = _ASPECT.fullmatch(text.strip())
+    if not match:
+        raise OptionError(f"{ASPECT_SYNTAX}; got {text!r:.80}.")
+    return ToAspect(float(match[1]), float(match[2]))
 
 
 def extended(image: Image, extension: Extension) -> tuple[Image, BoolMask]:

@@ -88,6 +88,7 @@ class EditSettings(SegmentSettings, total=False):
 class PaintSettings(EditSettings, total=False):
     """``InpaintOptions`` by its fields, and those of editing."""
 
+    region: str | None
     num_inference_steps: int | None
     guidance_scale: float | None
     strength: float | None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from limner import pipeline
 from limner.errors import OptionError, UnsupportedPrompt
 from limner.options import (
+    EditOptions,
     EverythingOptions,
     RedactOptions,
     check_honoured,
@@ -200,15 +201,30 @@ class Finder:
         if region_of(prompts, redact) == "outline":
             grounding, tasks = self.ground(source, prompts, finding, thorough=True)
             return pipeline.cover_empty(grounding), tasks
-        if not has_boxes(prompts):
-            raise OptionError(
-                "region box needs a box alone, a phrase or an example image for each object; "
-                "what is shown by points or a mask is covered by its outline."
-            )
-        _check_asked(prompts)
-        check_fits(source.image.size, prompts)
+        return self._boxes(_Question(source, prompts, finding, outlined=False, thorough=True))
+
+    def areas(
+        self,
+        source: Source,
+        prompts: Sequence[VisualPrompt],
+        finding: FindOptions,
+        edit: EditOptions | None,
+    ) -> Found:
+        """What an edit takes: outlines, or with region "box" the boxes themselves.
+
+        Raises:
+            OptionError: region "box" of what has no box.
+        """
+        if edit is None or edit.region != "box":
+            return self.ground(source, prompts, finding)
+        return self._boxes(_Question(source, prompts, finding, outlined=False))
+
+    def _boxes(self, question: _Question) -> Found:
+        """Boxes as regions: no segmenter is asked."""
+        prompts = question.prompts
+        check_boxed(prompts)
+        check_fits(question.source.image.size, prompts)
         self.models.say_who_sees_faces(prompts)
-        question = _Question(source, prompts, finding, outlined=False, thorough=True)
         return self._ground(question, pipeline.BoxRegions())
 
     def everything(
@@ -285,6 +301,20 @@ def _loading(detector: Detector | None) -> float:
     if isinstance(detector, CachedDetector):
         return detector.loading
     return sum(map(_loading, detector.members)) if isinstance(detector, DetectorGroup) else 0.0
+
+
+def check_boxed(prompts: Sequence[VisualPrompt]) -> None:
+    """Refuse region "box" of what has no box.
+
+    Raises:
+        OptionError: a prompt without one.
+    """
+    _check_asked(prompts)
+    if not has_boxes(prompts):
+        raise OptionError(
+            "region box needs a box alone, a phrase or an example image for each object; "
+            "what is shown by points or a mask is covered by its outline."
+        )
 
 
 def _check_asked(prompts: Sequence[VisualPrompt]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from limner.ops import transforms
-from limner.options import DetectOptions, RedactOptions
+from limner.options import DetectOptions, EditOptions, RedactOptions
 from limner.pipeline import needs_detector
 from limner.pipeline.look import TILE
 from limner.pipeline.rotate import ANGLES, SCALES
@@ -91,6 +91,9 @@ def _asks_segmenter(
         redact: RedactOptions = settings.get("redact") or RedactOptions()
         if region_of(prompts, redact) == "box":
             return False
+    edit: EditOptions | None = settings.get("edit")
+    if edit and edit.region == "box":
+        return False
     if row.mask_as_drawn and are_masks(prompts) and not words:
         return False
     says_what = all(prompt.says_what for prompt in prompts)

@@ -32,7 +32,7 @@ MOST_BYTES = 2_000_000_000
 class FolderListing:
     """The numbers of one command.
 
-    For a single picture: class numbers from 1, image 1, and no listing.
+    For a single picture, and for several inputs: class numbers from 1, image 1, and no listing.
     """
 
     settings: Settings
@@ -50,7 +50,7 @@ class FolderListing:
             OutputError: the listing's name is taken by a file that isn't this folder's.
         """
         with os_errors(settings.image, InputError):
-            if not settings.image.is_dir():
+            if not settings.only_folder:
                 return cls(settings)
         listing = cls(settings, inputs=places(settings))
         listing._check_free()

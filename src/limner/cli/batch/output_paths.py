@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +56,15 @@ def os_errors(path: Path, refusal: type[InputError]) -> Iterator[None]:
 def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]:
     """Each input with the place of its results, in order; no two places have one name.
 
+    An input that is named twice is one; of several, results of this command are none.
+
     Raises:
         ImageError: no such file, a folder without images, or one that can't be read.
-        OutputError: one picture's name for a whole folder, or the input folder itself.
+        OutputError: one picture's name for several inputs, or the input folder itself.
     """
     from limner.io.images import SUFFIXES
 
-    image, out, verb = settings.image, settings.out, settings.verb
+    out, single = settings.out, len(settings.images) == 1
     is_picture = False
     if out is not None:
         with os_errors(out, OutputError):
@@ -71,35 +73,109 @@ def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]
         raise OutputError(
             f"{out} ends in {out.suffix}: pictures are saved as {', '.join(PICTURES)}."
         )
+    folders = [image for image in settings.images if _is_folder(image)]
+    if settings.recursive and not folders:
+        names = f"one picture, {settings.image}" if single else "pictures"
+        raise OptionError(f"--recursive has no effect on {names}: give a folder.")
+    if out is not None and is_picture:
+        if folders and single:
+            raise OutputError(
+                f"{folders[0]} is a folder of images: --out must be a folder, got {out}."
+            )
+        if not single:
+            raise OutputError(
+                f"{out} is one picture's name, and there are {len(settings.images)} inputs: "
+                "--out must be a folder."
+            )
+        files = {settings.image: Place(out.parent, out.stem, out.suffix)}
+    else:
+        files = _named(settings, suffix)
+    _check_not_input(files)
+    return list(files.items())
+
+
+def _is_folder(image: Path) -> bool:
+    """Whether an input is a folder.
+
+    Raises:
+        ImageError: it isn't there, or can't be looked at.
+    """
     with os_errors(image, ImageError):
         is_folder, exists = image.is_dir(), image.exists()
-    if not is_folder:
-        if not exists:
-            raise ImageError(f"There is no {image}: expected an image file or a folder of images.")
-        if out is not None and is_picture:
-            place = Place(out.parent, out.stem, out.suffix)
-        else:
-            place = Place(out or Path(), f"{image.stem}-{verb}", suffix)
-        with os_errors(place.main, OutputError):
-            if place.main.exists() and place.main.samefile(image):
-                raise OutputError(f"--out must be another file than the input, {image}.")
-        if settings.recursive:
-            raise OptionError(f"--recursive has no effect on one picture, {image}: give a folder.")
-        return [(image, place)]
-    if is_picture:
-        raise OutputError(f"{image} is a folder of images: --out must be a folder, got {out}.")
-    folder = results_folder(settings)
+    if not exists:
+        raise ImageError(f"There is no {image}: expected an image file or a folder of images.")
+    return is_folder
+
+
+def _named(settings: Settings, suffix: str) -> dict[Path, Place]:
+    """Each input's file with a place of its own, named after it."""
+    by_target: dict[Path, list[Path]] = {}
+    known: set[Path] = set()
+    for image in settings.images:
+        for file, target in _files_of(settings, image):
+            with os_errors(file, ImageError):
+                real = file.resolve() if len(settings.images) > 1 else file
+            if real not in known:
+                known.add(real)
+                by_target.setdefault(target, []).append(file)
+    if len(settings.images) > 1:
+        by_target = {target: _not_results(by_target, target, settings.verb) for target in by_target}
+    return {
+        file: Place(target, f"{name}-{settings.verb}", suffix)
+        for target, files in by_target.items()
+        for file, name in zip(files, unique_names(files), strict=True)
+    }
+
+
+def _files_of(settings: Settings, image: Path) -> list[tuple[Path, Path]]:
+    """The pictures of one input, each with the folder of its results."""
+    if not image.is_dir():
+        return [(image, settings.out or Path())]
+    folder = settings.out or _beside(image, settings.verb)
     with os_errors(folder, OutputError):
         if folder.resolve() == image.resolve():
             raise OutputError("--out must be another folder than the one the images are in.")
-    by_folder: dict[Path, list[Path]] = {}
-    for file in _files(image, folder, recursive=settings.recursive):
-        by_folder.setdefault(file.parent, []).append(file)
     return [
-        (file, Place(folder / parent.relative_to(image), f"{name}-{verb}", suffix))
-        for parent, files in by_folder.items()
-        for file, name in zip(files, unique_names(files), strict=True)
+        (file, folder / file.parent.relative_to(image))
+        for file in _files(image, folder, recursive=settings.recursive)
     ]
+
+
+def _not_results(by_target: Mapping[Path, list[Path]], target: Path, verb: str) -> list[Path]:
+    """The files of a target but what this verb wrote there of the others: ``*.png``, again."""
+    stems = {file.stem for file in by_target[target]}
+    where = target.resolve()
+
+    def is_result(file: Path) -> bool:
+        source, dash, ending = file.stem.rpartition(f"-{verb}")
+        mine = bool(dash) and source in stems and (not ending or ending.startswith("-"))
+        return mine and file.parent.resolve() == where
+
+    return [file for file in by_target[target] if not is_result(file)]
+
+
+def _check_not_input(files: Mapping[Path, Place]) -> None:
+    """No result replaces an input."""
+    for image, place in files.items():
+        with os_errors(place.main, OutputError):
+            if place.main.exists() and place.main.samefile(image):
+                raise OutputError(f"--out must be another file than the input, {image}.")
+
+
+def left_out(settings: Settings, inputs: Sequence[Path]) -> list[str]:
+    """What was named and isn't among the inputs, and why."""
+    sentences = []
+    for image in settings.images:
+        if not image.is_dir():
+            continue
+        if below := [] if settings.recursive else folders_below(image, settings.out):
+            sentences.append(f"{counted(below)} with pictures; --recursive takes them.")
+    taken = {path.resolve() for path in inputs}
+    results = [path for path in settings.images if path.is_file() and path.resolve() not in taken]
+    if results:
+        more = f" and {len(results) - 1} more" if len(results) > 1 else ""
+        sentences.append(f"{results[0]}{more}: made by {settings.verb} of the other pictures.")
+    return sentences
 
 
 def results_folder(settings: Settings) -> Path:

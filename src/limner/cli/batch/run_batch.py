@@ -8,6 +8,7 @@ other has claimed.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,7 @@ from limner.cli.batch.output_paths import (
     Place,
     check_writable,
     clear_remains,
-    counted,
-    folders_below,
+    left_out,
     os_errors,
     places,
 )
@@ -59,15 +59,22 @@ NOT_OF_THE_IMAGE = (LicenceRefused, MissingExtra, OptionError, UnknownModel, Wei
 """Errors that every other image of the folder would meet too."""
 
 
-def _given_path(context: click.Context, parameter: click.Parameter, value: str) -> Path:
+def _given_paths(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> tuple[Path, ...]:
     """An empty argument, as an unset variable makes, must not become the working folder."""
-    if not value.strip():
-        raise ImageError("Expected an image file or a folder of images, got nothing.")
-    return Path(value)
+    for value in values:
+        if not value.strip():
+            raise ImageError("Expected an image file or a folder of images, got nothing.")
+        if re.match(r"(https?|ftp|s3|gs)://", value):
+            raise ImageError(
+                f"{value} is an address: download the picture first, and give its file."
+            )
+    return tuple(map(Path, values))
 
 
 def batch_options(command: Command) -> Command:
-    """Adds the input argument and the options that every verb shares."""
+    """Adds the inputs and the options that every verb shares."""
     for option in (
         tracking_options,
         keeping_options,
@@ -101,7 +108,9 @@ def batch_options(command: Command) -> Command:
             type=click.Path(path_type=Path),
             help="A picture, or a folder (default: beside you, named after the input).",
         ),
-        click.argument("image", type=str, callback=_given_path),
+        click.argument(
+            "images", type=str, nargs=-1, required=True, metavar="IMAGE...", callback=_given_paths
+        ),
     ):
         command = option(command)
     return command
@@ -151,10 +160,8 @@ def _run(batch: _Batch) -> None:
     folders = {place.folder for _, place in inputs}
     clear_remains(folders)
     clear_dead(folders)
-    below = [] if settings.recursive else folders_below(settings.image, settings.out)
-    if below:
-        left = f"Left out: {counted(below)} with pictures; --recursive takes them."
-        say(f"limner: {left}", err=True)
+    for sentence in left_out(settings, [path for path, _ in inputs]):
+        say(f"limner: Left out: {sentence}", err=True)
     tally = batch.tally
     try:
         batch.all(inputs)

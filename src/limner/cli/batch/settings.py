@@ -14,7 +14,8 @@ class Settings:
     """What ``batch_options`` read, for one verb."""
 
     verb: str
-    image: Path
+    images: tuple[Path, ...]
+    """Files and folders, as typed; at least one."""
     out: Path | None
     overwrite: bool
     as_json: bool
@@ -27,6 +28,16 @@ class Settings:
     track_to: Path = Path(WORKING_FOLDER)
     copy_unchanged: bool = False
     """A picture in which nothing was found is a result too."""
+
+    @property
+    def image(self) -> Path:
+        """The input, or the first of several."""
+        return self.images[0]
+
+    @property
+    def only_folder(self) -> bool:
+        """Whether the input is one folder alone, whose results are listed together."""
+        return len(self.images) == 1 and self.image.is_dir()
 
     def record_for(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """The record that a result carries."""

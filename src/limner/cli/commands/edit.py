@@ -115,7 +115,7 @@ def remove(ctx: click.Context, /, **given: Any) -> None:
 
 @click.command(cls=ObjectCommand)
 @batch_options
-@flags(EditOptions, leave_out=frozenset({"context"}), defaults=CUTOUT)
+@flags(EditOptions, leave_out=frozenset({"context", "region"}), defaults=CUTOUT)
 @finding_options
 @click.pass_context
 def cutout(ctx: click.Context, /, **given: Any) -> None:
@@ -239,22 +239,26 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **arguments: A
         return paths
 
     with os_errors(settings.image, ImageError):
-        is_folder = is_private and settings.image.is_dir()
+        is_folder = is_private and settings.only_folder
+        if is_private and not is_folder and any(image.is_dir() for image in settings.images):
+            say_note(
+                "A contact sheet and summary.csv are made of one folder alone, not of several."
+            )
     try:
         ledger = RedactedFolder(settings) if is_folder else None
         work = Work(ask, write, losses=partial(losses, VERBS[verb]), ledger=ledger)
         run_batch(settings, session, work)
     finally:
         if originals:
-            say(_kept_sentence(originals, settings.image), err=True)
+            say(_kept_sentence(originals, settings.images), err=True)
 
 
-def _kept_sentence(originals: Sequence[Path], image: Path) -> str:
+def _kept_sentence(originals: Sequence[Path], images: Sequence[Path]) -> str:
     """That earlier runs left what is hidden now."""
     names = str(originals[0]) if len(originals) == 1 else f"{len(originals)} of these pictures"
     return (
         f"limner: Earlier runs keep {names} unredacted in the store, with metadata: "
-        f"limner runs forget {shlex.quote(str(image))} removes every copy there."
+        f"limner runs forget {shlex.join(map(str, images))} removes every copy there."
     )
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How much of the picture the model sees beside the new part, in parts of its size.",
 )
-@flags(EditOptions, leave_out=frozenset({"dilate", "feather", "context"}))
+@flags(EditOptions, leave_out=frozenset({"region", "dilate", "feather", "context"}))
 @click.option(
     "--overlap",
     type=int,
@@ -56,9 +56,13 @@ if TYPE_CHECKING:
 @click.option(
     "--extend",
     "sides",
-    required=True,
     metavar="SIDE=LENGTH,...",
     help="left, top, right, bottom: pixels, or percentages of the width or height.",
+)
+@click.option(
+    "--aspect",
+    metavar="WIDTH:HEIGHT",
+    help="Instead of --extend: grow it evenly on two sides until it is 16:9, say.",
 )
 def extend(**given: Any) -> None:
     """Grow the canvas, and paint what is on the new part (outpainting).
@@ -67,9 +71,10 @@ def extend(**given: Any) -> None:
 
     \b
     limner extend photo.jpg --extend left=256,top=10%
+    limner extend photo.jpg --aspect 16:9
     limner extend photo.jpg --extend right=50% --paint "a beach at dusk" --profile base
     """
-    from limner.pipeline.extend import edit_of, parse_extension
+    from limner.pipeline.extend import SYNTAX, edit_of, parse_aspect, parse_extension
     from limner.prompts import Text
 
     settings = Settings.of("extend", given)
@@ -79,9 +84,12 @@ def extend(**given: Any) -> None:
         raise OptionError(
             f"{flags_typed} has no effect without --paint: nothing is painted from words."
         )
+    if (given["sides"] is None) == (given["aspect"] is None):
+        raise OptionError(f"Give either --extend {SYNTAX} or --aspect 16:9.")
     paint = None if given["paint"] is None else Text(given["paint"], given["negative_prompt"])
+    aspect = None if given["aspect"] is None else parse_aspect(given["aspect"])
     arguments: dict[str, Any] = {
-        "extension": parse_extension(given["sides"]),
+        "extension": parse_extension(given["sides"]) if aspect is None else None,
         "paint": paint,
         "inpaint": typed(InpaintOptions, given),
         "edit": edit_of(given["overlap"], given["context"], bool(given["keep_metadata"])),
@@ -92,7 +100,10 @@ def extend(**given: Any) -> None:
         return
 
     def ask(source: Source) -> Request:
-        return session.request("extend", (), **arguments)
+        if aspect is None:
+            return session.request("extend", (), **arguments)
+        extension = aspect.of(source.image.size)
+        return session.request("extend", (), **{**arguments, "extension": extension})
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_changed(run, place, record, settings)

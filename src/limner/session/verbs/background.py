@@ -10,14 +10,14 @@ from limner.options import EditOptions, InpaintOptions, check_honoured
 from limner.pipeline.background import Backdrop
 from limner.prompts import Text
 from limner.protocols import Inpainter, OnStep
-from limner.session.finder import Finder
+from limner.session.finder import Finder, check_boxed
 from limner.session.model_slots import Models
 from limner.session.request import Request, run_of
 from limner.session.results import AnyImage, Outcome, Run, Source
 
 CUTOUT_OBEYS = frozenset({"dilate", "feather", "keep_metadata"})
-_BACKDROP_OBEYS = frozenset({"feather", "keep_metadata"})
-_PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context", "keep_metadata"})
+_BACKDROP_OBEYS = frozenset({"feather", "keep_metadata", "region"})
+_PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context", "keep_metadata", "region"})
 
 
 def cutout(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | None) -> Run:
@@ -39,11 +39,13 @@ def background(finder: Finder, request: Request, image: AnyImage, on_step: OnSte
     edit: EditOptions | None = request.setting("edit")
     check_background(behind, inpaint, edit)
     source = Source.open(image)
+    if edit and edit.region == "box":
+        check_boxed(request.prompts)
     painter = _painter(finder.models, behind)
     options = painter.resolve(inpaint or InpaintOptions()) if painter else None
     if painter and options and isinstance(behind, Text):
         painter.check(behind, options)
-    grounding, slots = finder.ground(source, request.prompts, request.finding)
+    grounding, slots = finder.areas(source, request.prompts, request.finding, edit)
     edits: list[pipeline.Edit] = []
     subject = grounding.mask
     if subject.all():

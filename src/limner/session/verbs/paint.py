@@ -9,7 +9,7 @@ from limner.errors import OptionError, UnsupportedPrompt
 from limner.options import EditOptions, InpaintOptions
 from limner.prompts import Mask, Text, VisualPrompt
 from limner.protocols import Inpainter, OnStep
-from limner.session.finder import Finder
+from limner.session.finder import Finder, check_boxed
 from limner.session.model_slots import Models
 from limner.session.request import Request, run_of
 from limner.session.results import AnyImage, Outcome, Run, Source
@@ -31,12 +31,14 @@ def _repaint(finder: Finder, request: Request, image: AnyImage, on_step: OnStep 
     if paint is not None:
         painter_for(finder.models, paint)  # refused before an image is opened
     source = Source.open(image)
+    edit_options: EditOptions | None = request.setting("edit")
+    if edit_options and edit_options.region == "box":
+        check_boxed(request.prompts)
     slot, inpainter = painter_for(finder.models, paint)
     # First of all: what can't be painted is refused before anything is computed.
     options = inpainter.resolve(request.setting("inpaint") or InpaintOptions())
     inpainter.check(paint, options)
-    grounding, slots = finder.ground(source, request.prompts, request.finding)
-    edit_options: EditOptions | None = request.setting("edit")
+    grounding, slots = finder.areas(source, request.prompts, request.finding, edit_options)
     edits: list[pipeline.Edit] = []
     if grounding.mask.any():
         edits = pipeline.repaint(
@@ -83,6 +85,8 @@ def overlap_of(edit: EditOptions | None) -> EditOptions:
 def extend(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | None) -> Run:
     paint: Text | None = request.setting("paint")
     edit_options = overlap_of(request.setting("edit"))
+    if edit_options.region:
+        raise OptionError("region has no effect on an extension: all that is new is painted.")
     if edit_options.dilate is None or (edit_options.feather or 0) > edit_options.dilate:
         raise OptionError(
             "The feather of an extension lies in its overlap with the picture, so that all "
