@@ -55,6 +55,13 @@ def test_a_lone_word_is_the_input(limner: Command, folder: Path, line: str) -> N
     assert f"There is no {line.split()[-1]}" in answer.stderr
 
 
+def test_a_folder_of_photographs_is_no_command(limner: Command, folder: Path) -> None:
+    """``limner teach photos`` means ``limner teach run photos``."""
+    answer = limner.run("teach", "photos", "--name", "dog")
+    assert "There is no command" not in answer.stderr
+    assert "--model" in answer.stderr
+
+
 def test_help_is_a_word_too(limner: Command) -> None:
     assert limner("help", "segment").stdout == limner("segment", "--help").stdout
     assert limner("help", "models", "info").stdout == limner("models", "info", "--help").stdout
