@@ -95,8 +95,9 @@ class Database:
             Whether that was possible; another program may be reading.
         """
         raw: Any = self.engine.raw_connection()
+        sqlite = self.engine.dialect.name == "sqlite"
         try:
-            if self.engine.dialect.name == "sqlite":
+            if sqlite:
                 raw.execute("VACUUM")
                 (busy, _, _) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 return not busy
@@ -107,8 +108,11 @@ class Database:
         except Exception:  # a driver may raise anything; what was deleted is deleted all the same
             return False
         finally:
-            with suppress(Exception):
-                raw.dbapi_connection.autocommit = False
+            if (
+                not sqlite
+            ):  # SQLite's own attribute of that name, since Python 3.12, begins a transaction
+                with suppress(Exception):
+                    raw.dbapi_connection.autocommit = False
             raw.close()
 
     def close(self) -> None:
