@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -135,8 +136,8 @@ def test_a_copy_of_the_database_beside_it_still_has_its_files(limner: Command) -
     kept = store.keep("picture", b"pixels", ".png")
     run_id = store.begin(beginning(files=(kept,)))
     store.finish(run_id, ending())
-    with sqlite3.connect("s/backup.db") as backup:
-        with sqlite3.connect("s/runs.db") as source:
+    with contextlib.closing(sqlite3.connect("s/backup.db")) as backup, backup:
+        with contextlib.closing(sqlite3.connect("s/runs.db")) as source, source:
             source.backup(backup)
         source.close()
     backup.close()
@@ -200,7 +201,7 @@ def _scribble(path: Path) -> None:
 
 
 def _without_tables(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE run_files")
         connection.execute("DROP TABLE identity")
     connection.close()
@@ -212,13 +213,13 @@ def _a_folder(path: Path) -> None:
 
 
 def _no_version(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM alembic_version")
     connection.close()
 
 
 def _bad_json(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE runs SET asked = '{', record = '[[', places = 'x'")
     connection.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -64,10 +65,10 @@ def test_a_store_that_is_none_of_this_version_is_left_to_be_opened(
     kept: Store, tmp_path: Path
 ) -> None:
     database = tmp_path / "runs.db"
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     assert quick_rows(database, Wanted()) is None
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM alembic_version")
     connection.close()
     assert quick_rows(database, Wanted()) is None
