@@ -42,7 +42,7 @@ def test_remove_fills_the_rectangle(limner: Command, noise: Path) -> None:
     where[18:78, 10:70] = False
     assert not where.any()
     assert [model["name"] for model in result["models"]] == ["opencv-inpaint"]
-    assert result["result"]["mask_coverage"] == pytest.approx(3600 / (90 * 120), abs=1e-6)
+    assert result["result"]["edits"][0]["mask_coverage"] == pytest.approx(3600 / (90 * 120), 1e-4)
 
 
 def test_edit_paints_in_the_rectangle(limner: Command, noise: Path) -> None:

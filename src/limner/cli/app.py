@@ -164,7 +164,7 @@ def _usage(error: click.UsageError) -> int:
         say_lines(error.ctx.get_usage(), err=True)
         say(f"Try '{error.ctx.command_path} --help' for help.", err=True)
         say("", err=True)
-    say(f"Error: {error.format_message()}", err=True)
+    say(f"limner: {error.format_message()}", err=True)
     return error.exit_code
 
 

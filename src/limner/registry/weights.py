@@ -18,6 +18,18 @@ def is_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or "\\" in name
 
 
+def as_path(task: str, name: str) -> str:
+    """A model's name, in which ``mymodels/sam`` is written ``./mymodels/sam`` where that folder is.
+
+    A repository of the hub is written in the same way; the folder that is here comes first.
+    """
+    mark = between(task, name)
+    if mark:
+        return mark.join(as_path("", part) for part in members_of(task, name))
+    is_folder = not is_path(name) and "/" in name and os.path.isdir(name)
+    return f"./{name}" if is_folder else name
+
+
 def between(task: str, name: str) -> str:
     """What stands between the members of a model's name: "+" in a consensus, "|" where the first
     answers the phrases that it knows and the second all others; "" where it is one model."""

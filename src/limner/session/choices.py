@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Union
 from limner.errors import OptionError
 from limner.protocols import Say
 from limner.registry import catalog
+from limner.registry.weights import as_path
 
 if TYPE_CHECKING:
     from limner.runs.entries import Labels
@@ -80,4 +81,6 @@ class ModelChoices:
                 near = get_close_matches(name, [*known, *MODEL_TASKS, *others], n=1)
                 hint = f": did you mean {near[0]}?" if near else "."
                 raise OptionError(f"Session has no argument {name!r}{hint}")
+        if isinstance(own.get("models"), Mapping):
+            own["models"] = {task: as_path(task, name) for task, name in own["models"].items()}
         return cls(**own)

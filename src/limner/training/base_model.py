@@ -19,7 +19,7 @@ from limner.registry import catalog, store
 from limner.registry.pool import explaining
 from limner.registry.resolve import resolve
 from limner.registry.subjects import TEACHABLE
-from limner.registry.weights import Runtime, Weights, is_path
+from limner.registry.weights import Runtime, Weights, as_path, is_path
 from limner.training.losses import PREDICTIONS
 
 
@@ -77,6 +77,7 @@ def find_base(name: str) -> Weights:
         ModelError: no diffusion model.
         WeightsMissing, UnknownModel, UnsafeWeights: as ``models.store`` does.
     """
+    name = as_path("", name)
     weights = store.from_folder(name) if is_path(name) else store.find(resolve(name)[0])
     if weights.ref.family != TEACHABLE:
         known = [entry.name for entry in catalog.catalog().values() if entry.family == TEACHABLE]

@@ -16,6 +16,7 @@ from limner.errors import OptionError
 from limner.prompts import PromptKind
 from limner.registry.catalog import TASKS
 from limner.registry.resolve import resolve
+from limner.registry.weights import as_path, is_path
 from limner.untrusted.plain_text import visible
 
 if TYPE_CHECKING:
@@ -64,9 +65,17 @@ def list_models(
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--verify", is_flag=True, help="Read every file and hold its hash against the lock.")
 def info(name: str, as_json: bool, verify: bool) -> None:
-    """Explain one model: licence and limits, prompts it takes, where it is, its files."""
+    """Explain one model: licence and limits, prompts it takes, where it is, its files.
+
+    NAME is one of `limner models list`, or a folder with a model: ./my-sam.
+    """
     from limner.registry import store
 
+    if is_path(as_path("", name)):
+        if verify:
+            raise OptionError(f"--verify has no effect on {name}: no hashes of a folder are known.")
+        _explain_folder(as_path("", name), as_json=as_json)
+        return
     entry = _resolved(name)
     if verify:
         store.verify(entry)
@@ -174,6 +183,36 @@ def _resolved(name: str) -> ModelEntry:
     if notice:
         _say(notice)
     return entry
+
+
+def _explain_folder(name: str, *, as_json: bool) -> None:
+    """What can be told of a user's own folder without loading it."""
+    from limner.registry import catalog, store
+
+    weights = store.from_folder(name)
+    family = catalog.families()[weights.ref.family]
+    entries = [entry for entry in catalog.catalog().values() if entry.family == family.name]
+    facts = {
+        "name": weights.ref.name,
+        "family": family.name,
+        "tasks": sorted({task for entry in entries for task in entry.tasks}),
+        "accepts": sorted(family.accepts),
+        "like": [entry.name for entry in entries],
+        "licence": weights.ref.licence,
+        "defaults": weights.defaults,
+        "path": str(weights.path),
+        "files": dict(weights.ref.files),
+    }
+    if as_json:
+        say_json(facts, indent=2)
+        return
+    for label, value in facts.items():
+        words = f"{len(value)}" if label == "files" else value
+        if isinstance(words, dict):
+            words = ", ".join(f"{key} {each}" for key, each in words.items())
+        text = words if isinstance(words, str) else ", ".join(words)
+        if text:
+            say(f"{label:<12}{text}")
 
 
 def _facts(entry: ModelEntry) -> dict[str, Any]:
