@@ -39,7 +39,7 @@ def explained(model: Model, weights: Weights) -> Model:
 
 def _explaining(answers: Callable[..., Any], folder: Path) -> Callable[..., Any]:
     @functools.wraps(answers)
-    def asked(*args: Any, **keywords: Any) -> Any:
+    def answers_or_explains(*args: Any, **keywords: Any) -> Any:
         try:
             return answers(*args, **keywords)
         except (LimnerError, MemoryError, OSError):
@@ -54,7 +54,7 @@ def _explaining(answers: Callable[..., Any], folder: Path) -> Callable[..., Any]
                 "of one model."
             ) from error
 
-    return asked
+    return answers_or_explains
 
 
 def _of_a_library(error: Exception) -> bool:

@@ -149,7 +149,7 @@ class Scorecard:
     """``rows``, the untaught model's first, each with ``name``, the scores and ``worth``;
     ``best``, a name, or None where none is good enough; ``half_way``; ``ceiling``; ``prompts``;
     ``seeds``; ``models``."""
-    portraits: Mapping[str, Sequence[Image]]
+    samples: Mapping[str, Sequence[Image]]
     """By the names of the rows: prompt by prompt and seed by seed."""
     real: Sequence[Image]
     """The subject's photographs, as squares."""
@@ -161,9 +161,9 @@ class Scorecard:
         return max(rows, key=lambda row: (row["name"] == self.report["best"], row["dino"]))
 
     def thumbnails(self, most: int = 4) -> list[Image]:
-        """A photograph, and portraits by the best, of as many different prompts."""
-        portraits = self.portraits[self.closest["name"]][:: self.report["seeds"]]
-        return [self.real[0], *portraits[:most]]
+        """A photograph, and samples by the best, of as many different prompts."""
+        samples = self.samples[self.closest["name"]][:: self.report["seeds"]]
+        return [self.real[0], *samples[:most]]
 
     def none_is_good(self) -> str:
         """Why no best is named."""
@@ -211,7 +211,7 @@ def score_painters(
     real = [photo.image for photo in instance_images.read(photographs, sitting.side).usable]
     untaught, of_class = sitting.paint(None)
     on_step(1, len(learned) + 1)
-    portraits = {UNTAUGHT: untaught}
+    samples = {UNTAUGHT: untaught}
     card = SubjectCard(
         real,
         untaught,
@@ -223,11 +223,11 @@ def score_painters(
     )
     rows = []
     for number, (name, adapter) in enumerate(learned.items(), start=2):
-        portraits[name], of_class = sitting.paint(adapter)
-        rows.append(card.score(name, portraits[name], of_class))
+        samples[name], of_class = sitting.paint(adapter)
+        rows.append(card.score(name, samples[name], of_class))
         on_step(number, len(learned) + 1)
     report = {"models": judges.models(), **_report(sitting, card, rows)}
-    return Scorecard(report, portraits, real)
+    return Scorecard(report, samples, real)
 
 
 def _report(sitting: Sitting, card: SubjectCard, rows: Sequence[PainterScores]) -> dict[str, Any]:
@@ -316,13 +316,13 @@ def sheet_of(scorecard: Scorecard, title: str, painters: str) -> Image:
     prompts, seeds = scorecard.report["prompts"], scorecard.report["seeds"]
     cells = {
         (row, column): Cell(pictures[row * seeds])
-        for column, pictures in enumerate(scorecard.portraits.values())
+        for column, pictures in enumerate(scorecard.samples.values())
         for row in range(len(prompts))
     }
     cells |= {  # what it should look like
-        (row, len(scorecard.portraits)): Cell(scorecard.real[row % len(scorecard.real)])
+        (row, len(scorecard.samples)): Cell(scorecard.real[row % len(scorecard.real)])
         for row in range(len(prompts))
     }
-    columns = Axis(painters, (*scorecard.portraits, REAL))
+    columns = Axis(painters, (*scorecard.samples, REAL))
     rows = Axis("prompt", tuple(prompts))
     return contact_sheet(columns, rows, cells, title=title, best="", side=SHEET_SIDE)

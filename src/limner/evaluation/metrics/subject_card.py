@@ -41,11 +41,11 @@ class PainterScores:
     name: str
     """The step of a checkpoint, the name of an adapter, ``UNTAUGHT``."""
     dino: float
-    """Portraits against the photographs: subject fidelity. Higher is better."""
+    """Samples against the photographs: subject fidelity. Higher is better."""
     clip_i: float
     """The same by CLIP."""
     clip_t: float
-    """Portraits against their own words, without the identifier, which CLIP doesn't know: prompt
+    """Samples against their own words, without the identifier, which CLIP doesn't know: prompt
     fidelity. Higher is better."""
     pres: float
     """Pictures of the class, painted *without* the identifier, against the photographs. Lower is
@@ -55,7 +55,7 @@ class PainterScores:
     drift: float
     """1 less the mean DINO cosine of class pictures with the untaught model's of the same seeds."""
     div: float | None = None
-    """DIV: mean LPIPS distance of portraits of one prompt. Higher is better. None: there is no
+    """DIV: mean LPIPS distance of samples of one prompt. Higher is better. None: there is no
     LPIPS here, or one portrait a prompt."""
     div_dino: float | None = None
     """The same by DINO, 1 less the cosine, which isn't the paper's DIV; None: one a prompt."""
@@ -77,7 +77,7 @@ class SubjectCard:
 
     Args:
         real: photographs of the subject, at least two.
-        portraits, of_class: what the *untaught* model painted, with the seeds of all checkpoints.
+        samples, of_class: what the *untaught* model painted, with the seeds of all checkpoints.
         words: for each portrait, its prompt without the identifier.
         lpips: fills DIV, such as ``models.blocks.perceptual.lpips``; None: it stays empty.
 
@@ -88,7 +88,7 @@ class SubjectCard:
     def __init__(
         self,
         real: Sequence[Image],
-        portraits: Sequence[Image],
+        samples: Sequence[Image],
         of_class: Sequence[Image],
         words: Sequence[str],
         *,
@@ -105,27 +105,27 @@ class SubjectCard:
         self.ceiling = Ceiling(by_dino, by_clip)
         self._class_before: Rows = dino.encode_images(of_class)
         self._pres_before = mean_cosine(self._class_before, self._real)
-        self.untaught = self.score(UNTAUGHT, portraits, of_class)
+        self.untaught = self.score(UNTAUGHT, samples, of_class)
 
     def score(
-        self, name: str, portraits: Sequence[Image], of_class: Sequence[Image]
+        self, name: str, samples: Sequence[Image], of_class: Sequence[Image]
     ) -> PainterScores:
         """The scores of one checkpoint or adapter.
 
         Raises:
             InputError: not as many pictures as the untaught model made.
         """
-        classes, painted = self._dino.encode_images(of_class), self._dino.encode_images(portraits)
+        classes, painted = self._dino.encode_images(of_class), self._dino.encode_images(samples)
         pres = mean_cosine(classes, self._real)
         return PainterScores(
             name,
             mean_cosine(painted, self._real),
-            mean_cosine(self._clip.encode_images(portraits), self._real_clip),
-            clip_t(self._clip, portraits, self._words),
+            mean_cosine(self._clip.encode_images(samples), self._real_clip),
+            clip_t(self._clip, samples, self._words),
             pres,
             pres - self._pres_before,
             1 - mean_cosine_of_pairs(classes, self._class_before),
-            diversity(portraits, self._words, self._lpips) if self._lpips else None,
+            diversity(samples, self._words, self._lpips) if self._lpips else None,
             cosine_diversity(painted, self._words),
         )
 
