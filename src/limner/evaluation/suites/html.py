@@ -13,7 +13,7 @@ from typing import Any
 from limner.evaluation.cells.cell import OWN
 from limner.evaluation.cells.measures import gigabytes
 from limner.evaluation.cells.results import ERROR, FAIL, PASS
-from limner.evaluation.suites.svg import charts_of, column_of, graded
+from limner.evaluation.suites.chart_points import charts_of, column_of, graded
 from limner.pages import data_uri, render
 
 MARKS = {PASS: "✓", FAIL: "✗", ERROR: "!"}

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from limner.evaluation.suites.svg import LINES, charts_of
+from limner.evaluation.suites.chart_points import LINES, charts_of
 from limner.pages import render
 
 
