@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,36 @@ def test_a_folder_of_photographs_is_no_command(limner: Command, folder: Path) ->
     answer = limner.run("teach", "photos", "--name", "dog")
     assert "There is no command" not in answer.stderr
     assert "--model" in answer.stderr
+
+
+NAMED = ("--name", "it's")
+TAUGHT = ("--model", "m", "--instance-prompt", "a sks dog", "--class-prompt", "a dog")
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "end"),
+    [
+        (
+            (),
+            "--name, --model, --instance-prompt and --class-prompt are missing.",
+            '--class-prompt "a photo of a dog"',
+        ),
+        (TAUGHT, "--name is missing.", "--class-prompt 'a dog'"),
+        ((*NAMED, *TAUGHT[:4]), "--class-prompt is missing.", '--class-prompt "a photo of a dog"'),
+        ((*NAMED, "--caption"), "--model, --instance-prompt and --class-prompt are", "of a dog"),
+    ],
+)
+def test_all_that_teaching_lacks_is_said_at_once(
+    limner: Command, folder: Path, words: tuple[str, ...], start: str, end: str
+) -> None:
+    """click named one missing option a try; the command that is shown can be pasted."""
+    said = limner.run("teach", "run", "photos", *words).stderr.strip()
+    assert said.startswith(f"limner: {start}")
+    command = said.partition("For example: ")[2]
+    assert end in command
+    folder_and_flags = shlex.split(command)[2:]
+    assert folder_and_flags[0] == "photos"
+    assert folder_and_flags[1::2] == ["--name", "--model", "--instance-prompt", "--class-prompt"]
 
 
 def test_help_is_a_word_too(limner: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from limner.cli.commands.teach import score
 from limner.cli.commands.teach import subjects as taught
 from limner.cli.commands.teach.photos import caption, check_looking, looking_options, outline_of
 from limner.cli.console import say, say_json, saying_once
-from limner.cli.options.flags import flags, typed
+from limner.cli.options.flags import flag_name, flags, typed
 from limner.cli.options.run_store import keeping_options, recording_store
 from limner.cli.options.tracking import tracking, tracking_options
 from limner.cli.progress import new_bar
@@ -57,8 +58,8 @@ def teach() -> None:
 
 @teach.command("run")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="What the subject is called from then on.")
-@click.option("--model", required=True, help="Diffusion model that is taught: a name, or a folder.")
+@click.option("--name", help="What the subject is called from then on.")
+@click.option("--model", help="Diffusion model that is taught: a name, or a folder.")
 @flags(TeachOptions)
 @click.option(
     "--class-images",
@@ -81,6 +82,7 @@ def run(**given: Any) -> None:
     """
     from limner.registry import pool, subjects
 
+    _check_complete(given)
     let_threads_sleep()  # before torch comes
     from limner.training import identifiers
     from limner.training.save_subject import check_consent
@@ -116,6 +118,34 @@ def run(**given: Any) -> None:
             _say_plan(plan(config, callbacks), given["as_json"])
         else:
             _teach(given, config, callbacks, store)
+
+
+NEEDED = {
+    "name": "mydog",
+    "model": "mini-sd-inpaint",
+    "instance_prompt": '"a photo of sks dog"',
+    "class_prompt": '"a photo of a dog"',
+}
+"""What every subject needs, and an example of each."""
+
+
+def _check_complete(given: Mapping[str, Any]) -> None:
+    """Refuse a command that lacks something, naming all of it, with the command as it would be.
+
+    Raises:
+        OptionError: something is missing.
+    """
+    missing = [flag_name(name) for name in NEEDED if not (given[name] or "").strip()]
+    if not missing:
+        return
+    values = {name: shlex.quote(given[name]) if given[name] else NEEDED[name] for name in NEEDED}
+    words = " ".join(f"{flag_name(name)} {value}" for name, value in values.items())
+    *others, last = missing
+    names = f"{', '.join(others)} and {last}" if others else last
+    folder = shlex.quote(str(given["folder"]))
+    raise OptionError(
+        f"{names} {'are' if others else 'is'} missing. For example: limner teach {folder} {words}"
+    )
 
 
 def _teach(
