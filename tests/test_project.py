@@ -92,3 +92,16 @@ def test_what_the_examples_write_is_no_part_of_the_repository() -> None:
     """They write to lessons/ under the current folder, where their reader is in the clone."""
     assert "/lessons/" in (ROOT / ".gitignore").read_text().splitlines()
     assert 'default=Path("lessons") / name' in (ROOT / "examples" / "lesson.py").read_text()
+
+
+def test_the_changelog_is_by_kind() -> None:
+    """Each line of the next version stands once, under what was added, changed or fixed."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    unreleased = re.split(r"^## ", text, flags=re.MULTILINE)[1]
+    assert unreleased.startswith("Unreleased\n")
+    before, *sections = re.split(r"^### ", unreleased, flags=re.MULTILINE)
+    assert before.strip() == "Unreleased", "a line stands above the headings: put it under one"
+    titles = [section.split("\n", 1)[0] for section in sections]
+    assert titles == [title for title in ("Added", "Changed", "Fixed") if title in titles]
+    lines = re.findall(r"^- .+(?:\n  .+)*", unreleased, re.MULTILINE)
+    assert len(lines) == len(set(lines)), "a merge repeated a line"
