@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from limner.prompts.syntax import parse_point
 
@@ -44,6 +45,33 @@ def test_a_slip_is_answered_with_what_was_meant(limner: Command, folder: Path, l
     assert answer.code == 2
     assert SLIPS[line] in answer.stderr.splitlines()[-1]
     assert [path.name for path in folder.iterdir()] == ["im.png"]
+
+
+def test_what_haar_knows_is_said_each_time(limner: Command, folder: Path) -> None:
+    """A second try must not be answered otherwise, nor by "exists"."""
+    Image.new("RGB", (32, 32)).save("im.png")
+    first, second = (limner.run("detect", "im.png", "--text", "cup") for _ in range(2))
+    assert first.code == second.code == 2
+    assert first.stderr == second.stderr
+    assert "haar knows face" in first.stderr
+    assert "--profile mini" in first.stderr
+
+
+def test_a_colour_is_for_solid(limner: Command, folder: Path) -> None:
+    Image.new("RGB", (32, 32), "white").save("im.png")
+    limner("redact", "im.png", "--box", "4,4,20,20", "--colour", "black")
+    with Image.open("im-redact.png") as picture:
+        assert picture.convert("RGB").getpixel((12, 12)) == (0, 0, 0)
+    refused = limner.run(
+        "redact", "im.png", "--box", "4,4,20,20", "--colour", "red", "--style", "blur"
+    )
+    assert "take solid" in refused.stderr
+
+
+def test_a_result_on_stdout_is_refused(limner: Command, folder: Path) -> None:
+    answer = limner.run("segment", "im.png", "--point", "4,4", "-o", "-")
+    assert answer.code == 2
+    assert "- is no file" in answer.stderr
 
 
 @pytest.mark.parametrize(
