@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from limner.runs.entries import Labels
     from limner.runs.record import Job, RunRecord
     from limner.runs.store import Store
-    from limner.session import Finding, FindOptions, Run, Session
+    from limner.session import Finding, FindOptions, Generated, Run, Session
     from limner.session.cache.disk import StageCache
     from limner.session.choices import AnyStore, SessionChoices
     from limner.session.request import Request
@@ -115,6 +115,7 @@ _HOMES = {
     "limner.session": (
         "Finding",
         "FindOptions",
+        "Generated",
         "Run",
         "Session",
     ),
@@ -150,6 +151,7 @@ __all__ = [
     "Extension",
     "FindOptions",
     "Finding",
+    "Generated",
     "Grounding",
     "InpaintOptions",
     "Job",

@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.errors import UnsupportedPrompt
-from limner.options import DetectOptions, EverythingOptions, InpaintOptions, SegmentOptions
+from limner.options import (
+    CanvasOptions,
+    DetectOptions,
+    EverythingOptions,
+    InpaintOptions,
+    SegmentOptions,
+)
 from limner.prompts import PromptKind, Text, VisualPrompt
 
 if TYPE_CHECKING:
@@ -150,6 +156,38 @@ class EverythingSegmenter(Segmenter, Protocol):
         on_step: OnStep | None = None,
     ) -> sv.Detections:
         """All stable masks, best first; ``mask`` is an ``sv.CompactMask``."""
+        ...
+
+
+@runtime_checkable
+class TextToImage(Model, Protocol):
+    """Makes whole pictures from words. What holds this may be made for inpainting alone, and then
+    refuses."""
+
+    def resolve_canvas(
+        self, canvas: CanvasOptions, options: InpaintOptions
+    ) -> tuple[CanvasOptions, InpaintOptions]:
+        """Size, settings and seed filled in: what a record must hold.
+
+        Raises:
+            ModelError: it was made for inpainting.
+            OptionError: a setting with no effect, or a size that it can't paint.
+        """
+        ...
+
+    def generate(
+        self,
+        paint: Text,
+        canvas: CanvasOptions,
+        options: InpaintOptions,
+        on_step: OnStep | None = None,
+    ) -> list[Image]:
+        """``num_images_per_prompt`` pictures; picture ``k`` is the one of seed ``seed + k`` alone.
+
+        Raises:
+            ModelError, OptionError: as ``resolve_canvas``.
+            PromptError: more words than it reads.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-Kind = Literal["inpaint", "text2img", "sdxl-inpaint", "sdxl-refiner"]
+Kind = Literal["inpaint", "text2img", "sdxl-inpaint", "sdxl-text2img", "sdxl-refiner"]
 
 NATIVE_SIZE = 64  # pixels: 8 latents times the autoencoder's factor of 8
 TEXT_WIDTH = 16
@@ -23,8 +23,8 @@ def save_tiny_sd(folder: Path, *, kind: Kind = "inpaint", seed: int = 0) -> Path
 
     Args:
         kind: ``inpaint`` has a U-Net of 9 input channels, ``text2img`` one of 4,
-            ``sdxl-inpaint`` 9 channels and two text encoders, ``sdxl-refiner`` 4 and the second
-            text encoder alone.
+            ``sdxl-inpaint`` 9 channels and two text encoders, ``sdxl-text2img`` 4 and
+            two, ``sdxl-refiner`` 4 and the second text encoder alone.
     """
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -74,11 +74,15 @@ def _pipeline(kind: Kind) -> Any:
         "vae": _autoencoder(),
         "tokenizer": clip_tokenizer(),
         "text_encoder": clip_text_encoder("CLIPTextModel"),
-        "unet": _unet(channels=4 if kind == "text2img" else 9, xl=kind == "sdxl-inpaint"),
+        "unet": _unet(channels=4 if "text2img" in kind else 9, xl="sdxl" in kind),
         "scheduler": _scheduler(),
     }
-    if kind == "sdxl-inpaint":
-        return diffusers.StableDiffusionXLInpaintPipeline(
+    xl = {
+        "sdxl-inpaint": diffusers.StableDiffusionXLInpaintPipeline,
+        "sdxl-text2img": diffusers.StableDiffusionXLPipeline,
+    }
+    if kind in xl:
+        return xl[kind](
             **parts,
             tokenizer_2=clip_tokenizer(),
             text_encoder_2=clip_text_encoder("CLIPTextModelWithProjection"),

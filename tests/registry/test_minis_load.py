@@ -18,7 +18,7 @@ from limner.errors import ModelError
 from limner.models.diffusion.stable_diffusion import _schedulers
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
 from limner.prompts import Box, Mask, Point, Text, VisualPrompt
-from limner.protocols import Captioner, Detector, Encoder, Inpainter, Segmenter
+from limner.protocols import Captioner, Detector, Encoder, Inpainter, Segmenter, TextToImage
 from limner.registry import catalog, store
 from limner.registry.pool import ModelPool
 from limner.registry.weights import Runtime
@@ -29,6 +29,7 @@ PROTOCOLS = {
     "segment": Segmenter,
     "detect": Detector,
     "inpaint": Inpainter,
+    "generate": TextToImage,
     "encode": Encoder,
     "caption": Captioner,
 }

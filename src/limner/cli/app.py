@@ -29,6 +29,7 @@ COMMANDS = {
     "edit": ("limner.cli.commands.edit", "Replace what is found by what --paint says."),
     "remove": ("limner.cli.commands.edit", "Take an object away and continue its surroundings."),
     "extend": ("limner.cli.commands.extend", "Grow the canvas, and paint what is on the new part."),
+    "generate": ("limner.cli.commands.generate", "Make a picture from words alone."),
     "cutout": ("limner.cli.commands.edit", "An object alone on transparency."),
     "background": ("limner.cli.commands.edit", "Keep an object and change everything behind it."),
     "redact": ("limner.cli.commands.edit", "Hide faces, plates or anything else, then look again."),

@@ -61,11 +61,7 @@ def save_image(
         OutputError: the place is taken or can't be written, or the format can't hold the picture.
     """
     path = Path(path)
-    if (kind := FORMATS.get(path.suffix.lower())) is None:
-        raise OutputError(
-            f"{path} ends in {path.suffix or 'no suffix'}: pictures are saved as "
-            f"{', '.join(FORMATS)}."
-        )
+    kind = _format_of(path)
     if isinstance(image, Raster):
         raster, _ = fit(image, kind)
     elif kind == "JPEG" and image.mode not in ("RGB", "L", "CMYK"):
@@ -88,6 +84,25 @@ def save_image(
         data = _tiff(raster.window((0, 0, *raster.size)), packets, raster)
     write_atomic(path, data, overwrite=overwrite)
     return path
+
+
+def check_place(path: Path, overwrite: bool) -> None:
+    """Whether a picture could be saved here: known before it is made.
+
+    Raises:
+        OutputError: as ``save_image``, of the place and its suffix.
+    """
+    _format_of(path)
+    _check_free(path, overwrite)
+
+
+def _format_of(path: Path) -> str:
+    if (kind := FORMATS.get(path.suffix.lower())) is None:
+        raise OutputError(
+            f"{path} ends in {path.suffix or 'no suffix'}: pictures are saved as "
+            f"{', '.join(FORMATS)}."
+        )
+    return kind
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:

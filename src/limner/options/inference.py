@@ -202,6 +202,16 @@ class InpaintOptions(Checked):
     )
 
 
+@dataclass(frozen=True)
+class CanvasOptions(Checked):
+    """The size of a picture that is made from words alone."""
+
+    width: int | None = setting(
+        None, "Pixels, a multiple of 8 (default: what the model was taught at).", low=8, high=4096
+    )
+    height: int | None = setting(None, "Likewise.", low=8, high=4096)
+
+
 FEATHER = 4
 """px: the soft border of what is repainted."""
 CUTOUT = {"dilate": 0, "feather": 1}

@@ -20,14 +20,14 @@ from limner.prompts import PromptKind
 from limner.registry import bundled
 from limner.registry.wheels import Wheel
 
-TASKS = ("segment", "detect", "inpaint", "refine", "accelerate", "encode", "caption")
+TASKS = ("segment", "detect", "inpaint", "generate", "refine", "accelerate", "encode", "caption")
 """What checkpoints are there for."""
 ANSWERING = ("detect", "segment", "inpaint")
 """Tasks whose models answer a verb; the others help, or judge what came of it."""
-SLOTS = (*ANSWERING, "remove", "refine", "encode", "caption")
+SLOTS = (*ANSWERING, "remove", "generate", "refine", "encode", "caption")
 """Where a session has a model. ``remove`` is a second one for the task to inpaint: what removes
-where no words say what is to be painted. ``refine`` does the last steps of what inpaints; what
-accelerates is part of what it accelerates."""
+where no words say what is to be painted. ``generate`` makes whole pictures from words. ``refine``
+does the last steps of what inpaints; what accelerates is part of what it accelerates."""
 COMMERCIAL = ("yes", "no", "restricted")
 WHERE = frozenset({PromptKind.POINT, PromptKind.BACKGROUND_POINT, PromptKind.BOX, PromptKind.MASK})
 """Kinds that say where a thing is, which whoever is to find it doesn't take."""

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 from limner.errors import OptionError
 from limner.ops.selection import Selection, parse_selection
 from limner.options import (
+    CanvasOptions,
     DetectOptions,
     EditOptions,
     EverythingOptions,
@@ -100,6 +101,19 @@ class PaintSettings(EditSettings, total=False):
     radius: int | None
 
 
+class CanvasSettings(TypedDict, total=False):
+    """``CanvasOptions`` by its fields, and those of ``InpaintOptions`` that matter without a
+    source."""
+
+    width: int | None
+    height: int | None
+    num_inference_steps: int | None
+    guidance_scale: float | None
+    scheduler: str | None
+    num_images_per_prompt: int | None
+    seed: int | None
+
+
 class RedactSettings(SegmentSettings, total=False):
     """``RedactOptions`` by its fields, and those of finding."""
 
@@ -174,6 +188,24 @@ def strict(
     return StrictCall(tuple(prompts_of(prompts, **pointing)), finding, settings)
 
 
+def strict_canvas(
+    inpaint: InpaintOptions | None, named: Mapping[str, Any]
+) -> tuple[CanvasOptions, InpaintOptions]:
+    """What ``generate`` is asked, of which there is no picture and nothing to find.
+
+    Raises:
+        OptionError: as ``strict``.
+    """
+    homes = dict.fromkeys(CanvasSettings.__annotations__, "inpaint")
+    homes |= {field.name: "canvas" for field in dataclasses.fields(CanvasOptions)}
+    for name in named:
+        if name not in homes:
+            raise OptionError(_unknown("generate", name, homes))
+    size = {name: value for name, value in named.items() if homes[name] == "canvas"}
+    others = {name: value for name, value in named.items() if homes[name] == "inpaint"}
+    return CanvasOptions(**size), replace(inpaint or InpaintOptions(), **others)
+
+
 def _homes(verb: str) -> dict[str, str]:
     """Each setting that a verb takes by name -> the argument, or part of ``finding``, it is in."""
     row = VERBS[verb]
@@ -186,7 +218,8 @@ def _homes(verb: str) -> dict[str, str]:
 
 
 def _unknown(verb: str, name: str, homes: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(name, [*homes, *POINTING], n=1, cutoff=0.5)
+    pointing = POINTING if verb in VERBS else ()
+    near = difflib.get_close_matches(name, [*homes, *pointing], n=1, cutoff=0.5)
     begins = [other for other in homes if other.startswith(name) or name.startswith(other)]
     meant = next(iter(begins or near), None)
     hint = f"did you mean {meant}?" if meant else f"it takes {', '.join(sorted(homes))}."

@@ -36,6 +36,7 @@ class SessionChoices(TypedDict, total=False):
     segment: str
     inpaint: str
     remove: str
+    generate: str
     encode: str
     caption: str
     commercial_safe: bool

@@ -25,6 +25,7 @@ from limner.protocols import (
     Notifies,
     Say,
     Segmenter,
+    TextToImage,
 )
 from limner.registry import catalog, endpoints, face_choice, pool, store
 from limner.registry.device import DTYPES, check_names, choose, let_threads_sleep, tune_allocator
@@ -216,14 +217,13 @@ class Models:
             if entry and entry.shipped:
                 self._minis.add(name)
         weights = self._weights[name]
-        if task != "inpaint":
+        if task not in ("inpaint", "generate"):
             return weights
         if self._adapters:
-            painters = self.others.painters()
             weights = painter_files.with_subjects(
-                weights, self._adapters, self.subjects, painters, self._say
+                weights, self._adapters, self.subjects, self.others.painters(), self._say
             )
-        if "refine" in self.names:
+        if "refine" in self.names and task == "inpaint":
             weights = painter_files.with_refiner(weights, self.weights("refine"))
         return painter_files.accelerated(weights, self.accelerator()) if self.fast else weights
 
@@ -321,6 +321,10 @@ class Models:
     def painter(self, slot: str) -> Inpainter:
         """The model of a painting slot."""
         return self._load(slot, Inpainter)  # type: ignore[type-abstract]
+
+    @property
+    def text_to_image(self) -> TextToImage:
+        return self._load("generate", TextToImage)  # type: ignore[type-abstract]
 
     @property
     def encoder(self) -> Encoder:

@@ -20,6 +20,7 @@ from limner.runs.entries import Labels
 from limner.runs.record import Job
 from limner.session.cache.stages import Stages
 from limner.session.call import (
+    CanvasSettings,
     DetectSettings,
     EditSettings,
     OutlineSettings,
@@ -27,9 +28,11 @@ from limner.session.call import (
     RedactSettings,
     StrictCall,
     strict,
+    strict_canvas,
 )
 from limner.session.choices import ModelChoices, SessionChoices
 from limner.session.finder import Finder
+from limner.session.generate import Generated, generate
 from limner.session.model_slots import Models
 from limner.session.record import RunRecorder, recorded
 from limner.session.request import Request, make_request
@@ -64,7 +67,7 @@ class Session:
             one's memory only.
 
     A task's model is also an argument of its own, ``Session(detect="owlvit-base-patch32")``; so
-    with segment, inpaint, remove, encode and caption.
+    with segment, inpaint, remove, generate, encode and caption.
 
     Every verb takes an image (a path or a picture) and prompts, and returns a ``Run``. That nothing
     was found is a result, not an error.
@@ -224,6 +227,35 @@ class Session:
         """
         (sentence,) = self.models.captioner.caption([Source.open(image).image])
         return sentence
+
+    def generate(
+        self,
+        prompt: str,
+        negative_prompt: str = "",
+        *,
+        inpaint: InpaintOptions | None = None,
+        on_step: OnStep | None = None,
+        **named: Unpack[CanvasSettings],
+    ) -> Generated:
+        """Pictures from words alone, by a text-to-image model; no store keeps them yet.
+
+        Args:
+            prompt: what is to be seen. Subjects are the session's.
+            negative_prompt: what isn't.
+            inpaint: settings of the model as one value.
+            on_step: told how far it is.
+            named: settings by their names, such as ``seed=3`` or ``num_images_per_prompt=4``.
+
+        Raises:
+            UnknownModel, ModelError: no model that makes pictures from words; which do.
+            PromptError: no words, or more than the model reads.
+            OptionError: a setting that there isn't, out of its range, or without effect.
+
+        Example:
+            ``Session(profile="mini").generate("a photo of a rabbit", seed=3).save("rabbit.png")``
+        """
+        words = Text(prompt, negative_prompt)
+        return generate(self.models, words, *strict_canvas(inpaint, named), on_step)
 
     # --- editing ----------------------------------------------------------------------------------
 

@@ -170,7 +170,10 @@ def small(picture: Image) -> Image:
 
 
 def show(run: Viewed) -> None:
-    picture = image(run)
+    show_picture(image(run))
+
+
+def show_picture(picture: Image) -> None:
     try:
         from IPython import get_ipython
         from IPython.display import display

@@ -61,6 +61,7 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
         "detect": given.get("detector"),
         "segment": given.get("segmenter"),
         "inpaint": given.get("inpainter"),
+        "generate": given.get("generator"),
         "refine": given.get("refiner"),
         "encode": given.get("encoder"),
         "caption": given.get("captioner"),

@@ -88,7 +88,7 @@ def read_pipeline(
     advice = "take a smaller model, or half precision (bfloat16)"
     with guard_memory(advice), errors_only(diffusers):
         try:
-            opens = _pipeline_class(kind)
+            opens = pipeline_class(kind)
             # Stable Diffusion 3 must be told of the text encoder that a folder leaves out.
             expected = inspect.signature(opens.__init__).parameters
             absent = {part: None for part in expected if index.get(part) == [None, None]}
@@ -207,7 +207,7 @@ def _prepared(pipe: Any, runtime: Runtime) -> Any:
     return pipe
 
 
-def _pipeline_class(kind: str) -> Any:
+def pipeline_class(kind: str) -> Any:
     """Its import says, for each image processor, that torchvision is missing; none is used."""
     with errors_only(transformers):
         return getattr(diffusers, kind)

@@ -33,10 +33,11 @@ ADVICE = "paint a smaller picture, or take a smaller model"
 class PictureRequest:
     """One picture to paint."""
 
-    image: Image | torch.Tensor
-    """RGB; or latents, of a pipeline that goes on from them."""
-    mask: Image
-    """Mode L, as large as the picture; white is repainted."""
+    image: Image | torch.Tensor | None
+    """RGB; or latents, of a pipeline that goes on from them; None: there is none."""
+    mask: Image | None
+    """Mode L, as large as the picture; white is repainted. None: all is painted, from noise."""
+    size_wh: tuple[int, int]
     paint: Text
     options: InpaintOptions
     """Resolved."""
@@ -69,7 +70,17 @@ def requests(
     white = pil.fromarray(mask).convert("L")
     for k in range(count):
         report = _progress_of(on_step, k, count)
-        yield PictureRequest(image, white, paint, options, seed + k, report)
+        yield PictureRequest(image, white, image.size, paint, options, seed + k, report)
+
+
+def canvas_requests(
+    size_wh: tuple[int, int], paint: Text, options: InpaintOptions, on_step: OnStep | None
+) -> Iterator[PictureRequest]:
+    """The same without a source: whole pictures, from noise."""
+    count, seed = options.num_images_per_prompt or 1, options.seed or 0
+    for k in range(count):
+        report = _progress_of(on_step, k, count)
+        yield PictureRequest(None, None, size_wh, paint, options, seed + k, report)
 
 
 def run_pipeline(pipe: Any, name: str, request: PictureRequest, **arguments: Any) -> Any:
@@ -83,13 +94,16 @@ def run_pipeline(pipe: Any, name: str, request: PictureRequest, **arguments: Any
         ResultError: the numbers overflowed.
         OutOfMemory: with what to lower.
     """
+    source: dict[str, Any] = {}
+    if request.mask is not None:
+        source = {"image": request.image, "mask_image": request.mask}
+    width, height = request.size_wh
     with guard_memory(ADVICE), own_deprecations_unheard():
         return pipe(
             prompt=request.paint.phrase,
-            image=request.image,
-            mask_image=request.mask,
-            width=request.mask.width,
-            height=request.mask.height,
+            **source,
+            width=width,
+            height=height,
             num_inference_steps=request.options.num_inference_steps,
             generator=torch.Generator("cpu").manual_seed(request.seed),  # the same on every device
             callback_on_step_end=_checked(name, request.report),

@@ -36,12 +36,14 @@ from limner.models.diffusion.loading import open_pipeline, own_deprecations_unhe
 from limner.models.diffusion.lora import add_adapters
 from limner.models.diffusion.painting import (
     PictureRequest,
+    canvas_requests,
     requests,
     resolve_seed,
     run_pipeline,
 )
 from limner.models.diffusion.refiner import check_fast, check_shares, open_refiner, shares
-from limner.options import InpaintOptions
+from limner.models.diffusion.text_to_image import fill_canvas, text_to_image
+from limner.options import CanvasOptions, InpaintOptions
 from limner.prompts import Text
 from limner.protocols import ModelRef, OnStep
 from limner.registry.store import DEFAULTS
@@ -171,8 +173,42 @@ class StableDiffusion:
         check_picture(self.ref.name, image, mask, self.grid, self.grid)
         return [self._paint(request) for request in requests(image, mask, words, resolved, on_step)]
 
+    def resolve_canvas(
+        self, canvas: CanvasOptions, options: InpaintOptions
+    ) -> tuple[CanvasOptions, InpaintOptions]:
+        """As ``resolve``, for whole pictures from words; what comes back resolves to itself.
+
+        Raises:
+            ModelError: its U-Net was made for inpainting.
+            OptionError: as ``resolve``; a strength, which needs a source; a size off the grid.
+        """
+        canvas = fill_canvas(self.ref.name, self._pipe, canvas, options)
+        return canvas, self.resolve(replace(options, strength=1.0))
+
+    def generate(
+        self,
+        paint: Text,
+        canvas: CanvasOptions,
+        options: InpaintOptions,
+        on_step: OnStep | None = None,
+    ) -> list[Image]:
+        """``num_images_per_prompt`` pictures; picture ``k`` is the one of seed ``seed + k`` alone,
+        and that of diffusers' own text-to-image pipeline.
+
+        Raises:
+            ModelError, OptionError: as ``resolve_canvas``.
+            PromptError: more words than the text encoder holds.
+            ResultError: the numbers overflowed.
+        """
+        canvas, resolved = self.resolve_canvas(canvas, options)
+        words = self._words(paint, resolved)
+        size_wh = (canvas.width or 0, canvas.height or 0)
+        return [self._paint(r) for r in canvas_requests(size_wh, words, resolved, on_step)]
+
     def _paint(self, request: PictureRequest) -> Image:
-        if self._refiner is None:
+        if request.mask is None:
+            pixels = self._run(text_to_image(self._own(request.options)), request)
+        elif self._refiner is None:
             pixels = self._run(self._own(request.options), request)
         else:
             pixels = self._refined(request)
@@ -222,6 +258,8 @@ class StableDiffusion:
     def _run(self, pipe: Any, request: PictureRequest, **arguments: Any) -> torch.Tensor:
         resolved = request.options
         call = {"output_type": "pt", **arguments}
+        if request.mask is not None:
+            call["strength"] = resolved.strength
         with _intact(pipe):
             images: torch.Tensor = run_pipeline(
                 pipe,
@@ -229,7 +267,6 @@ class StableDiffusion:
                 request,
                 # SDXL tells "no negative" from an empty one.
                 negative_prompt=request.paint.negative or None,
-                strength=resolved.strength,
                 guidance_scale=resolved.guidance_scale,
                 **call,
             )
