@@ -301,7 +301,7 @@ def adapter_of(named: str, weight: float = 1.0) -> Adapter:
     if not subject.adapter.is_file():
         raise ModelError(
             f"{named} was taught by full fine-tuning, so it is a model of its own: "
-            f"--inpainter {subject.folder / WHOLE}."
+            f"--inpainter {subject.folder / WHOLE} (of generate: --model)."
         )
     base = (subject.card.get("base") or {}).get("name", "")
     return Adapter(named, subject.adapter, weight, _sha256(subject.adapter), base)
