@@ -1,6 +1,6 @@
 """What the command line, the studio and a notebook hold: models by name, verbs, records."""
 
-from limner.session.generate import Generated
+from limner.session.generated import Generated
 from limner.session.results import Finding, FindOptions, Run, Source
 from limner.session.session import Session
 

@@ -32,7 +32,7 @@ from limner.session.call import (
 )
 from limner.session.choices import ModelChoices, SessionChoices
 from limner.session.finder import Finder
-from limner.session.generate import Generated, generate
+from limner.session.generated import Generated, generate
 from limner.session.model_slots import Models
 from limner.session.record import RunRecorder, recorded
 from limner.session.request import Request, make_request

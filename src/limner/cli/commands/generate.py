@@ -51,7 +51,7 @@ def generate(**given: Any) -> None:
     aren't kept in the store of runs.
     """
     from limner.io.save import check_place
-    from limner.session.generate import places
+    from limner.session.generated import places
 
     options = typed(InpaintOptions, given)
     if options.seed is None:  # known before, for the files' names
