@@ -46,7 +46,7 @@ from tests.session.doubles import (
         (
             lambda: Session(models={"paint": "x"}),
             OptionError,
-            "segment, inpaint, remove, refine, encode, caption; got paint",
+            "segment, inpaint, remove, generate, refine, encode, caption; got paint",
         ),
         (lambda: Session(profile="tiny"), UnknownModel, "no profile 'tiny'.*classical"),
         (lambda: Session(models={"segment": "grabcat"}), UnknownModel, "grabcut"),
