@@ -7,7 +7,8 @@ Instance-discriminative: two views of each drawing (other background, size, angl
 are pulled together, all else in the batch is pushed away (SimCLR's NT-Xent, arXiv 2002.05709). The
 batch holds several drawings of each noun, some of them between two styles, and half of the loss is
 among those alone, so what a thing *is* doesn't help. The small model learns first; then it gets
-half as many layers again and a finer grid, and drawings in manners that nobody drew.
+half as many layers again and a finer grid, and drawings in manners that nobody drew. What ships is
+shown pictures half as large again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from minis.scene import Pixels
 from minis.training import GO_ON, SHARD, SHIPPED, Loss, Plan, begun, fits, to_tensor, train
 
 FOLDER = SHIPPED / "mini-dino"
-SMALL_SIDE, SIDE, PATCH = 72, 96, 12
+SMALL_SIDE, SIDE, SEES, PATCH = 72, 96, 144, 12
+"""px that the small and the large model are taught with, and px that the one that ships sees: on a
+grid half as fine again, places between those it learned, it tells more drawings apart."""
 SMALL_LAYERS, LAYERS = 4, 6
 NOUNS_A_STEP, STYLES_A_NOUN = 8, 4
 BLENDED_PART, RESTYLED_PART = 0.3, 0.3
@@ -62,6 +65,15 @@ def grown(small: Dinov2Model) -> Dinov2Model:
     layers = growing.spread(SMALL_LAYERS, LAYERS)
     model.load_state_dict(growing.deepened(model.state_dict(), trained, layers, r"lambda1$"))
     return model
+
+
+def finer(taught: Dinov2Model) -> Dinov2Model:
+    """The same model on the grid of ``SEES``."""
+    model, state = build(SEES), taught.state_dict()
+    place = "embeddings.position_embeddings"
+    state[place] = growing.regridded(state[place][0], SEES // PATCH)[None]
+    model.load_state_dict(state)
+    return model.eval()
 
 
 def instance(rng: np.random.Generator, noun: str, style: str, restyled_part: float) -> Drawing:
@@ -117,10 +129,12 @@ def learn(
 
 
 def main() -> None:
-    model, shipped = build(), FOLDER
-    if not begun("dino_grown") and not (GO_ON in sys.argv and fits(model, FOLDER)):
-        model, shipped = grown(first()), None
-    save(learn("dino_grown", model, GROWN, RESTYLED_PART, shipped))
+    if GO_ON in sys.argv and fits(build(SEES), FOLDER):
+        model = Dinov2Model.from_pretrained(FOLDER, dtype=torch.float32)
+        save(learn("dino_finer", model, GROWN, RESTYLED_PART, None))
+        return
+    model = build() if begun("dino_grown") else grown(first())
+    save(finer(learn("dino_grown", model, GROWN, RESTYLED_PART, None)))
 
 
 def first() -> Dinov2Model:
@@ -135,7 +149,7 @@ def save(model: Dinov2Model) -> None:
     """Write the model as it ships."""
     model.half().save_pretrained(FOLDER, max_shard_size=SHARD)
     ViTImageProcessorPil(
-        size={"height": SIDE, "width": SIDE}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+        size={"height": SEES, "width": SEES}, image_mean=[0.5] * 3, image_std=[0.5] * 3
     ).save_pretrained(FOLDER)
 
 

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from minis.growing import between, deepened, regridded, repatched, spread
-from minis.recipes import owlvit, sam
+from minis.recipes import dino, owlvit, sam
 
 SILENT = r"lambda1$"
 
@@ -181,3 +181,18 @@ def test_weights_between_two_models_lie_on_the_way() -> None:
     assert int(state["num_batches_tracked"]) == 7
     after.load_state_dict(between(before, after, 0.0))
     assert torch.equal(after.weight, before.weight)
+
+
+def test_mini_dino_on_a_finer_grid_sees_nearly_what_it_saw() -> None:
+    """With the picture enlarged as the grid is, the class token hardly moves."""
+    taught = dino.build()
+    shown = torch.rand(1, 3, dino.SIDE, dino.SIDE)
+    shown = F.interpolate(shown[..., ::12, ::12], size=shown.shape[2:], mode="bicubic")
+    enlarged = F.interpolate(shown, size=(dino.SEES, dino.SEES), mode="bicubic")
+    finer = dino.finer(taught)
+    assert finer.config.image_size == dino.SEES
+    with torch.no_grad():
+        before = taught.eval()(pixel_values=shown).last_hidden_state[:, 0]
+        after = finer(pixel_values=enlarged).last_hidden_state[:, 0]
+    assert after.shape == before.shape
+    assert float(F.cosine_similarity(before, after)) > 0.9
