@@ -53,7 +53,7 @@ CARDS: Mapping[str, Card] = {
         MANNERS,
     ),
     "mini-dino": Card(
-        "Dinov2Model, 96 px, patches of 12, 6 layers",
+        "Dinov2Model, 144 px, patches of 12, 6 layers",
         "Tells one drawing from another of the same noun: the encoder for DINO.",
         "dino.py",
         ("dino", "dino_grown"),
@@ -62,22 +62,22 @@ CARDS: Mapping[str, Card] = {
         f"{BETWEEN}, posterised, outlined, sketched or recoloured",
     ),
     "mini-owlvit": Card(
-        "OwlViTForObjectDetection, 144 px, patches of 12, 5 and 3 layers",
+        "OwlViTForObjectDetection, 192 px, patches of 12, 5 and 3 layers",
         "Finds what a phrase names or an example image shows.",
         "owlvit.py",
-        ("clip", "owlvit"),
+        ("clip", "owlvit", "owlvit_grown"),
         ("owlvit-", "words-"),
         "Things under a tenth of the picture's width are missed. A noun it never saw gets low "
         "scores. On photographs it finds little, and much of that wrongly.",
-        f"{BETWEEN}, bent or recoloured",
+        MANNERS,
     ),
     "mini-sam": Card(
-        "SamModel, 128 px, patches of 8, 5 layers",
+        "SamModel, 192 px, patches of 8, 5 layers",
         "Outlines what points, a box or an earlier mask mean.",
         "sam.py",
-        ("sam",),
+        ("sam", "sam_grown"),
         ("sam-",),
-        "Sees 128 px: an outline in a large photograph is coarse. It knows things with clear edges "
+        "Sees 192 px: an outline in a large photograph is coarse. It knows things with clear edges "
         "that lie on a background, not parts of things.",
     ),
     "mini-sd-inpaint": Card(

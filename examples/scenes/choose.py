@@ -196,7 +196,7 @@ def choice(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Choose what limner demo shows.")
-    parser.add_argument("--scenes", type=int, default=150, help="scenes put together by lot")
+    parser.add_argument("--scenes", type=int, default=600, help="scenes put together by lot")
     parser.add_argument(
         "--take", type=int, default=0, help="which of the listed ones, the first is 0"
     )
