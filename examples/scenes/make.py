@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from minis.scene import Scene, Thing
-
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from limner.rle import to_rle  # noqa: E402
 from minis import scenes  # noqa: E402
 from minis.drawings import ASSETS, TEST_STYLE, drawing, phrase  # noqa: E402
+from minis.scene import Scene, Thing  # noqa: E402
 
 HERE = Path(__file__).parent
 DEMO = ROOT / "src" / "limner" / "cli" / "commands" / "demo" / "files"
@@ -83,7 +82,7 @@ PLANS = {
             Put("star", 48, 208, 66),
             Put("mushroom", 136, 205, 80),
         ),
-        5,
+        38,
     ),
 }
 

@@ -104,8 +104,8 @@ def test_the_demo_from_end_to_end(
     for k, noun in enumerate(MEANT, 1):
         _, (outline,), _ = listed(f"meant-{k}.json")
         (meant,), (other,) = truth[noun], truth[MEANT[2 - k]]
-        assert masks.iou(outline, meant) > 0.75, noun
-        assert (outline & other).sum() < 0.15 * other.sum(), f"{noun}, not {MEANT[2 - k]}"
+        assert masks.iou(outline, meant) > 0.7, noun
+        assert (outline & other).sum() < 0.2 * other.sum(), f"{noun}, not {MEANT[2 - k]}"
     _, _, boxes = listed("alike.json")
     flowers = truth[choice.ALIKE["noun"]]
     assert len(boxes) == len(flowers) == 3
