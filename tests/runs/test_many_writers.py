@@ -19,18 +19,18 @@ WRITERS, RUNS = 8, 20
 
 WRITE = """
 import sys
-from limner.runs.entries import Beginning, Ending, Labels
+from limner.runs.entries import RunStart, RunEnd, Labels
 from limner.runs.store import Store
 
 place, files, writer, runs = sys.argv[1:]
 store = Store.open(place, files, busy_seconds=300)
 for k in range(int(runs)):
     same, own = store.keep("input", b"same", ".png"), f"{writer} {k}"
-    begun = Beginning("segment", "a" * 64, own, {}, {"segment": "grabcut"}, "d" * 64, files=(same,),
+    begun = RunStart("segment", "a" * 64, own, {}, {"segment": "grabcut"}, "d" * 64, files=(same,),
                       labels=Labels((f"writer{writer}",)))
     run = store.begin(begun)
     picture = store.keep("picture", own.encode(), ".png")
-    store.finish(run, Ending({"models": [{"name": "grabcut"}]}, 1.0, None, files=(picture,)))
+    store.finish(run, RunEnd({"models": [{"name": "grabcut"}]}, 1.0, None, files=(picture,)))
     store.rate(run, 1 + k % 5)
 """
 
