@@ -228,7 +228,7 @@ def test_the_page_about_python_runs(reader: Path, monkeypatch: pytest.MonkeyPatc
     blocks = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL
     )
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
