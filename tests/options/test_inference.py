@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from limner import options as opts
 from limner.errors import OptionError
 from limner.options import (
+    CanvasOptions,
     DetectOptions,
     EditOptions,
     EndpointOptions,
@@ -31,6 +32,7 @@ CLASSES: list[type[Any]] = [
     SegmentOptions,
     EverythingOptions,
     InpaintOptions,
+    CanvasOptions,
     EditOptions,
     RedactOptions,
     TeachOptions,
