@@ -1,6 +1,6 @@
 """Compare the methods of `limner.models.classical.fill` on holes whose true content is known.
 
-    PYTHONPATH=src python benchmarks/fill_holes.py --data /work/shared/data --json holes.json
+    PYTHONPATH=src python benchmarks/fill_holes.py --data ../shared/data --json holes.json
 
 Discs and blobs are cut from photographs, away from the labelled object where there is one, each
 is filled by every method in turn in one process, and the filling is compared with the truth:
@@ -177,7 +177,7 @@ def table(rows: list[dict[str, float | str]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("/work/shared/data"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--json", type=Path, help="write every hole's row here")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--per-folder", type=int, default=16, help="photographs of each folder")
