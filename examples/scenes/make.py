@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # so that ``minis`` is found; what follows is imported after it
 
 from limner.rle import to_rle  # noqa: E402
 from minis import scenes  # noqa: E402

@@ -41,6 +41,7 @@ def open_closed_streams() -> None:
             os.dup2(opened, number)
             os.close(opened)
         mode = "r" if name == "stdin" else "w"
+        # It stays open as long as the process.
         setattr(sys, name, open(number, mode, closefd=False, errors="replace"))  # noqa: SIM115
 
 

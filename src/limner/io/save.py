@@ -376,3 +376,10 @@ def _record_in(packet: bytes | str) -> str | None:
         if name in element.attrib:
             return element.attrib[name]
     return None
+
+
+def png(image: Image.Image) -> bytes:
+    """A PNG's bytes; quick rather than small: a run must not wait for its record."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

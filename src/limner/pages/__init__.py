@@ -54,6 +54,6 @@ def script_json(value: Any) -> str:
     return Markup(text)
 
 
-def data_uri(jpeg: Path) -> str:
-    """A JPEG as what an ``<img>`` holds itself."""
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.read_bytes()).decode('ascii')}"
+def data_uri(picture: bytes, kind: str = "jpeg") -> str:
+    """A picture's file, of a ``kind`` such as png, as what an ``<img>`` holds itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"

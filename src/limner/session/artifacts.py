@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from PIL import Image as pil
 
 from limner.io import coco as export
 from limner.io.decode import identify
-from limner.ops.overlay import overlay
+from limner.io.save import png
 from limner.runs.entries import COCO, MASK, PICTURE
+from limner.session import views
 from limner.session.results import Run, Source
-from limner.verbs import VERBS, Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -67,17 +66,4 @@ def outputs_of(run: Run) -> Iterator[Output]:
 
 def pictures_of(run: Run) -> list[Image]:
     """What a person looks at: the edits, the cut-out, or the overlay of what was found."""
-    if run.redaction and run.redaction.verified is False:
-        return []
-    if run.cutout is not None:
-        return [run.cutout]
-    if VERBS[run.record.job.verb].output is Picture.OVERLAY and len(run.grounding):
-        return [overlay(run.source.image, run.grounding.detections, run.grounding.prompts)]
-    return [edit.image for edit in run.edits]
-
-
-def png(image: Image) -> bytes:
-    """Quick rather than small: a run must not wait for its record."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return [] if views.is_refused(run) else views.pictures_of(run)

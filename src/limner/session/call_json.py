@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from limner.errors import StoreError
+from limner.io.save import png
 from limner.ops.selection import Selection
 from limner.options import (
     DetectOptions,
@@ -22,7 +23,6 @@ from limner.pipeline import background
 from limner.pipeline.extend import Extension
 from limner.prompts import Text, VisualPrompt
 from limner.runs.entries import BACKDROP, EXEMPLAR
-from limner.session.artifacts import png
 from limner.session.call import OPTIONS
 from limner.session.results import FindOptions
 

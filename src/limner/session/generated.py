@@ -5,14 +5,13 @@ Each carries a record of its own.
 
 from __future__ import annotations
 
-import io
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import OptionError
-from limner.io.save import check_place, save_image
+from limner.io.save import check_place, png, save_image
 from limner.options import CanvasOptions, InpaintOptions
 from limner.prompts import Text
 from limner.protocols import OnStep
@@ -71,9 +70,7 @@ class Generated:
         return f"Generated({words!r}: {len(self.images)} of {width}x{height}, seeds {seeds})"
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        views.small(self.image).save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
+        return png(views.small(self.image))
 
 
 def places(path: Path, count: int) -> list[Path]:

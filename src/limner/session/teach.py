@@ -14,10 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limner.io.save import png
 from limner.options import changed
 from limner.runs.entries import PICTURE, Labels, RunStart
 from limner.runs.record import Job, RunRecord
-from limner.session.artifacts import Output, png
+from limner.session.artifacts import Output
 from limner.session.record import ActiveRun, RunRecorder
 from limner.session.track import flat
 from limner.trackers.protocol import Tracker

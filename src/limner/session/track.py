@@ -35,7 +35,7 @@ def record_run(recorders: Sequence[Tracker], run: Run, step: int = 0) -> None:
     """
     if not recorders:
         return
-    from limner.session.artifacts import png
+    from limner.io.save import png
 
     name = name_of(run)
     measured = numbers(run)

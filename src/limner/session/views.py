@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from limner.errors import OptionError, StillVisible
+from limner.io.save import png as encode_png
 from limner.io.save import save_image
 from limner.ops import detections as dets
 from limner.ops.overlay import overlay
-from limner.pages import render
+from limner.pages import data_uri, render
 from limner.verbs import VERBS, Picture
 
 if TYPE_CHECKING:
@@ -61,13 +61,16 @@ def images(run: Viewed) -> list[Image]:
         StillVisible: a redaction that its check refused.
     """
     check_hidden(run)
+    return pictures_of(run) or [run.source.image]
+
+
+def pictures_of(run: Viewed) -> list[Image]:
+    """The edits, the cut-out, or the overlay of what was found; none where there is none."""
     if run.cutout is not None:
         return [run.cutout]
-    if run.edits:
-        return [edit.image for edit in run.edits]
     if VERBS[run.record.job.verb].output is Picture.OVERLAY and len(run.grounding):
         return [overlay(run.source.image, run.grounding.detections, run.grounding.prompts)]
-    return [run.source.image]
+    return [edit.image for edit in run.edits]
 
 
 def image(run: Viewed) -> Image:
@@ -94,9 +97,14 @@ def masks(run: Viewed) -> np.ndarray:
     return np.stack([dets.mask_of(detections, k) for k in range(len(detections))])
 
 
+def is_refused(run: Viewed) -> bool:
+    """Whether it is a redaction whose check found again what was to be hidden."""
+    return run.redaction is not None and run.redaction.verified is False
+
+
 def check_hidden(run: Viewed) -> None:
     """Refuse a redaction whose check found again what was to be hidden."""
-    if run.redaction and run.redaction.verified is False:
+    if is_refused(run):
         raise StillVisible(
             "What was to be hidden can still be found after redaction: use a larger dilate, or "
             "point at what is left with a box."
@@ -123,38 +131,34 @@ def line(run: Viewed) -> str:
 
 def png(run: Viewed) -> bytes | None:
     """For notebooks; none of a redaction that was refused."""
-    if run.redaction and run.redaction.verified is False:
-        return None
-    buffer = io.BytesIO()
-    small(image(run)).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return None if is_refused(run) else encode_png(small(image(run)))
 
 
 def html(run: Viewed) -> str:
     """A table of the objects under the picture, or before and after; text is escaped."""
-    refused = bool(run.redaction and run.redaction.verified is False)
-    pictures = [] if refused else [image(run)]
-    if run.edits and not refused and not VERBS[run.record.job.verb].is_private:
+    pictures = [] if is_refused(run) else [image(run)]
+    if run.edits and pictures and not VERBS[run.record.job.verb].is_private:
         pictures.insert(0, run.source.image)
     return render(
         "notebook",
         line=line(run),
-        pictures=[_uri(small(picture)) for picture in pictures],
-        rows=rows(run.grounding)[:MOST_ROWS],
+        pictures=[data_uri(encode_png(small(picture)), "png") for picture in pictures],
+        rows=rows(run.grounding, MOST_ROWS),
         more=max(0, len(run.grounding) - MOST_ROWS),
     )
 
 
-def rows(grounding: Grounding) -> list[dict[str, Any]]:
-    """Label, score, box and area in pixels (of the outline, else of the box) of each object."""
+def rows(grounding: Grounding, most: int) -> list[dict[str, Any]]:
+    """Label, score, box and area in pixels (of the outline, else of the box) of the first objects,
+    ``most`` of them."""
     detections = grounding.detections
     names = dets.class_names(detections)
     table = []
-    for k, xyxy in enumerate(detections.xyxy):
+    for k, xyxy in enumerate(detections.xyxy[:most]):
         score = None if detections.confidence is None else float(detections.confidence[k])
         x0, y0, x1, y1 = (float(side) for side in xyxy)
         outlined = detections.mask is not None
-        area = int(dets.mask_of(detections, k).sum()) if outlined else (x1 - x0) * (y1 - y0)
+        area = int(dets.crop_of(detections, k).window.sum()) if outlined else (x1 - x0) * (y1 - y0)
         table.append(
             {"label": names[k], "score": score, "box": (x0, y0, x1, y1), "area": round(area)}
         )
@@ -184,11 +188,3 @@ def show_picture(picture: Image) -> None:
         picture.show()
     else:
         display(picture)
-
-
-def _uri(picture: Image) -> str:
-    import base64
-
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

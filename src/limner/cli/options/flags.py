@@ -122,7 +122,7 @@ def typed(cls: type[OptionsT], values: Mapping[str, Any]) -> OptionsT:
     Raises:
         OptionError: out of range.
     """
-    names = {spec.name for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    names = {spec.name for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]  # always a dataclass
     return cls(**{k: v for k, v in values.items() if k in names and v is not None})
 
 

@@ -60,6 +60,7 @@ def rows_for(data: Dataset, predictions: Path, classes: Sequence[str]) -> list[R
                 raise InputError(f"{where} is of {name!r:.80}, which the labels don't list.")
             row["image_id"] = key
         if categories is not None:
+            # A stranger's row may lack it, or hold anything: None is no category's id.
             known = categories.get(row.get("category_id"))  # type: ignore[arg-type]
             if isinstance(known, str):
                 if classes:

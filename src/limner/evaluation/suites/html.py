@@ -142,7 +142,7 @@ def _try(cell: Cell, pictures: Path) -> dict[str, Any]:
         "facts": facts,
         "run": cell["run"],
         "asked": cell["asked"],
-        "picture": data_uri(path) if cell["picture"] and path.exists() else "",
+        "picture": data_uri(path.read_bytes()) if cell["picture"] and path.exists() else "",
         "alt": f"{cell['case']}: {cell['asked']}",
         "error": cell["error"],
         "verdicts": [_verdict(verdict) for verdict in cell["verdicts"]],

@@ -138,7 +138,7 @@ def _image(image: Mapping[str, Any], pictures: Path, k: int) -> dict[str, str]:
 
 
 def _uri(pictures: Path, name: str) -> str:
-    return data_uri(pictures / name) if _link(pictures, name) else ""
+    return data_uri((pictures / name).read_bytes()) if _link(pictures, name) else ""
 
 
 def _link(pictures: Path, name: str) -> str:

@@ -111,6 +111,7 @@ def read(path: Path) -> list[Layer]:
 def _tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         with safe_open(path, "pt") as file:
+            # It has ``keys()`` and can't be walked through itself.
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)

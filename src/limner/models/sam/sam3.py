@@ -60,7 +60,8 @@ ADVICE = "shrink nothing: SAM 3 sees 1008 x 1008 pixels of any image; load it in
 
 if not hasattr(modeling_sam3, "torchvision"):
     # transformers pools an example box's features with torchvision, of which it asks nothing else
-    # here; where there is none, with the same function in plain torch.
+    # here; where there is none, with the same function in plain torch. The module has no such name
+    # then, hence the ignored type.
     modeling_sam3.torchvision = SimpleNamespace(ops=SimpleNamespace(roi_align=roi_align))  # type: ignore[attr-defined]
 
 
