@@ -104,8 +104,11 @@ def _in_child(target: Target, cases: Sequence[int], folder: Path) -> None:
 
 def _limit() -> None:
     import cv2
+    import torch
 
-    cv2.setNumThreads(0)  # its threads did not come along
+    # Threads don't come along when a process is forked: torch waits for its own for ever.
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
