@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-PHRASES = frozenset("text not paint negative_prompt verify".split())
+PHRASES = frozenset("text not paint negative_prompt verify label".split())
 """Options that take words of a sentence."""
 COORDINATES = {"point": 2, "box": 4, "like": 4, "not_like": 4}
 """Options that take numbers with commas between them, and how many."""

@@ -207,6 +207,19 @@ def with_prompt_index(detections: sv.Detections, prompt_index: int) -> sv.Detect
     return rows
 
 
+def with_labels(detections: sv.Detections, prompts: Sequence[VisualPrompt]) -> sv.Detections:
+    """The same rows, called by the label of the prompt that each answers, where that has one."""
+    if detections.class_id is None or not any(prompt.label for prompt in prompts):
+        return detections
+    rows = copy(detections)
+    names = [
+        prompts[index].label or name
+        for index, name in zip(detections.class_id, class_names(detections), strict=True)
+    ]
+    rows.data["class_name"] = np.array(names, dtype=str)
+    return rows
+
+
 def merge(parts: Sequence[sv.Detections]) -> sv.Detections:
     """All rows in one, in order; only the keys that every part has are kept, masks likewise."""
     filled = [part for part in parts if len(part)]

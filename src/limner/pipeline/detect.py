@@ -11,7 +11,7 @@ from PIL.Image import Image
 from limner.errors import UnsupportedPrompt
 from limner.ops import choose
 from limner.ops import detections as dets
-from limner.ops.suppression import limited
+from limner.ops.suppression import limited, once_a_label
 from limner.options import DetectOptions
 from limner.pipeline.look import look, unlimited
 from limner.pipeline.zoom import zoomed
@@ -65,7 +65,8 @@ def detect(
     groups = [
         dets.with_prompt_index(_agreeing(answers[k], prompt), k) for k, prompt in enumerate(prompts)
     ]
-    boxes = dets.by_confidence(dets.merge(groups))
+    boxes = once_a_label(dets.by_confidence(dets.merge(groups)), prompts, options.most_overlap())
+    boxes = dets.with_labels(boxes, prompts)
     if picky:
         boxes = limited(boxes, options)  # what ``unlimited`` put off
     for select in selections:

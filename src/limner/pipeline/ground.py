@@ -228,7 +228,7 @@ def _in_order(rows: sv.Detections) -> sv.Detections:
 def _drawn(prompt: VisualPrompt, index: int) -> sv.Detections:
     """A mask prompt as its own answer."""
     crop = masks.MaskCrop.of(prompt.mask.array if prompt.mask else np.zeros((1, 1), dtype=bool))
-    box = dets.make(np.array([crop.box_xyxy]), [1.0], [index], [prompt.manner])
+    box = dets.make(np.array([crop.box_xyxy]), [1.0], [index], [prompt.class_name])
     return dets.with_masks(box, [crop], [1.0], candidates=[dets.Candidates.of([(crop, 1.0)])])
 
 

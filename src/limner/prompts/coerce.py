@@ -6,6 +6,7 @@ is refused with what could have been given.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -37,6 +38,23 @@ def text_of(value: AnyText) -> Text:
     if isinstance(value, str):
         return Text(value)
     raise PromptError(f'A text prompt is a phrase such as "dog", got {value!r:.60}.')
+
+
+def label_of(value: Any) -> str:
+    """What an object is called in results.
+
+    Raises:
+        PromptError: no string, nothing, or with a break of lines or another control in it, which
+            formats of labels can't hold.
+    """
+    if not isinstance(value, str):
+        raise PromptError(f'A label is a name such as "mug", got {value!r:.60}.')
+    label = value.strip()
+    if not label:
+        raise PromptError('A label is a name such as "mug", got an empty one.')
+    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in label):
+        raise PromptError(f"A label is a name without control characters, got {label!r:.60}.")
+    return label
 
 
 def box_of(value: AnyBox) -> Box:

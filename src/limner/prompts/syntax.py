@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from limner.errors import PromptError
 from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
+from limner.prompts.coerce import label_of
 
 PartT = TypeVar("PartT")
 
@@ -28,6 +29,7 @@ SYNTAX = {
     "exemplar": "an example picture, or picture@left,top,right,bottom",
     "like": "left,top,right,bottom of an example in the picture itself; may be repeated",
     "not_like": "left,top,right,bottom of what it is not like, in the picture itself",
+    "label": "what the object is called in results, whatever it was shown by",
 }
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(%?)")
@@ -125,6 +127,7 @@ class Draft:
     mask: str | None = None
     likes: tuple[tuple[BoxDraft, bool], ...] = ()
     """Example boxes, and whether each is of what it is like."""
+    label: str | None = None
 
     @property
     def says_what(self) -> bool:
@@ -160,6 +163,7 @@ class Draft:
             box=self.box.resolve(size_wh) if self.box else None,
             mask=open_mask(self.mask) if self.mask else None,
             likes=tuple(Like(box.resolve(size_wh), positive) for box, positive in self.likes),
+            label=self.label,
         )
         prompt.check_within(size_wh)
         return prompt
@@ -176,6 +180,7 @@ class _Parts:
     box: BoxDraft | None = None
     mask: str | None = None
     likes: list[tuple[BoxDraft, bool]] = field(default_factory=list)
+    label: str | None = None
 
     def add(self, name: str, value: str) -> None:
         if name == "point":
@@ -190,6 +195,8 @@ class _Parts:
             if not value:
                 raise PromptError(f"--mask takes {SYNTAX['mask']}; got an empty value.")
             self.mask = self._once(name, self.mask, value)
+        elif name == "label":
+            self.label = self._once(name, self.label, label_of(value))
         elif name == "text":
             self.text = self._once(name, self.text, Text(value).phrase)
         elif name == "not":
@@ -208,9 +215,20 @@ class _Parts:
     def draft(self) -> Draft:
         text = Text(self.text, self.negative) if self.text is not None else None
         draft = Draft(
-            text, self.exemplar, tuple(self.points), self.box, self.mask, tuple(self.likes)
+            text,
+            self.exemplar,
+            tuple(self.points),
+            self.box,
+            self.mask,
+            tuple(self.likes),
+            self.label,
         )
-        only_points = draft == Draft(points=draft.points)
+        if not draft.kinds:
+            raise PromptError(
+                f"--label {self.label!r} says what an object is called, not which it is: add a "
+                "--box, --point, --mask, --text or --exemplar."
+            )
+        only_points = draft == Draft(points=draft.points, label=draft.label)
         # Both raise with the prompt's own sentence, before any image is opened.
         if only_points and not any(point.foreground for point in draft.points):
             VisualPrompt(points=tuple(Point(0, 0, foreground=False) for _ in draft.points))
@@ -254,7 +272,7 @@ def _check_different(drafts: Iterable[Draft]) -> None:
         if draft.text is None:
             continue
         folded = Text(draft.text.phrase.casefold(), draft.text.negative.casefold())
-        same = replace(draft, text=folded)
+        same = replace(draft, text=folded, label=None)
         if same in known:
             raise PromptError(
                 f"--text {known[same]!r} and --text {draft.text.phrase!r} ask for the same things, "

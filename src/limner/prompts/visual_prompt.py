@@ -21,6 +21,7 @@ from limner.prompts.coerce import (
     AnyPoint,
     AnyText,
     box_of,
+    label_of,
     likes_of,
     mask_of,
     points_of,
@@ -47,6 +48,9 @@ class VisualPrompt:
     *where*. Parts may be given as people write them: ``VisualPrompt(text="apple")``,
     ``VisualPrompt(box=(150, 50, 240, 120), points=[(194, 88)])``, ``VisualPrompt(mask=array)``.
 
+    ``label`` is what its objects are called in results, ``VisualPrompt(box=…, label="mug")``; it is
+    shown to no model.
+
     Raises:
         PromptError: nothing was said, only background points or negative example boxes were ("not
             this" of nothing), or a part is none.
@@ -58,6 +62,7 @@ class VisualPrompt:
     box: Box | None = None
     mask: Mask | None = None
     likes: tuple[Like, ...] = ()
+    label: str | None = None
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class VisualPrompt:
         box: AnyBox | None = None,
         mask: AnyMask | None = None,
         likes: Iterable[AnyLike] = (),
+        label: str | None = None,
     ) -> None:
         parts = {
             "text": None if text is None else text_of(text),
@@ -75,6 +81,7 @@ class VisualPrompt:
             "box": None if box is None else box_of(box),
             "mask": None if mask is None else mask_of(mask),
             "likes": likes_of(likes),
+            "label": None if label is None else label_of(label),
         }
         for name, value in parts.items():
             object.__setattr__(self, name, value)
@@ -122,8 +129,8 @@ class VisualPrompt:
 
     @property
     def class_name(self) -> str:
-        """What an object is called in results: its phrase, or how it was shown."""
-        return self.text.phrase if self.text else self.manner
+        """What an object is called in results: its label, its phrase, or how it was shown."""
+        return self.label or (self.text.phrase if self.text else self.manner)
 
     @property
     def says_what(self) -> bool:
@@ -168,6 +175,8 @@ class VisualPrompt:
             parts["points"] = [point.to_dict() for point in self.points]
         if self.likes:
             parts["likes"] = [like.to_dict() for like in self.likes]
+        if self.label is not None:
+            parts["label"] = self.label
         return parts
 
     @classmethod
@@ -180,6 +189,7 @@ class VisualPrompt:
             "box": _box_from_dict,
             "mask": _mask_from_dict,
             "likes": _likes_from_dicts,
+            "label": label_of,
         }
         try:
             unknown = sorted(set(data) - set(readers))

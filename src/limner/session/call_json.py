@@ -79,7 +79,7 @@ class Call:
 
 def words_of(call: Call) -> str:
     """What was asked for, in a few words: the phrases, or how the things were shown."""
-    things = [prompt.text.phrase if prompt.text else prompt.manner for prompt in call.prompts]
+    things = [prompt.text.phrase if prompt.text else prompt.class_name for prompt in call.prompts]
     if "everything" in call.settings:
         things.append("everything")
     if "what_is_here" in call.settings:

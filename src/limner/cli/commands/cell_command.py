@@ -62,6 +62,8 @@ def _thing(draft: Draft) -> Iterator[str]:
         yield from ("--box", _sides(draft.box))
     if draft.mask:
         yield from ("--mask", draft.mask)
+    if draft.label:
+        yield from ("--label", draft.label)
 
 
 def _sides(box: BoxDraft) -> str:

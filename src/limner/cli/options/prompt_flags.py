@@ -25,8 +25,9 @@ _FLAGS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--exemplar", "-e"), "exemplar"),
     (("--like",), "like"),
     (("--not-like",), "not_like"),
+    (("--label",), "label"),
 )
-_METAVARS = {"not": "TEXT", "like": "BOX", "not_like": "BOX"}
+_METAVARS = {"not": "TEXT", "like": "BOX", "not_like": "BOX", "label": "NAME"}
 
 
 class ObjectCommand(click.Command):
@@ -60,7 +61,7 @@ def _in_typed_order(
 
 
 def object_options(command: Command) -> Command:
-    """Adds ``--point --box --mask --text --not --exemplar --like --not-like --object``."""
+    """Adds ``--point --box --mask --text --not --exemplar --like --not-like --label --object``."""
     command = click.option(
         "--object", "object", count=True, help="Start the next object.", expose_value=False
     )(command)

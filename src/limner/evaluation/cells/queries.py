@@ -18,7 +18,18 @@ from limner.verbs import SUITE_VERBS, VERBS
 VERB_KEYS = {"find": "segment", "segment": "segment", **{verb: verb for verb in SUITE_VERBS}}
 """Key in a suite -> verb; ``find`` says it as an edit's own key does."""
 
-THING_KEYS = ("text", "not", "point", "points", "box", "mask", "exemplar", "like", "not_like")
+THING_KEYS = (
+    "text",
+    "not",
+    "point",
+    "points",
+    "box",
+    "mask",
+    "exemplar",
+    "like",
+    "not_like",
+    "label",
+)
 EDIT_KEYS = ("find", "paint", "negative_prompt")
 
 
