@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         EditOptions,
         EverythingOptions,
         InpaintOptions,
+        LabelOptions,
         RedactOptions,
         SegmentOptions,
         TeachOptions,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from limner.runs.entries import Labels
     from limner.runs.record import Job, RunRecord
     from limner.runs.store import Store
-    from limner.session import Finding, FindOptions, Generated, Run, Session
+    from limner.session import Finding, FindOptions, Generated, Labelled, Run, Session
     from limner.session.cache.disk import StageCache
     from limner.session.choices import AnyStore, SessionChoices
     from limner.session.request import Request
@@ -69,6 +70,7 @@ _HOMES = {
         "EditOptions",
         "EverythingOptions",
         "InpaintOptions",
+        "LabelOptions",
         "RedactOptions",
         "SegmentOptions",
         "TeachOptions",
@@ -116,6 +118,7 @@ _HOMES = {
         "Finding",
         "FindOptions",
         "Generated",
+        "Labelled",
         "Run",
         "Session",
     ),
@@ -155,6 +158,8 @@ __all__ = [
     "Grounding",
     "InpaintOptions",
     "Job",
+    "LabelOptions",
+    "Labelled",
     "Labels",
     "Layer",
     "Length",

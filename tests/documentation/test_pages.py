@@ -91,6 +91,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
         pytest.param(TEACH, 8, id="teach"),
         pytest.param(MODELS, 2, id="models"),
         pytest.param(ROOT / "docs" / "painting.md", 3, id="painting"),
+        pytest.param(ROOT / "docs" / "labelling.md", 3, id="labelling"),
         pytest.param(ROOT / "docs" / "redaction.md", 3, id="redaction", marks=pytest.mark.slow),
     ],
 )
@@ -233,6 +234,23 @@ def test_the_page_about_python_runs(reader: Path, monkeypatch: pytest.MonkeyPatc
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
     assert (reader / "without-apple.png").exists()
+
+
+def test_the_page_about_labelling_holds(reader: Path) -> None:
+    """Its Python runs, its table has every format, its CSV and YAML are files of prompts."""
+    from limner.options.labelling import FORMATS
+    from limner.session.labelling.read_prompts import read_prompts
+
+    page = ROOT / "docs" / "labelling.md"
+    (block,) = build.blocks(page, "python")
+    names: dict[str, object] = {}
+    exec(compile(block.text, str(page), "exec"), names)
+    assert str(names["labelled"].classes) in block.text.replace('"', "'")  # type: ignore[attr-defined]
+    assert all(f"| `{form}` |" in page.read_text() for form in FORMATS)
+    for language, classes in (("csv", ["cup", "spoon"]), ("yaml", ["mug", "apple", "rabbit"])):
+        (block,) = build.blocks(page, language)
+        (reader / f"p.{language}").write_text(block.text)
+        assert list(read_prompts(reader / f"p.{language}").classes) == classes
 
 
 @pytest.mark.slow

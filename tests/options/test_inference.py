@@ -21,6 +21,7 @@ from limner.options import (
     EndpointOptions,
     EverythingOptions,
     InpaintOptions,
+    LabelOptions,
     RedactOptions,
     SegmentOptions,
     TeachOptions,
@@ -37,6 +38,7 @@ CLASSES: list[type[Any]] = [
     RedactOptions,
     TeachOptions,
     EndpointOptions,
+    LabelOptions,
 ]
 
 FIELDS = [

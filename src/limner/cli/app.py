@@ -22,6 +22,10 @@ COMMANDS = {
         "Boxes around what a phrase or an example image names.",
     ),
     "segment": ("limner.cli.commands.detect", "Outline what you click on, box or name."),
+    "label": (
+        "limner.cli.commands.label",
+        "Prompts for many pictures become one labelled dataset.",
+    ),
     "compare": (
         "limner.cli.commands.compare",
         "One question to several models, their answers side by side.",

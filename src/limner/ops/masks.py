@@ -27,6 +27,8 @@ from limner.rle import to_rle as to_rle
 IntBox = tuple[int, int, int, int]
 """(x0, y0, x1, y1) whole pixels, right and bottom excluded."""
 
+MOST_GAPS = 4_000_000
+"""Distances that are compared for one bridge of a polygon: of longer outlines some corners."""
 MOST_PARTS = 500
 """Beyond this many parts a mask is texture, and its parts are no things of their own."""
 
@@ -290,6 +292,27 @@ def polygons(mask: BoolMask) -> list[npt.NDArray[np.int32]]:
     doubled = np.repeat(np.repeat(mask.view(np.uint8), 2, axis=0), 2, axis=1)
     contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return [_corners((contour.reshape(-1, 2) + 1) // 2) for contour in contours]
+
+
+def one_polygon(mask: BoolMask) -> npt.NDArray[np.int32]:
+    """All outlines as one closed path, (K, 2) XY corners, for formats that give an object one
+    polygon: (0, 2) of an empty mask.
+
+    Parts and holes are reached by bridges, each walked there and back, so that a filling by the
+    even-odd rule gives exactly the mask back; a program that also draws the border draws the
+    bridges too, a pixel wide.
+    """
+    loops = sorted(polygons(mask), key=len, reverse=True)
+    if not loops:
+        return np.zeros((0, 2), np.int32)
+    path = loops[0]
+    for loop in loops[1:]:
+        step = 1 + len(path) * len(loop) // MOST_GAPS
+        gaps = np.abs(path[::step, None] - loop[None]).sum(axis=2)
+        nearest, there = np.unravel_index(int(gaps.argmin()), gaps.shape)
+        here, turned = int(nearest) * step, np.roll(loop, -int(there), axis=0)
+        path = np.concatenate([path[: here + 1], turned, turned[:1], path[here:]])
+    return path
 
 
 def _corners(path: npt.NDArray[Any]) -> npt.NDArray[np.int32]:

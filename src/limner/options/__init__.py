@@ -17,6 +17,7 @@ from limner.options.inference import (
     RedactOptions,
     SegmentOptions,
 )
+from limner.options.labelling import LabelOptions
 from limner.options.training import TeachOptions
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "EndpointOptions",
     "EverythingOptions",
     "InpaintOptions",
+    "LabelOptions",
     "RedactOptions",
     "SegmentOptions",
     "TeachOptions",

@@ -1,7 +1,8 @@
 """What the command line, the studio and a notebook hold: models by name, verbs, records."""
 
 from limner.session.generated import Generated
+from limner.session.labelling.result import Labelled
 from limner.session.results import Finding, FindOptions, Run, Source
 from limner.session.session import Session
 
-__all__ = ["FindOptions", "Finding", "Generated", "Run", "Session", "Source"]
+__all__ = ["FindOptions", "Finding", "Generated", "Labelled", "Run", "Session", "Source"]

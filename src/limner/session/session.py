@@ -33,6 +33,7 @@ from limner.session.call import (
 from limner.session.choices import ModelChoices, SessionChoices
 from limner.session.finder import Finder
 from limner.session.generated import Generated, generate
+from limner.session.labelling.method import label
 from limner.session.model_slots import Models
 from limner.session.record import RunRecorder, recorded
 from limner.session.request import Request, make_request
@@ -256,6 +257,8 @@ class Session:
         """
         words = Text(prompt, negative_prompt)
         return generate(self.models, words, *strict_canvas(inpaint, named), on_step)
+
+    label = label
 
     # --- editing ----------------------------------------------------------------------------------
 

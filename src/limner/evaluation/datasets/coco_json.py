@@ -139,7 +139,7 @@ def _annotation_file(folder: Path) -> Path:
     for name in NAMES:
         if (folder / name).is_file():
             return folder / name
-    files = [path for path in sorted(folder.glob("*.json")) if _holds_annotations(path)]
+    files = [path for path in sorted(folder.glob("*.json")) if holds_annotations(path)]
     if len(files) != 1:
         listed = ", ".join(path.name for path in files) or "none"
         raise InputError(
@@ -149,7 +149,8 @@ def _annotation_file(folder: Path) -> Path:
     return files[0]
 
 
-def _holds_annotations(path: Path) -> bool:
+def holds_annotations(path: Path) -> bool:
+    """Whether a file is COCO's labels."""
     try:
         content: Any = load(path, "annotation")
     except InputError:

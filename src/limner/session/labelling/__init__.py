@@ -1,0 +1,1 @@
+"""Prompts for many pictures turned into one labelled dataset."""

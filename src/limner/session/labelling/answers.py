@@ -1,0 +1,186 @@
+"""What was answered of each picture, a line each, so that a killed run goes on where it stopped.
+
+A line is whole on the disk before the next picture is begun. What a kill cuts off is the last line:
+it is known by its missing end, and taken away before the next is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from limner.errors import FileError, OutputError
+from limner.home import HIDDEN
+from limner.ops import masks
+from limner.rle import BoolMask
+from limner.untrusted.json_toml import parse_json
+from limner.untrusted.regular_files import MB, read_bytes
+
+ANSWERS = f"{HIDDEN}label.jsonl"
+LOCK = f"{HIDDEN}label.lock"
+MOST_BYTES = 20_000 * MB
+
+
+@dataclass(frozen=True)
+class LabelledObject:
+    """One object that was outlined; an outline that came out empty is one without pixels."""
+
+    name: str
+    """Its class."""
+    sure: float
+    """0..1: the lesser of what the detector and the segmenter think of it."""
+    row: Mapping[str, Any]
+    """``bbox``, ``area``, ``segmentation`` (run lengths) and ``score``, as COCO's annotations."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.row["area"]
+
+    @property
+    def mask(self) -> BoolMask:
+        """(H, W) bool."""
+        return masks.from_rle(self.row["segmentation"])
+
+
+@dataclass(frozen=True)
+class PictureAnswer:
+    """What was answered of one picture."""
+
+    name: str
+    key: str
+    """Digest of the picture, its prompts, the settings and the models."""
+    size_wh: tuple[int, int]
+    objects: tuple[LabelledObject, ...]
+    models: Mapping[str, str]
+    """Task -> who answered."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PictureAnswer:
+        """Inverse of ``asdict``."""
+        width, height = data["size_wh"]
+        objects = tuple(LabelledObject(**each) for each in data["objects"])
+        return cls(data["name"], data["key"], (width, height), objects, dict(data["models"]))
+
+
+class Answers:
+    """A file of answers: its first line says what all of them were asked with.
+
+    Args:
+        settings: JSON values; other ones than those that stand there begin anew.
+        anew: what stands there doesn't count.
+
+    ``form_before`` is the format of the dataset that lay here, ``names_before`` are its pictures.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, anew: bool) -> None:
+        path = folder / ANSWERS
+        lines, length = _whole_lines(path)
+        self.by_name: dict[str, PictureAnswer] = {}
+        header, *rows = [_parsed(line) for line in lines] or [None]
+        is_same = header == settings and not anew
+        self.form_before = str(header["format"]) if header and "format" in header else ""
+        self.names_before = {str(row["name"]) for row in rows if row and "name" in row}
+        self._file: IO[bytes] = path.open("ab")
+        self._file.truncate(length if is_same else 0)
+        if is_same:
+            for row in rows:
+                if row is not None:
+                    self._add(row)
+        else:
+            self._append(settings)
+
+    def write(self, answer: PictureAnswer) -> None:
+        self._append(asdict(answer))
+        self.by_name[answer.name] = answer
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, data: Mapping[str, Any]) -> None:
+        """A line that is none of ours is passed over, and its picture is done again."""
+        try:
+            answer = PictureAnswer.from_dict(data)
+        except (KeyError, TypeError, ValueError):
+            return
+        self.by_name[answer.name] = answer
+
+    def _append(self, value: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(value, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@contextmanager
+def answers_in(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Iterator[Answers]:
+    """The answers in a folder of results, which nobody else writes to meanwhile.
+
+    Raises:
+        OutputError: the folder can't be written, holds something else or what was asked otherwise,
+            or another process works on it.
+    """
+    from filelock import FileLock, Timeout
+
+    settings = json.loads(json.dumps(settings))  # as it is read back
+    if not overwrite:
+        _check_ours(folder, settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK, timeout=0):
+            answers = Answers(folder, settings, anew=overwrite)
+            try:
+                yield answers
+            finally:
+                answers.close()
+    except Timeout:
+        raise OutputError(
+            f"Another limner label is at work in {folder}: wait for it, or choose another --out."
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{folder} can't be written: {error.strerror or error}.") from error
+
+
+def _check_ours(folder: Path, settings: Mapping[str, Any]) -> None:
+    try:
+        others = folder.exists() and any(
+            not path.name.startswith(HIDDEN) for path in folder.iterdir()
+        )
+        begun = (folder / ANSWERS).exists()
+    except OSError as error:
+        raise OutputError(f"{folder} can't be written: {error.strerror or error}.") from error
+    if others and not begun:
+        raise OutputError(
+            f"{folder} holds other things: name a new folder with --out, or --overwrite to write "
+            "among them."
+        )
+    if not begun:
+        return
+    lines, _ = _whole_lines(folder / ANSWERS)
+    if lines and _parsed(lines[0]) != settings:
+        raise OutputError(
+            f"{folder} holds labels that were made otherwise (format, models or settings): "
+            "--overwrite begins anew, or choose another --out."
+        )
+
+
+def _whole_lines(path: Path) -> tuple[Sequence[bytes], int]:
+    """The lines that have an end, and how many bytes they are."""
+    try:
+        content = read_bytes(path, limit=MOST_BYTES) if path.exists() else b""
+    except FileError as error:
+        raise OutputError(str(error)) from None
+    whole = content[: content.rfind(b"\n") + 1]
+    return whole.split(b"\n")[:-1], len(whole)
+
+
+def _parsed(line: bytes) -> Any:
+    """A line's mapping; None where it is none."""
+    try:
+        value = parse_json(line, ANSWERS, ours=True)
+    except FileError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,188 @@
+"""Prompts for many pictures, read from a file: each picture's own, or the same for all.
+
+==================================  ================================================================
+labels of COCO, YOLO or Pascal VOC  their boxes, as ``evaluation.datasets`` reads them
+``.csv``, ``.tsv``                  columns ``file``, ``label``, and ``x0, y0, x1, y1`` or ``x, y``
+``.yaml``, ``.json``                the phrases of each class, for all pictures
+==================================  ================================================================
+
+Every prompt carries its class as its label. The classes' numbers are the file's own, where it has
+some; else 1, 2, 3 … in the order in which it names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from limner.errors import InputError, PromptError
+from limner.evaluation.datasets.bounds import check_inside, check_pixels, clipped
+from limner.ops.detections import folded
+from limner.prompts import Box, VisualPrompt
+from limner.prompts.syntax import BoxDraft, Draft, Length, PointDraft
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One prompt, and where it stands, for sentences: ``boxes.csv:3``."""
+
+    prompt: VisualPrompt
+    where: str
+
+    def within(self, size_wh: tuple[int, int]) -> VisualPrompt:
+        """The prompt for a picture of this size; what rounding put outside it is cut off.
+
+        Raises:
+            InputError: it lies outside the picture.
+        """
+        prompt = self.prompt
+        if prompt.box is not None:
+            check_inside(prompt.box.xyxy, size_wh, self.where)
+            x0, y0, x1, y1 = clipped(prompt.box.xyxy, size_wh)
+            if x0 >= x1 or y0 >= y1:
+                raise PromptError(f"{self.where}: The box encloses no pixel of its picture.")
+            prompt = replace(prompt, box=Box(x0, y0, x1, y1))
+        try:
+            prompt.check_within(size_wh)
+        except PromptError as error:
+            raise PromptError(f"{self.where}: {error}") from None
+        return prompt
+
+
+@dataclass(frozen=True)
+class PromptTable:
+    """What a file asks of which picture."""
+
+    source: str
+    """For sentences."""
+    classes: Mapping[str, int]
+    """Name -> number, in the file's order."""
+    of_picture: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
+    """By the picture's name as the file writes it."""
+    everywhere: tuple[Entry, ...] = ()
+    """What is asked of all pictures alike; then ``of_picture`` is empty."""
+    has_numbers: bool = False
+    """Whether the numbers are the file's own."""
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    """Where the file's pictures are, if it says so."""
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Width and height of the pictures that the prompts are for, where the file says so."""
+    ids: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of the pictures, likewise."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def by_words(self) -> bool:
+        """Whether a detector is asked."""
+        return bool(self.phrases)
+
+    @property
+    def phrases(self) -> list[str]:
+        """What all pictures are searched for."""
+        return [e.prompt.text.phrase for e in self.everywhere if e.prompt.text]
+
+    def entries_of(self, name: str) -> tuple[Entry, ...]:
+        """What is asked of a picture, by its path; empty: nothing.
+
+        Raises:
+            InputError: the file has two pictures that could be meant.
+        """
+        if self.everywhere:
+            return self.everywhere
+        key = picture_named(name, self.of_picture, self.source)
+        return self.of_picture[key] if key is not None else ()
+
+    def prompts_for(self, name: str, size_wh: tuple[int, int]) -> list[VisualPrompt]:
+        """The same for a picture of this size.
+
+        Raises:
+            PromptError: nothing is asked of it.
+            InputError: a prompt lies outside it, or is for one of another size.
+        """
+        entries = self.entries_of(name)
+        if not entries:
+            raise PromptError(f"{self.source} holds no prompt for {name}.")
+        self.check_size(name, size_wh)
+        return [entry.within(size_wh) for entry in entries]
+
+    def check_size(self, name: str, size_wh: tuple[int, int]) -> None:
+        """Refuse a picture of another size than its prompts are for."""
+        key = picture_named(name, self.sizes, self.source)
+        if key is not None and self.sizes[key] != size_wh:
+            raise InputError(
+                f"{name} is {size_wh[0]}x{size_wh[1]} pixels and {self.source} is for one of "
+                f"{self.sizes[key][0]}x{self.sizes[key][1]}: they belong to different pictures."
+            )
+
+    def check_units(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Refuse boxes that are all meant in parts of 1."""
+        entries = (entry for each in self.of_picture.values() for entry in each)
+        boxes = [entry.prompt.box.xyxy for entry in entries if entry.prompt.box]
+        check_pixels(boxes, sizes, self.source)
+
+    def stand_ins(self) -> tuple[Draft, ...]:
+        """Prompts of the kinds that the busiest picture has, which fit a picture of any size."""
+        entries = self.everywhere or max(self.of_picture.values(), key=len, default=())
+        return tuple(_stand_in(entry.prompt) for entry in entries)
+
+
+def _stand_in(prompt: VisualPrompt) -> Draft:
+    whole, middle = Length(100, percent=True), Length(50, percent=True)
+    return Draft(
+        text=prompt.text,
+        points=(PointDraft(middle, middle),) if prompt.points else (),
+        box=BoxDraft((Length(0), Length(0), whole, whole)) if prompt.box else None,
+        label=prompt.label,
+    )
+
+
+def picture_named(name: str, pictures: Iterable[str], source: str) -> str | None:
+    """Which of ``pictures`` a name means: the same path, or one that ends in all of the other.
+
+    Raises:
+        InputError: two could be meant.
+    """
+    path = _path(name)
+    named = {picture: _path(picture) for picture in pictures}
+    for is_same in (
+        lambda other: other == path,
+        lambda other: _ends_like(path, other) or _ends_like(other, path),
+    ):
+        meant = [picture for picture, other in named.items() if is_same(other)]
+        if len(meant) > 1:
+            raise InputError(
+                f"{source}: {name} could be {meant[0]} or {meant[1]}: write the folder with it."
+            )
+        if meant:
+            return meant[0]
+    return None
+
+
+def _path(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))
+
+
+def _ends_like(path: PurePosixPath, end: PurePosixPath) -> bool:
+    return bool(end.parts) and path.parts[-len(end.parts) :] == end.parts
+
+
+def numbered(names: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """Classes numbered from 1, in their order.
+
+    Args:
+        names: each with where it stands.
+
+    Raises:
+        PromptError: two that differ in capitals or spaces alone, which are one class misspelt.
+    """
+    classes: dict[str, int] = {}
+    known: dict[str, str] = {}
+    for name, where in names:
+        other = known.setdefault(folded(name), name)
+        if other != name:
+            raise PromptError(
+                f"{where}: The class {name!r} is written {other!r} before: write it one way."
+            )
+        classes.setdefault(name, len(classes) + 1)
+    return classes
