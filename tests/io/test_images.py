@@ -442,3 +442,11 @@ def test_digest_sees_size_and_pixels() -> None:
     assert images.digest(Image.fromarray(WIDE)) == images.digest(Image.fromarray(WIDE.copy()))
     with pytest.raises(ImageError, match="mode RGB, got L"):
         images.digest(Image.new("L", (2, 2)))
+
+
+def test_a_digest_is_of_size_and_values_however_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashed in stripes, so that a picture of 100 megapixels needs no copy: the same digest."""
+    picture = Image.fromarray(np.arange(7 * 5 * 3, dtype=np.uint8).reshape(7, 5, 3))
+    expected = hashlib.sha256(b"5x7 RGB " + picture.tobytes()).hexdigest()
+    monkeypatch.setattr(images, "_HASHED_AT_ONCE", 11)
+    assert images.digest(picture) == expected

@@ -40,12 +40,13 @@ from limner.models.blocks.pretrained import (
     folder_of,
     read_model,
     read_part,
+    resized_pixels,
 )
 from limner.models.blocks.prompt_checks import check_no_negative
 from limner.ops import detections, transforms
 from limner.ops.box_formats import CONVENTIONS
 from limner.options import EVERY_DETECTOR, DetectOptions, check_honoured
-from limner.prompts import Exemplar, PromptKind, VisualPrompt
+from limner.prompts import Box, Exemplar, PromptKind, VisualPrompt
 from limner.protocols import check_accepts
 from limner.registry.weights import Runtime, Weights
 
@@ -67,11 +68,23 @@ class Architecture:
 
     model: Any
     processor: Any
+    pixels: Callable[[Any, Image.Image], torch.Tensor]
+    """A processor and an image -> (1, 3, side, side)."""
     frame: Callable[[transforms.Size, int], transforms.Frame]
     """Of an image's size and the side of the square the model sees."""
     merit: Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]
     """Model, (1, P, D) features, (1, P, E) class embeddings -> (P,): how likely a patch is to hold
     the good embedding of an object, among patches whose boxes agree."""
+
+
+def _squashed_pixels(processor: Any, image: Image.Image) -> torch.Tensor:
+    side = processor.size
+    return resized_pixels(processor, image, (side["width"], side["height"]))
+
+
+def _padded_pixels(processor: Any, image: Image.Image) -> torch.Tensor:
+    pixels: torch.Tensor = processor(images=image, return_tensors="pt").pixel_values
+    return pixels
 
 
 def _squashed(size_wh: transforms.Size, side: int) -> transforms.Frame:
@@ -95,9 +108,15 @@ def _objectness(model: Any, features: torch.Tensor, embeds: torch.Tensor) -> tor
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "owlvit": Architecture(
-        OwlViTForObjectDetection, OwlViTImageProcessorPil, _squashed, _unlike_the_rest
+        OwlViTForObjectDetection,
+        OwlViTImageProcessorPil,
+        _squashed_pixels,
+        _squashed,
+        _unlike_the_rest,
     ),
-    "owlv2": Architecture(Owlv2ForObjectDetection, Owlv2ImageProcessorPil, _padded, _objectness),
+    "owlv2": Architecture(
+        Owlv2ForObjectDetection, Owlv2ImageProcessorPil, _padded_pixels, _padded, _objectness
+    ),
 }
 """By the ``model_type`` of a checkpoint's config.json."""
 
@@ -181,14 +200,14 @@ class OwlViT:
         check_accepts(self, prompts)
         for prompt in prompts:
             _check_one_way(prompt, self.ref.name)
-        prompts = [_own_example(prompt, image) for prompt in prompts]
+            prompt.check_within(image.size)
         if not prompts:
             return detections.empty()
         # A prompt given twice is asked once and answered twice: it mustn't compete with itself.
         index = {prompt: n for n, prompt in enumerate(dict.fromkeys(prompts))}
         questions = list(index)
         with torch.inference_mode(), guard_memory(ADVICE):
-            queries = self._queries(questions)
+            queries = self._queries(questions, image)
             seen = self._see(image)  # last, so that examples don't push it out of the cache
             scores = self._scores(seen, queries)
         rows, answered, confidence = answers(
@@ -226,8 +245,8 @@ class OwlViT:
             ]
         )
 
-    def _queries(self, prompts: Sequence[VisualPrompt]) -> torch.Tensor:
-        """(1, N, E) float32."""
+    def _queries(self, prompts: Sequence[VisualPrompt], image: Image.Image) -> torch.Tensor:
+        """(1, N, E) float32; a box in the image itself is an example in that image."""
         phrases = self._embed_phrases([p.text.phrase for p in prompts if p.text is not None])
         queries = []
         for prompt in prompts:
@@ -235,6 +254,8 @@ class OwlViT:
                 queries.append(phrases[prompt.text.phrase])
             if prompt.exemplar is not None:
                 queries.append(self._embed_example(prompt.exemplar))
+            for like in prompt.likes:
+                queries.append(self._embed_like(image, like.box))
         return torch.stack(queries)[None]
 
     def _embed_phrases(self, phrases: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -259,23 +280,31 @@ class OwlViT:
 
     def _embed_example(self, exemplar: Exemplar) -> torch.Tensor:
         """(E,) float32: the class embedding of the patch that stands for the example."""
-        return self._examples.get_or_compute(exemplar.digest, lambda: self._query_of(exemplar))
+        return self._examples.get_or_compute(
+            exemplar.digest,
+            lambda: self._query_in(Image.fromarray(exemplar.image), exemplar.box),
+        )
 
-    def _query_of(self, exemplar: Exemplar) -> torch.Tensor:
-        seen = self._see(Image.fromarray(exemplar.image))
-        if exemplar.box is None:
+    def _embed_like(self, image: Image.Image, box: Box) -> torch.Tensor:
+        """The same of a thing in an image, of which no copy is made."""
+        key = f"{images.digest(image)} {box}"
+        return self._examples.get_or_compute(key, lambda: self._query_in(image, box))
+
+    def _query_in(self, image: Image.Image, box: Box | None) -> torch.Tensor:
+        seen = self._see(image)
+        if box is None:
             # OWL-ViT: near the box of the whole image; OWLv2: the highest objectness of all.
             embeds = self._model.embed_image_query(seen.features, seen.feature_map)[0]
             return embeds[0, 0]
         _, embeds = self._model.class_predictor(seen.features)
         merit = self._architecture.merit(self._model, seen.features, embeds)
-        return embeds[0, patch_for(exemplar.box, seen.xyxy, merit.cpu().numpy())]
+        return embeds[0, patch_for(box, seen.xyxy, merit.cpu().numpy())]
 
     def _see(self, image: Image.Image) -> ImageFeatures:
         return self._images.get_or_compute(images.digest(image), lambda: self._encode(image))
 
     def _encode(self, image: Image.Image) -> ImageFeatures:
-        pixels = self._processor(images=image, return_tensors="pt").pixel_values
+        pixels = self._architecture.pixels(self._processor, image)
         feature_map = self._model.image_embedder(pixels.to(self._model.device))[0].float()
         boxes = self._model.box_predictor(feature_map.flatten(1, 2), feature_map)[0]
         frame = self._architecture.frame(image.size, self._model.config.vision_config.image_size)
@@ -297,11 +326,3 @@ def _check_one_way(prompt: VisualPrompt, model: str) -> None:
             "prompts."
         )
     check_no_negative(model, prompt)
-
-
-def _own_example(prompt: VisualPrompt, image: Image.Image) -> VisualPrompt:
-    """A box in the image itself as an example whose image is that one."""
-    if not prompt.likes:
-        return prompt
-    (like,) = prompt.likes
-    return VisualPrompt(exemplar=Exemplar(np.asarray(image), like.box))

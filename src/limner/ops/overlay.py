@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import cv2
@@ -15,6 +15,7 @@ from PIL import Image
 from limner.ops import lettering, palette
 from limner.ops.detections import class_names, crop_of
 from limner.ops.lettering import middle_cut, readable
+from limner.ops.masks import IntBox
 from limner.prompts import Box, Point, RgbArray, VisualPrompt
 
 PALETTE = palette.ON_PICTURES
@@ -25,6 +26,8 @@ MOST_LABELS = 30
 
 _WHITE, _INK = (255, 255, 255), (20, 20, 20)
 _LATIN = 0x17F  # the last letter that Pillow's own font may have
+_AT_ONCE = 1 << 21
+"""Pixels, so that a large picture needs no further copy."""
 _SUBPIXEL = 4  # bits after the binary point in cv2's coordinates
 
 
@@ -48,22 +51,76 @@ def overlay(
             what ``lettering`` finds.
     """
     stroke = _stroke(image.size)
-    picture = image.convert("RGB") if image.mode != "RGB" else image.copy()
     colours = _colours(detections)
-    tint = sv.MaskAnnotator(color=_palette(PALETTE), opacity=opacity)
-    picture = tint.annotate(picture, detections, custom_color_lookup=colours)
-    pixels = np.array(picture)
-    _outline(pixels, detections, colours, stroke)
+    picture = image.convert("RGB") if image.mode != "RGB" else image.copy()
+    _tint(picture, detections, colours, opacity)
+    for row in range(len(detections)):
+        _outline(picture, detections, row, _rgb(PALETTE[colours[row]]), stroke)
     for prompt in prompts:
         if prompt.box is not None:
-            _mark_box(pixels, prompt.box, stroke)
+            _mark_box(picture, prompt.box, stroke)
     if labels or (labels is None and len(detections) <= MOST_LABELS):
-        labelled = _labelled(Image.fromarray(pixels), detections, colours, font_path)
-        pixels = np.array(labelled)
+        _add_labels(picture, detections, colours, font_path)
     for prompt in prompts:
         for point in prompt.points:
-            _mark_point(pixels, point, 3.5 * stroke + 2)
-    return Image.fromarray(pixels)
+            _mark_point(picture, point, 3.5 * stroke + 2)
+    return picture
+
+
+def _draw(
+    picture: Image.Image, xyxy: IntBox, margin: int, draw: Callable[[RgbArray, int, int], None]
+) -> None:
+    """Change a part of a picture, so that a large one needs no second copy.
+
+    Args:
+        margin: pixels around a stripe that are drawn with it, for lines that lie across its edge.
+        draw: gets a stripe's (h, w, 3) values and the left and top of it in the picture.
+    """
+    x0, y0 = max(0, xyxy[0]), max(0, xyxy[1])
+    x1, y1 = min(xyxy[2], picture.width), min(xyxy[3], picture.height)
+    rows = max(1, _AT_ONCE // max(1, x1 - x0))
+    for top in range(y0, y1, rows) if x0 < x1 else ():
+        bottom = min(top + rows, y1)
+        left, first = max(0, x0 - margin), max(0, top - margin)
+        right, last = min(x1 + margin, picture.width), min(bottom + margin, picture.height)
+        pixels = np.array(picture.crop((left, first, right, last)))
+        draw(pixels, left, first)
+        inner = pixels[top - first : bottom - first, x0 - left : x1 - left]
+        picture.paste(Image.fromarray(np.ascontiguousarray(inner)), (x0, top))
+
+
+def _tint(
+    picture: Image.Image,
+    detections: sv.Detections,
+    colours: npt.NDArray[np.int_],
+    opacity: float,
+) -> None:
+    """Each mask in its colour, small ones on large ones, as supervision's ``MaskAnnotator``."""
+    if detections.mask is None or not len(detections):
+        return
+    crops = [crop_of(detections, row) for row in range(len(detections))]
+    largest_first = np.flip(np.argsort([crop.area for crop in crops])).tolist()
+
+    def tint(pixels: RgbArray, left: int, top: int) -> None:
+        coloured = pixels.copy()
+        bottom = top + len(pixels)
+        for row in largest_first:
+            crop = crops[row]
+            begin, end = max(top, crop.top), min(bottom, crop.top + len(crop.window))
+            if begin < end:
+                window = crop.window[begin - crop.top : end - crop.top]
+                columns = slice(crop.left - left, crop.left - left + window.shape[1])
+                coloured[begin - top : end - top, columns][window] = _rgb(PALETTE[colours[row]])
+        pixels[:] = cv2.addWeighted(coloured, opacity, pixels, 1 - opacity, 0)
+
+    spans = [(crop.slices[1], crop.slices[0]) for crop in crops]
+    window = (
+        min(x.start for x, _ in spans),
+        min(y.start for _, y in spans),
+        max(x.stop for x, _ in spans),
+        max(y.stop for _, y in spans),
+    )
+    _draw(picture, window, 0, tint)
 
 
 def _stroke(size_wh: tuple[int, int]) -> int:
@@ -93,39 +150,49 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 
 def _outline(
-    pixels: RgbArray, detections: sv.Detections, colours: npt.NDArray[np.int_], stroke: int
+    picture: Image.Image,
+    detections: sv.Detections,
+    row: int,
+    colour: tuple[int, int, int],
+    stroke: int,
 ) -> None:
-    """The objects' borders, or boxes without masks: coloured on white, to be seen on anything."""
-    for row in range(len(detections)):
-        if detections.mask is None:
-            x0, y0, x1, y1 = np.rint(detections.xyxy[row]).astype(np.int32).tolist()
-            lines: Sequence[npt.NDArray[np.int32]] = [
-                np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]], np.int32)
-            ]
-        else:
-            crop = crop_of(detections, row)
-            contours, _ = cv2.findContours(
-                np.ascontiguousarray(crop.window).view(np.uint8),
-                cv2.RETR_CCOMP,
-                cv2.CHAIN_APPROX_NONE,
-                offset=(crop.left, crop.top),
-            )
-            lines = [np.asarray(line, np.int32) for line in contours]
-        colour = _rgb(PALETTE[colours[row]])
-        cv2.polylines(
-            pixels, lines, True, _WHITE, stroke + max(2, round(stroke * 0.7)), cv2.LINE_AA
+    """An object's border, or its box without a mask: coloured on white, to be seen on anything."""
+    if detections.mask is None:
+        x0, y0, x1, y1 = np.rint(detections.xyxy[row]).astype(np.int32).tolist()
+        lines = [np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]], np.int32)]
+    else:
+        crop = crop_of(detections, row)
+        contours, _ = cv2.findContours(
+            np.ascontiguousarray(crop.window).view(np.uint8),
+            cv2.RETR_CCOMP,
+            cv2.CHAIN_APPROX_NONE,
+            offset=(crop.left, crop.top),
         )
-        # cv2's smooth line of one pixel is never opaque.
-        smooth = cv2.LINE_AA if stroke > 1 else cv2.LINE_8
-        cv2.polylines(pixels, lines, True, colour, stroke, smooth)
+        lines = [np.asarray(line, np.int32).reshape(-1, 2) for line in contours]
+    if not lines:
+        return
+    rim = stroke + max(2, round(stroke * 0.7))
+    # cv2's smooth line of one pixel is never opaque.
+    smooth = cv2.LINE_AA if stroke > 1 else cv2.LINE_8
+
+    def draw(pixels: RgbArray, left: int, top: int) -> None:
+        here = [line - (left, top) for line in lines]
+        here = [np.asarray(line, np.int32) for line in here]
+        cv2.polylines(pixels, here, True, _WHITE, rim, cv2.LINE_AA)
+        cv2.polylines(pixels, here, True, colour, stroke, smooth)
+
+    ends = np.concatenate(lines)
+    (x0, y0), (x1, y1) = ends.min(axis=0).tolist(), ends.max(axis=0).tolist()
+    reach = rim + 2
+    _draw(picture, (x0 - reach, y0 - reach, x1 + reach + 1, y1 + reach + 1), reach, draw)
 
 
-def _labelled(
+def _add_labels(
     picture: Image.Image,
     detections: sv.Detections,
     colours: npt.NDArray[np.int_],
     font_path: str | None,
-) -> Image.Image:
+) -> None:
     at = sv.Position.TOP_LEFT if detections.mask is None else sv.Position.TOP_CENTER
     size = max(11, round(math.sqrt(picture.width * picture.height) / 40))
     padding = round(size / 3)
@@ -150,7 +217,7 @@ def _labelled(
     room = picture.width - 2 * padding - 1
     texts = [middle_cut(text, annotator.font, room) for text in texts]
     tips = _tips(detections)
-    return annotator.annotate(picture, tips, labels=texts, custom_color_lookup=colours)
+    annotator.annotate(picture, tips, labels=texts, custom_color_lookup=colours)
 
 
 def _tips(detections: sv.Detections) -> sv.Detections:
@@ -175,36 +242,48 @@ def _ink_on(rgb: tuple[int, int, int]) -> str:
     return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "#FFFFFF"
 
 
-def _mark_point(pixels: RgbArray, point: Point, radius: float) -> None:
+def _mark_point(picture: Image.Image, point: Point, radius: float) -> None:
     unit = 1 << _SUBPIXEL
-    # A pixel's centre is at its index for cv2 and half a pixel further on for us.
-    centre = (round((point.x - 0.5) * unit), round((point.y - 0.5) * unit))
     fill = _rgb(palette.GREEN) if point.foreground else _rgb(palette.VERMILION)
     rim = max(1, round(radius / 4))
-    for grow, colour in ((2 * rim, _INK), (rim, _WHITE), (0, fill)):
-        size = round((radius + grow) * unit)
-        cv2.circle(pixels, centre, size, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL)
-    if not point.foreground:
-        arm = round(radius * 0.55 * unit)
-        for up in (-1, 1):
+
+    def draw(pixels: RgbArray, left: int, top: int) -> None:
+        # A pixel's centre is at its index for cv2 and half a pixel further on for us.
+        centre = (round((point.x - left - 0.5) * unit), round((point.y - top - 0.5) * unit))
+        for grow, colour in ((2 * rim, _INK), (rim, _WHITE), (0, fill)):
+            size = round((radius + grow) * unit)
+            cv2.circle(pixels, centre, size, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL)
+        arm = 0 if point.foreground else round(radius * 0.55 * unit)
+        for up in (-1, 1) if arm else ():
             start = (centre[0] - arm, centre[1] - up * arm)
             end = (centre[0] + arm, centre[1] + up * arm)
-            cv2.line(pixels, start, end, _WHITE, max(1, round(radius / 4)), cv2.LINE_AA, _SUBPIXEL)
+            cv2.line(pixels, start, end, _WHITE, rim, cv2.LINE_AA, _SUBPIXEL)
+
+    x, y, reach = int(point.x), int(point.y), math.ceil(radius + 2 * rim) + 2
+    _draw(picture, (x - reach, y - reach, x + reach + 1, y + reach + 1), reach, draw)
 
 
-def _mark_box(pixels: RgbArray, box: Box, stroke: int) -> None:
+def _mark_box(picture: Image.Image, box: Box, stroke: int) -> None:
     """White and black dashes in turn, which no picture hides."""
-    height, width = pixels.shape[:2]
     x0, y0 = (max(round(side), 0) for side in (box.x0, box.y0))
-    x1, y1 = min(round(box.x1), width) - 1, min(round(box.y1), height) - 1
+    x1, y1 = min(round(box.x1), picture.width) - 1, min(round(box.y1), picture.height) - 1
     dash = 5 * stroke + 2
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
-    for (ax, ay), (bx, by) in pairwise(corners):
-        length = max(abs(bx - ax), abs(by - ay), 1)
-        for number, start in enumerate(range(0, length, dash)):
-            end = min(start + dash, length)
-            dash_start, dash_end = (
-                (ax + (bx - ax) * offset // length, ay + (by - ay) * offset // length)
-                for offset in (start, end)
-            )
-            cv2.line(pixels, dash_start, dash_end, _INK if number % 2 else _WHITE, stroke + 1)
+
+    def draw(pixels: RgbArray, left: int, top: int) -> None:
+        for (ax, ay), (bx, by) in pairwise(corners):
+            length = max(abs(bx - ax), abs(by - ay), 1)
+            for number, start in enumerate(range(0, length, dash)):
+                end = min(start + dash, length)
+                dash_start, dash_end = (
+                    (
+                        ax - left + (bx - ax) * offset // length,
+                        ay - top + (by - ay) * offset // length,
+                    )
+                    for offset in (start, end)
+                )
+                colour = _INK if number % 2 else _WHITE
+                cv2.line(pixels, dash_start, dash_end, colour, stroke + 1)
+
+    reach = stroke + 3
+    _draw(picture, (x0 - reach, y0 - reach, x1 + reach + 1, y1 + reach + 1), reach, draw)

@@ -195,6 +195,19 @@ def pixels(
         yield tensor.to(weight.device, weight.dtype)
 
 
+def resized_pixels(processor: Any, image: Image.Image, size_wh: tuple[int, int]) -> torch.Tensor:
+    """(1, 3, H, W): what a processor of transformers' makes of an RGB image that it would resize to
+    ``size_wh``, to the last bit.
+
+    Pillow resizes it here; the processor would turn all of it into arrays and back before.
+    """
+    small = image.resize(size_wh, processor.resample)
+    pixels: torch.Tensor = processor(images=small, do_resize=False, return_tensors="pt")[
+        "pixel_values"
+    ]
+    return pixels
+
+
 def unit_rows(features: Sequence[torch.Tensor], width: int) -> npt.NDArray[np.float32]:
     """Batches of (n, width) features as one (N, width) float32 array of rows of length 1."""
     if not features:

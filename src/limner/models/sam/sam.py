@@ -18,7 +18,7 @@ from PIL import Image
 from transformers import SamHQModel, SamImageProcessorPil, SamModel
 
 from limner.errors import ImageError, ModelError
-from limner.models.blocks.pretrained import folder_of, read_model, read_part
+from limner.models.blocks.pretrained import folder_of, read_model, read_part, resized_pixels
 from limner.models.sam.enlarging import Pass
 from limner.models.sam.segmenter import Features, SamSegmenter
 from limner.ops import transforms
@@ -112,7 +112,8 @@ class SamNetwork:
         return square, Pass.whole((frame.source_wh[1], frame.source_wh[0]))
 
     def _pixels(self, image: Image.Image) -> torch.Tensor:
-        tensor = self._processor(image, return_tensors="pt")["pixel_values"]
+        size_wh = self.frame(image.size).steps[0].target_wh
+        tensor = resized_pixels(self._processor, image, size_wh)
         pixels: torch.Tensor = tensor.to(self.device, self.model.vision_encoder.dtype)
         return pixels
 
