@@ -91,7 +91,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
         pytest.param(TEACH, 8, id="teach"),
         pytest.param(MODELS, 2, id="models"),
         pytest.param(ROOT / "docs" / "painting.md", 3, id="painting"),
-        pytest.param(ROOT / "docs" / "labelling.md", 3, id="labelling"),
+        pytest.param(ROOT / "docs" / "labelling.md", 5, id="labelling"),
         pytest.param(ROOT / "docs" / "redaction.md", 3, id="redaction", marks=pytest.mark.slow),
     ],
 )

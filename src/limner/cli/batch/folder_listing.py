@@ -43,16 +43,19 @@ class FolderListing:
     _ids: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, settings: Settings) -> FolderListing:
+    def of(cls, settings: Settings, names: Sequence[str] = ()) -> FolderListing:
         """Before any work is done.
+
+        Args:
+            names: classes that are numbered before all others.
 
         Raises:
             OutputError: the listing's name is taken by a file that isn't this folder's.
         """
         with os_errors(settings.image, InputError):
             if not settings.only_folder:
-                return cls(settings)
-        listing = cls(settings, inputs=places(settings))
+                return cls(settings, list(names))
+        listing = cls(settings, list(names), places(settings))
         listing._check_free()
         return listing
 

@@ -19,12 +19,13 @@ from limner.cli.batch.settings import Settings
 from limner.cli.console import say_note
 from limner.cli.options.finding import captioning_options, detecting_options, finding_options
 from limner.cli.options.flags import check_detecting, flags, typed
-from limner.cli.options.prompt_flags import ObjectCommand, drafts, object_options
+from limner.cli.options.prompt_flags import ObjectCommand, object_options
+from limner.cli.options.prompts_file import asked_prompts, prompts_option
 from limner.cli.options.session import finding_of, recording_session_of
 from limner.errors import OptionError
 from limner.ops.detections import category_ids, class_names
 from limner.options import EverythingOptions
-from limner.session.prompt_files import Opener, resolve
+from limner.session.prompt_files import Opener
 from limner.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def detect(ctx: click.Context, /, **given: Any) -> None:
 @flags(EverythingOptions)
 @click.option("--everything", is_flag=True, help="Outline everything, without a prompt (sam).")
 @captioning_options
+@prompts_option
 @finding_options
 @click.pass_context
 def segment(ctx: click.Context, /, **given: Any) -> None:
@@ -68,7 +70,7 @@ def segment(ctx: click.Context, /, **given: Any) -> None:
 
 def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) -> None:
     settings = Settings.of(verb, given)
-    objects = drafts(ctx)
+    prompts = asked_prompts(ctx, given, settings)
     everything = None
     if given.get("everything"):
         everything = typed(EverythingOptions, given)
@@ -77,7 +79,7 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
     captioned: bool = given["what_is_here"]
     if given["captioner"] and not captioned:
         raise OptionError("--captioner has no effect without --what-is-here.")
-    asked_for = bool(objects) or captioned
+    asked_for = bool(prompts) or captioned
     if asked_for == bool(everything):
         raise OptionError(
             "Give prompts and --what-is-here, or --everything, not both."
@@ -86,20 +88,20 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         )
     finding = finding_of({"multimask_output": None, **given})
     session = recording_session_of(given)
-    check_detecting(given, objects, captioned=captioned)
+    check_detecting(given, prompts.typed, prompts.phrases, captioned=captioned)
     arguments: dict[str, Any] = {"finding": finding, "what_is_here": captioned}
     if masks:
         arguments["everything"] = everything
     if settings.dry_run:
-        print_plan(settings, session, objects, arguments)
+        print_plan(settings, session, prompts.drafts, arguments)
         return
 
-    listing = FolderListing.of(settings)
+    listing = FolderListing.of(settings, prompts.classes)
     opener = Opener(settings.max_pixels, say_note)
     maps = tuple(name for name in ("semantic", "panoptic") if given.get(name))
 
     def ask(source: Source) -> Request:
-        return session.request(verb, resolve(objects, source.image.size, opener), **arguments)
+        return session.request(verb, prompts.for_source(source, opener), **arguments)
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_found(run, place, record, listing, masks=masks, maps=maps)
@@ -115,7 +117,7 @@ def _nothing_asked(verb: str) -> str:
         )
     return (
         "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
-        '--text "dog", --exemplar dog.jpg, --what-is-here, or --everything.'
+        '--text "dog", --exemplar dog.jpg, --prompts FILE, --what-is-here, or --everything.'
     )
 
 

@@ -20,12 +20,13 @@ from limner.cli.batch.settings import Settings
 from limner.cli.console import JPEG_NOTE, say, say_note
 from limner.cli.options.finding import finding_options
 from limner.cli.options.flags import check_detecting, flags, typed
-from limner.cli.options.prompt_flags import ObjectCommand, drafts
+from limner.cli.options.prompt_flags import ObjectCommand
+from limner.cli.options.prompts_file import asked_prompts, prompts_option
 from limner.cli.options.run_store import originals_kept
 from limner.cli.options.session import finding_of, recording_session_of
 from limner.errors import ImageError, OptionError, OutputError, StillVisible
 from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions, RedactOptions
-from limner.session.prompt_files import Opener, resolve
+from limner.session.prompt_files import Opener
 from limner.verbs import VERBS, Picture, Verb
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def edit(ctx: click.Context, /, **given: Any) -> None:
 @flags(EditOptions, defaults={"feather": FEATHER})
 @flags(InpaintOptions)
 @inpainter_option
+@prompts_option
 @finding_options
 @click.pass_context
 def remove(ctx: click.Context, /, **given: Any) -> None:
@@ -116,6 +118,7 @@ def remove(ctx: click.Context, /, **given: Any) -> None:
 @click.command(cls=ObjectCommand)
 @batch_options
 @flags(EditOptions, leave_out=frozenset({"context", "region"}), defaults=CUTOUT)
+@prompts_option
 @finding_options
 @click.pass_context
 def cutout(ctx: click.Context, /, **given: Any) -> None:
@@ -188,6 +191,7 @@ def _behind(given: dict[str, Any]) -> Text | Backdrop:
     help="Also write the pictures in which nothing was found, without their metadata.",
 )
 @flags(RedactOptions)
+@prompts_option
 @finding_options
 @click.pass_context
 def redact(ctx: click.Context, /, **given: Any) -> None:
@@ -211,24 +215,24 @@ def redact(ctx: click.Context, /, **given: Any) -> None:
 def _change(ctx: click.Context, verb: str, given: dict[str, Any], **arguments: Any) -> None:
     """Run a changing verb over the inputs; ``arguments`` are the session verb's own arguments."""
     settings = Settings.of(verb, given)
-    objects = drafts(ctx)
-    if not objects:
+    prompts = asked_prompts(ctx, given, settings)
+    if not prompts:
         raise OptionError(
             "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
             '--text "dog" or --exemplar dog.jpg.'
         )
     _check_format(settings, VERBS[verb])
-    check_detecting(given, objects, given.get("verify", ()))
+    check_detecting(given, prompts.typed, [*given.get("verify", ()), *prompts.phrases])
     session = recording_session_of(given)
     arguments = {"finding": finding_of(given), **arguments}
     if settings.dry_run:
-        print_plan(settings, session, objects, arguments)
+        print_plan(settings, session, prompts.drafts, arguments)
         return
     opener = Opener(settings.max_pixels, say_note)
     is_private = VERBS[verb].is_private
 
     def ask(source: Source) -> Request:
-        return session.request(verb, resolve(objects, source.image.size, opener), **arguments)
+        return session.request(verb, prompts.for_source(source, opener), **arguments)
 
     originals: list[Path] = []
 

@@ -93,17 +93,17 @@ class PromptTable:
         key = picture_named(name, self.of_picture, self.source)
         return self.of_picture[key] if key is not None else ()
 
-    def prompts_for(self, name: str, size_wh: tuple[int, int]) -> list[VisualPrompt]:
-        """The same for a picture of this size.
+    def prompts_for(self, path: Path, size_wh: tuple[int, int]) -> list[VisualPrompt]:
+        """The same for a picture of this size; its folders count, those it is looked from too.
 
         Raises:
             PromptError: nothing is asked of it.
             InputError: a prompt lies outside it, or is for one of another size.
         """
-        entries = self.entries_of(name)
+        entries = self.entries_of(path.absolute().as_posix())
         if not entries:
-            raise PromptError(f"{self.source} holds no prompt for {name}.")
-        self.check_size(name, size_wh)
+            raise PromptError(f"{path}: {self.source} holds no prompt for it.")
+        self.check_size(path.absolute().as_posix(), size_wh)
         return [entry.within(size_wh) for entry in entries]
 
     def check_size(self, name: str, size_wh: tuple[int, int]) -> None:
@@ -160,7 +160,9 @@ def picture_named(name: str, pictures: Iterable[str], source: str) -> str | None
 
 
 def _path(name: str) -> PurePosixPath:
-    return PurePosixPath(name.replace("\\", "/"))
+    """A name's parts, without those that lead upward."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return PurePosixPath(*(part for part in path.parts if part != ".."))
 
 
 def _ends_like(path: PurePosixPath, end: PurePosixPath) -> bool:
