@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from limner.io.label_files import voc_xml, yolo_data, yolo_labels
-from limner.ops.masks import one_polygon
+from limner.ops.masks import MaskCrop, one_polygon
 
 
 def filled(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_parts_and_holes_lie_in_one_polygon(
         assert corners.shape == (0, 2)
         return
     assert (filled(corners, mask.shape) == mask).all()
-    line = yolo_labels([("mug", mask)], {"mug": 4}).split()
+    line = yolo_labels([("mug", MaskCrop.of(mask))], {"mug": 4}).split()
     parts = np.array(line[1:], dtype=float).reshape(-1, 2)
     assert line[0] == "4"
     assert (filled(parts * mask.shape[::-1], mask.shape) == mask).all()
@@ -59,10 +59,12 @@ def test_any_name_is_the_same_name_when_read() -> None:
     """YAML would make false, numbers, mappings and comments of some, XML elements of others."""
     data = yaml.safe_load(yolo_data(NAMES, "images"))
     assert data == {"train": "images", "val": "images", "names": dict(enumerate(NAMES))}
-    mask = np.ones((2, 3), bool)
-    root = ElementTree.fromstring(voc_xml("x/<a>.png", (3, 2), [(name, mask) for name in NAMES]))
+    mask = np.zeros((5, 6), bool)
+    mask[1:3, 2:5] = True
+    things = [(name, MaskCrop.of(mask)) for name in NAMES]
+    root = ElementTree.fromstring(voc_xml("x/<a>.png", (6, 5), things))
     assert [each.findtext("name") for each in root.iterfind("object")] == NAMES
     assert root.findtext("filename") == "<a>.png"
     box = root.find("object/bndbox")
     assert box is not None
-    assert [each.text for each in box] == ["1", "1", "3", "2"]
+    assert [each.text for each in box] == ["3", "2", "5", "3"]

@@ -10,13 +10,15 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
 from limner.ops import masks
-from limner.rle import BoolMask
+from limner.ops.masks import MaskCrop
 
-Named = tuple[str, BoolMask]
-"""A class and an (H, W) mask, which isn't empty."""
+Named = tuple[str, MaskCrop]
+"""A class and a mask, which isn't empty."""
 
 
 def yolo_labels(objects: Sequence[Named], numbers: Mapping[str, int]) -> str:
@@ -26,13 +28,17 @@ def yolo_labels(objects: Sequence[Named], numbers: Mapping[str, int]) -> str:
     Args:
         numbers: from 0, by class.
     """
-    return "".join(f"{numbers[name]} {_in_parts(mask)}\n" for name, mask in objects)
+    return "".join(f"{numbers[name]} {_in_parts(crop)}\n" for name, crop in objects)
 
 
-def _in_parts(mask: BoolMask) -> str:
-    height, width = mask.shape
-    corners = masks.one_polygon(mask) / (width, height)
+def _in_parts(crop: MaskCrop) -> str:
+    corners = _polygon(crop) / crop.size_wh
     return " ".join(f"{value:.6f}" for value in corners.ravel())
+
+
+def _polygon(crop: MaskCrop) -> npt.NDArray[np.int32]:
+    """(K, 2) XY in the whole picture."""
+    return masks.one_polygon(crop.window) + np.array([crop.left, crop.top], np.int32)
 
 
 def yolo_data(names: Sequence[str], images: str) -> str:
@@ -59,14 +65,14 @@ def voc_xml(name: str, size_wh: tuple[int, int], objects: Sequence[Named]) -> st
     size = ElementTree.SubElement(root, "size")
     _add(size, width=size_wh[0], height=size_wh[1], depth=3)
     _add(root, segmented=1)
-    for class_name, mask in objects:
+    for class_name, crop in objects:
         thing = ElementTree.SubElement(root, "object")
         _add(thing, name=class_name, pose="Unspecified", truncated=0, difficult=0)
-        x0, y0, x1, y1 = masks.box_of(mask) or (0, 0, 1, 1)
+        x0, y0, x1, y1 = crop.box_xyxy or (0, 0, 1, 1)
         box = ElementTree.SubElement(thing, "bndbox")
         _add(box, xmin=x0 + 1, ymin=y0 + 1, xmax=x1, ymax=y1)
         polygon = ElementTree.SubElement(thing, "polygon")
-        for number, (x, y) in enumerate((masks.one_polygon(mask) + 1).tolist(), start=1):
+        for number, (x, y) in enumerate((_polygon(crop) + 1).tolist(), start=1):
             _add(polygon, **{f"x{number}": x, f"y{number}": y})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"

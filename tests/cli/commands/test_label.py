@@ -58,6 +58,7 @@ def test_a_picture_that_cant_be_read_is_said_and_the_exit_code(
         (["--prompts", "none.csv"], "There is no none.csv"),
         ([], "holds no labels: say with --prompts"),
         (["--prompts", "boxes.csv", "--threshold", ".3"], "Settings of a detector have no effect"),
+        (["--prompts", "boxes.csv", "--detector", "haar"], "--detector has no effect: boxes.csv"),
         (["--prompts", "boxes.csv", "--format", "tfrecord"], "tfrecord"),
         (["--prompts", "boxes.csv", "-o", "boxes.csv"], "boxes.csv"),
         (

@@ -10,6 +10,7 @@ import pytest
 
 from limner import Session
 from limner.errors import LimnerError
+from limner.session.labelling.prompt_table import PictureNames
 from limner.session.labelling.read_prompts import read_prompts
 from tests.session.labelling.places import COLUMNS, ROWS, coco, csv, photos
 
@@ -152,6 +153,24 @@ def test_labels_of_another_picture(tmp_path: Path) -> None:
     prompts.write_text(json.dumps(content))
     with pytest.raises(LimnerError, match=r"64x48 pixels .* 640x48"):
         Session().label(photos(tmp_path), prompts, tmp_path / "out")
+
+
+def test_a_row_that_is_there_twice_is_one_object(tmp_path: Path) -> None:
+    """Two masks on one thing would be a wrong label; that one was left out is said."""
+    prompts = csv(tmp_path, *ROWS, ROWS[1], ROWS[0])
+    labelled = Session().label(photos(tmp_path), prompts, tmp_path / "out")
+    assert labelled.objects == {"mug": 2, "plate": 1}
+    assert any("Rows that repeat others, left out: 5, 6." in note for note in labelled.notes)
+
+
+def test_many_pictures_are_matched_in_one_pass() -> None:
+    """Each name is looked up by its end: with 3000 pictures a comparison of all pairs, nine
+    million, would take minutes."""
+    names = [f"val/{k:05}.png" for k in range(3000)]
+    pictures = PictureNames(names, "boxes.csv")
+    assert [pictures.find(f"/data/{name}") for name in names] == names
+    assert [pictures.find(f"{k:05}.png") for k in range(3000)] == names
+    assert pictures.find("train/00001.png") is None
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -16,6 +16,7 @@ from limner.cli.options.flags import flags, profile_option, runtime_options, typ
 from limner.cli.options.run_store import caching_option, keeping_options
 from limner.cli.options.session import finding_of, recording_session_of
 from limner.cli.progress import progress
+from limner.errors import OptionError
 from limner.options import LabelOptions, SegmentOptions
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def label(**given: Any) -> None:
     data: Path = given["data"]
     if given["out"] is not None:
         check_writable(given["out"])
+    if given["detector"]:
+        _check_detector(data, given["prompts"])
     session = recording_session_of(given)
     options, finding = typed(LabelOptions, given), finding_of(given)
     with progress(f"label {data.name}") as on_step:
@@ -79,6 +82,18 @@ def label(**given: Any) -> None:
     _say(labelled, as_json=given["as_json"])
     if labelled.failed:
         raise click.exceptions.Exit(2)
+
+
+def _check_detector(data: Path, prompts: Path | None) -> None:
+    """Refuse a detector that nobody would ask.
+
+    Raises:
+        OptionError: the prompts say where things are.
+    """
+    from limner.session.labelling.read_prompts import read_prompts
+
+    if prompts is None or not read_prompts(prompts, data if data.is_dir() else None).by_words:
+        raise OptionError(f"--detector has no effect: {prompts or data} says where things are.")
 
 
 def _say(labelled: Labelled, *, as_json: bool) -> None:

@@ -103,23 +103,17 @@ def asked_prompts(ctx: click.Context, given: dict[str, Any], settings: Settings)
 
 def _check_for_these(table: PromptTable, inputs: Sequence[Path]) -> None:
     """Refuse prompts for other pictures alone; of some others say that they weren't used."""
-    from limner.session.labelling.prompt_table import picture_named
-
-    names = [picture_named(_name(path), table.of_picture, table.source) for path in inputs]
+    names = [table.names.find(path.absolute().as_posix()) for path in inputs]
     if not any(name is not None and table.of_picture[name] for name in names):
         these = str(inputs[0]) if len(inputs) == 1 else f"any of these {len(inputs)} pictures"
         raise PromptError(
             f"{table.source} holds no prompt for {these}: it is for {_listed(table.of_picture)}."
         )
-    if others := [name for name in table.of_picture if name not in names]:
+    used = set(names)
+    if others := [name for name in table.of_picture if name not in used]:
         say_note(f"{table.source} is also for pictures that aren't among these: {_listed(others)}.")
 
 
 def _listed(names: Any) -> str:
     each = list(names)
     return ", ".join(each[:MOST_NAMES]) + (", …" if len(each) > MOST_NAMES else "")
-
-
-def _name(path: Path) -> str:
-    """With its folders, of which a file of prompts may name some."""
-    return path.absolute().as_posix()

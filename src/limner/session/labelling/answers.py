@@ -16,8 +16,7 @@ from typing import IO, Any
 
 from limner.errors import FileError, OutputError
 from limner.home import HIDDEN
-from limner.ops import masks
-from limner.rle import BoolMask
+from limner.ops.masks import MaskCrop
 from limner.untrusted.json_toml import parse_json
 from limner.untrusted.regular_files import MB, read_bytes
 
@@ -42,9 +41,9 @@ class LabelledObject:
         return not self.row["area"]
 
     @property
-    def mask(self) -> BoolMask:
-        """(H, W) bool."""
-        return masks.from_rle(self.row["segmentation"])
+    def crop(self) -> MaskCrop:
+        """Its mask, as the window that holds it."""
+        return MaskCrop.from_rle(self.row["segmentation"])
 
 
 @dataclass(frozen=True)

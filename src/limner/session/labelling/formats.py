@@ -44,8 +44,8 @@ class LabelledPicture:
     objects: tuple[LabelledObject, ...]
 
     @property
-    def named_masks(self) -> list[Named]:
-        return [(thing.name, thing.mask) for thing in self.objects]
+    def named_crops(self) -> list[Named]:
+        return [(thing.name, thing.crop) for thing in self.objects]
 
 
 @dataclass(frozen=True)
@@ -151,14 +151,14 @@ def _write_yolo(folder: Path, content: Content) -> Path:
     numbers = class_indices(content.classes)
     for each in content.pictures:
         (path,) = _label_files(folder, "yolo-seg", each.picture.name)
-        write_atomic(path, yolo_labels(each.named_masks, numbers), overwrite=True)
+        write_atomic(path, yolo_labels(each.named_crops, numbers), overwrite=True)
     return write_atomic(folder / YOLO_DATA, yolo_data(list(numbers), IMAGES), overwrite=True)
 
 
 def _write_voc(folder: Path, content: Content) -> Path:
     for each in content.pictures:
         (path,) = _label_files(folder, "voc", each.picture.name)
-        text = voc_xml(each.picture.name, each.picture.size_wh, each.named_masks)
+        text = voc_xml(each.picture.name, each.picture.size_wh, each.named_crops)
         write_atomic(path, text, overwrite=True)
     return folder / ANNOTATIONS
 
@@ -189,7 +189,6 @@ def supervision_dataset(folder: Path, form: str, content: Content) -> sv.Detecti
     import supervision as sv
 
     from limner.ops import detections as dets
-    from limner.ops.masks import MaskCrop
 
     numbers = class_indices(content.classes)
     annotations: dict[str, sv.Detections] = {}
@@ -198,7 +197,7 @@ def supervision_dataset(folder: Path, form: str, content: Content) -> sv.Detecti
         if not each.objects:
             annotations[path] = sv.Detections.empty()
             continue
-        crops = [MaskCrop.from_rle(thing.row["segmentation"]) for thing in each.objects]
+        crops = [thing.crop for thing in each.objects]
         annotations[path] = sv.Detections(
             xyxy=np.array([crop.box_xyxy for crop in crops], dtype=np.float32),
             mask=sv.CompactMask.merge([dets.compact(crop) for crop in crops]),

@@ -53,17 +53,16 @@ def _cell(picture: Picture, thing: LabelledObject) -> Cell:
     """The object in its surroundings, square where the picture has room for it."""
     image = open_image(picture.path).image
     x, y, width, height = thing.row["bbox"]
-    note = f"{thing.name}, {picture.name}"
+    left, top, right, bottom = _around((x, y, width, height), image)
+    shown, note = image.crop((left, top, right, bottom)), f"{thing.name}, {picture.name}"
+    box = np.array([[x - left, y - top, x + width - left, y + height - top]])
+    row = dets.make(box, [thing.sure], [0], [thing.name])
     if thing.is_empty:
-        shown, note = image.copy(), f"{note}: no outline"
-        row = dets.make(np.array([[x, y, x + width, y + height]]), [0.0], [0], [thing.name])
+        note = f"{note}: no outline"
     else:
-        crop = MaskCrop.from_rle(thing.row["segmentation"])
-        row = dets.make(np.array([crop.box_xyxy]), [thing.sure], [0], [thing.name])
-        row = dets.with_masks(row, [crop], [thing.sure])
-        shown = image
-    shown = overlay(shown, row, labels=False)
-    return Cell(shown.crop(_around((x, y, width, height), image)), thing.sure, note)
+        mask = thing.crop.full()[top:bottom, left:right]
+        row = dets.with_masks(row, [MaskCrop.of(mask)], [thing.sure])
+    return Cell(overlay(shown, row, labels=False), thing.sure, note)
 
 
 def _around(

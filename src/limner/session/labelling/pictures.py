@@ -14,7 +14,7 @@ from limner.evaluation.datasets.coco_json import file_name, holds_annotations
 from limner.io.images import SUFFIXES, find_images, upright_size
 from limner.prompts import VisualPrompt
 from limner.session.labelling.prompt_phrases import Phrases
-from limner.session.labelling.prompt_table import PromptTable, picture_named
+from limner.session.labelling.prompt_table import PictureNames, PromptTable
 from limner.session.labelling.read_prompts import KINDS, class_numbers, read_prompts, table_of
 
 MOST_NAMES = 3
@@ -71,7 +71,7 @@ def gather(data: Path, prompts: str | Path | Phrases | None, out: Path, *, recur
     table.check_units(sizes.values())
     for name, size_wh in sizes.items():
         table.check_size(name, size_wh)
-    keys = {name: picture_named(name, table.of_picture, table.source) for name in chosen}
+    keys = {name: table.names.find(name) for name in chosen}
     taken: dict[str, str] = {}
     pictures = []
     for number, (name, path) in enumerate(chosen.items(), start=1):
@@ -149,8 +149,9 @@ def _chosen(
         return dict(paths), []
     meant: set[str] = set()
     others: dict[str, Path] = {}
+    pictures = PictureNames(paths, table.source)
     for name, entries in table.of_picture.items():
-        picture = picture_named(name, paths, table.source)
+        picture = pictures.find(name)
         if picture is not None:
             if picture in meant:
                 raise InputError(f"{table.source} names {picture} in two ways: write it one way.")

@@ -37,6 +37,8 @@ def read_csv(file: Path) -> PromptTable:
     reader = csv.reader(lines, delimiter=delimiter)
     of_picture: dict[str, list[Entry]] = {}
     names: list[tuple[str, str]] = []
+    known: set[tuple[str, VisualPrompt]] = set()
+    repeated: list[str] = []
     try:
         columns = _columns(next(reader), name)
         for cells in reader:
@@ -45,14 +47,25 @@ def read_csv(file: Path) -> PromptTable:
             where = f"{name}:{reader.line_num}"
             row = {column: cell.strip() for column, cell in zip(columns, cells, strict=False)}
             prompt = _prompt(row, where)
-            of_picture.setdefault(_text(row, "file", where), []).append(Entry(prompt, where))
+            picture = _text(row, "file", where)
+            if (picture, prompt) in known:
+                repeated.append(str(reader.line_num))
+                continue
+            known.add((picture, prompt))
+            of_picture.setdefault(picture, []).append(Entry(prompt, where))
             names.append((prompt.label or "", where))
     except csv.Error as error:
         raise PromptError(f"{name}:{reader.line_num}: This is no CSV: {error}.") from None
     if not of_picture:
         raise PromptError(f"{name} holds no prompt: there is no row below its columns.")
-    entries = {picture: tuple(each) for picture, each in of_picture.items()}
-    return PromptTable(name, numbered(names), entries)
+    return PromptTable(
+        name,
+        numbered(names),
+        {picture: tuple(each) for picture, each in of_picture.items()},
+        notes=(f"{name}: Rows that repeat others, left out: {', '.join(repeated)}.",)
+        if repeated
+        else (),
+    )
 
 
 def _columns(cells: Sequence[str], name: str) -> list[str]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from operator import eq
 from pathlib import Path, PurePosixPath
 
 from limner.errors import InputError, PromptError
@@ -90,8 +92,13 @@ class PromptTable:
         """
         if self.everywhere:
             return self.everywhere
-        key = picture_named(name, self.of_picture, self.source)
+        key = self.names.find(name)
         return self.of_picture[key] if key is not None else ()
+
+    @cached_property
+    def names(self) -> PictureNames:
+        """The pictures of ``of_picture``."""
+        return PictureNames(self.of_picture, self.source)
 
     def prompts_for(self, path: Path, size_wh: tuple[int, int]) -> list[VisualPrompt]:
         """The same for a picture of this size; its folders count, those it is looked from too.
@@ -108,8 +115,8 @@ class PromptTable:
 
     def check_size(self, name: str, size_wh: tuple[int, int]) -> None:
         """Refuse a picture of another size than its prompts are for."""
-        key = picture_named(name, self.sizes, self.source)
-        if key is not None and self.sizes[key] != size_wh:
+        key = self.names.find(name) if self.sizes else None
+        if key is not None and self.sizes.get(key, size_wh) != size_wh:
             raise InputError(
                 f"{name} is {size_wh[0]}x{size_wh[1]} pixels and {self.source} is for one of "
                 f"{self.sizes[key][0]}x{self.sizes[key][1]}: they belong to different pictures."
@@ -137,36 +144,42 @@ def _stand_in(prompt: VisualPrompt) -> Draft:
     )
 
 
-def picture_named(name: str, pictures: Iterable[str], source: str) -> str | None:
-    """Which of ``pictures`` a name means: the same path, or one that ends in all of the other.
+class PictureNames:
+    """Pictures by their names, to be found by the same path or one that ends in all of the other.
 
-    Raises:
-        InputError: two could be meant.
+    Args:
+        source: whose names, for sentences.
     """
-    path = _path(name)
-    named = {picture: _path(picture) for picture in pictures}
-    for is_same in (
-        lambda other: other == path,
-        lambda other: _ends_like(path, other) or _ends_like(other, path),
-    ):
-        meant = [picture for picture, other in named.items() if is_same(other)]
+
+    def __init__(self, names: Iterable[str], source: str) -> None:
+        self._source = source
+        self._by_end: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for name in names:
+            parts = _parts(name)
+            self._by_end.setdefault(parts[-1] if parts else "", []).append((name, parts))
+
+    def find(self, name: str) -> str | None:
+        """The picture that a name means.
+
+        Raises:
+            InputError: two could be meant.
+        """
+        parts = _parts(name)
+        others = self._by_end.get(parts[-1] if parts else "", ())
+        meant = [other for other, its in others if its == parts]
+        meant = meant or [o for o, its in others if all(map(eq, parts[::-1], its[::-1]))]
         if len(meant) > 1:
             raise InputError(
-                f"{source}: {name} could be {meant[0]} or {meant[1]}: write the folder with it."
+                f"{self._source}: {name} could be {meant[0]} or {meant[1]}: write the folder with "
+                "it."
             )
-        if meant:
-            return meant[0]
-    return None
+        return meant[0] if meant else None
 
 
-def _path(name: str) -> PurePosixPath:
+def _parts(name: str) -> tuple[str, ...]:
     """A name's parts, without those that lead upward."""
     path = PurePosixPath(name.replace("\\", "/"))
-    return PurePosixPath(*(part for part in path.parts if part != ".."))
-
-
-def _ends_like(path: PurePosixPath, end: PurePosixPath) -> bool:
-    return bool(end.parts) and path.parts[-len(end.parts) :] == end.parts
+    return tuple(part for part in path.parts if part != "..")
 
 
 def numbered(names: Sequence[tuple[str, str]]) -> dict[str, int]:
