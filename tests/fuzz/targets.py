@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 from functools import cache
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from limner.cli import main
 from limner.registry import catalog, lock, subjects
 from tests.evaluation import labelled
 from tests.fuzz.harness import Target
@@ -81,6 +84,22 @@ def text(name: str, content: str) -> Any:
         (folder / name).write_text(content)
 
     return write
+
+
+def prompted(folder: Path) -> None:
+    """Files of prompts, and a dataset that was made of one, with what a rerun goes on from."""
+    photo(folder)
+    (folder / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / "photos" / name).write_bytes((folder / "in.png").read_bytes())
+    rows = ["file,label,x0,y0,x1,y1,x,y", "a.png,disc,2,2,20,20,,", "b.png,spot,,,,,11,11"]
+    (folder / "boxes.csv").write_text("\n".join(rows) + "\n")
+    (folder / "classes.yaml").write_text("person: [face]\nnobody:\n- human face\n")
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        assert main([*LABEL]) == 0
+
+
+LABEL = ("label", "photos", "--prompts", "boxes.csv", "--iterations", "1", "-o", "out")
 
 
 def scored(write: Any) -> Any:
@@ -231,6 +250,11 @@ TARGETS = (
     Target("voc", scored(labelled.voc), ["data/Annotations/*"], SCORE),
     Target("coco", scored(labelled.coco), ["data/annotations.json"], SCORE),
     Target("predictions", scored(labelled.coco), ["r.json"], SCORE),
+    Target("prompts", prompted, ["boxes.csv"], ["label", "photos", "--prompts", "boxes.csv",
+           "--iterations", "1", "-o", "new"], share=0.5),
+    Target("phrases", prompted, ["classes.yaml"],
+           ["segment", "in.png", "--prompts", "classes.yaml", "-o", "o.png"]),
+    Target("answers", prompted, ["out/.limner-label.jsonl"], LABEL, share=0.5),
     Target("cards", subject, ["home/subjects/dog/*.json"], ["teach", "show", "dog"]),
     Target("locks", locked, ["home/models.lock.json", "home/models/*/limner.json"],
            ["models", "info", "slimsam-77", "--verify"]),

@@ -213,6 +213,47 @@ def test_somebodys_folder_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"bbox": [10.0', '"bbox": [99.0'),
+        ('"name": "mug"', '"name": "jug"'),
+        ('"area": 528', '"area": 527'),
+        ('"counts": "', '"counts": "0'),
+        ('"size_wh": [64', '"size_wh": [65'),
+        ('"sure": 0.75', '"sure": "x"'),
+    ],
+)
+def test_a_spoilt_answer_is_asked_again(
+    tmp_path: Path, doubles: dict[str, Any], old: str, new: str
+) -> None:
+    """A disk or a person changed the line: no crash, and no label that nobody gave."""
+    data, prompts, out = photos(tmp_path), csv(tmp_path, *ROWS), tmp_path / "out"
+    before = objects_in(Session().label(data, prompts, out).file)
+    lines = (out / ANSWERS).read_text().splitlines(keepends=True)
+    assert old in lines[1]
+    (out / ANSWERS).write_text("".join([lines[0], lines[1].replace(old, new, 1), *lines[2:]]))
+    doubles["segment"].asked.clear()
+    labelled = Session().label(data, prompts, out)
+    assert len(doubles["segment"].asked) == 1
+    assert objects_in(labelled.file) == before
+
+
+def test_a_strangers_folder_removes_nothing_elsewhere(tmp_path: Path) -> None:
+    """What a folder of results says that it held is taken away when it is no longer asked for;
+    a name that leads out of the folder isn't followed."""
+    data, prompts, out = photos(tmp_path), csv(tmp_path, *ROWS), tmp_path / "out"
+    Session().label(data, prompts, out)
+    mine = tmp_path / "mine.png"
+    mine.write_bytes(b"precious")
+    with (out / ANSWERS).open("a") as file:
+        for name in ("../../mine.png", str(mine), "..\\..\\mine.png"):
+            file.write(json.dumps({"name": name, "key": ""}) + "\n")
+    Session().label(data, prompts, out)
+    Session().label(data, prompts, out, format="voc", overwrite=True)
+    assert mine.read_bytes() == b"precious"
+
+
 # --- what goes wrong ------------------------------------------------------------------------------
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from limner.errors import FileError, OutputError
+from limner.errors import FileError, OutputError, PromptError
 from limner.home import HIDDEN
 from limner.ops.masks import MaskCrop
 from limner.untrusted.json_toml import parse_json
@@ -23,6 +23,8 @@ from limner.untrusted.regular_files import MB, read_bytes
 ANSWERS = f"{HIDDEN}label.jsonl"
 LOCK = f"{HIDDEN}label.lock"
 MOST_BYTES = 20_000 * MB
+ROUNDING = 1e-3
+"""Pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,22 @@ class LabelledObject:
     @property
     def is_empty(self) -> bool:
         return not self.row["area"]
+
+    def is_sound(self, size_wh: tuple[int, int], classes: Collection[str]) -> bool:
+        """Whether it can be an object of a picture of this size: a file may have been spoilt."""
+        row, (width, height) = self.row, size_wh
+        try:
+            x, y, w, h = (float(side) for side in row["bbox"])
+            is_box = min(x, y, w, h) >= 0
+            within = is_box and x + w <= width + ROUNDING and y + h <= height + ROUNDING
+            if not (within and 0 <= self.sure <= 1 and self.name in classes):
+                return False
+            if self.is_empty:
+                return True
+            same_size = list(row["segmentation"]["size"]) == [height, width]
+            return same_size and self.crop.area == row["area"] and 0 <= row.get("score", 1) <= 1
+        except (KeyError, TypeError, ValueError, PromptError):
+            return False
 
     @property
     def crop(self) -> MaskCrop:
@@ -58,12 +76,23 @@ class PictureAnswer:
     models: Mapping[str, str]
     """Task -> who answered."""
 
+    def is_sound(self, size_wh: tuple[int, int], classes: Collection[str]) -> bool:
+        """Whether it can be the answer of a picture of this size."""
+        same_size = self.size_wh == size_wh
+        return same_size and all(thing.is_sound(size_wh, classes) for thing in self.objects)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PictureAnswer:
         """Inverse of ``asdict``."""
         width, height = data["size_wh"]
         objects = tuple(LabelledObject(**each) for each in data["objects"])
         return cls(data["name"], data["key"], (width, height), objects, dict(data["models"]))
+
+
+def leads_inside(name: str) -> bool:
+    """Whether a picture's name stays within its folder: what it names may be removed."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 class Answers:
@@ -83,7 +112,8 @@ class Answers:
         header, *rows = [_parsed(line) for line in lines] or [None]
         is_same = header == settings and not anew
         self.form_before = str(header["format"]) if header and "format" in header else ""
-        self.names_before = {str(row["name"]) for row in rows if row and "name" in row}
+        named = {str(row["name"]) for row in rows if row and "name" in row}
+        self.names_before = {name for name in named if leads_inside(name)}
         self._file: IO[bytes] = path.open("ab")
         self._file.truncate(length if is_same else 0)
         if is_same:
@@ -96,6 +126,12 @@ class Answers:
     def write(self, answer: PictureAnswer) -> None:
         self._append(asdict(answer))
         self.by_name[answer.name] = answer
+
+    def drop_spoilt(self, name: str, size_wh: tuple[int, int], classes: Collection[str]) -> None:
+        """Forget a picture's answer, if it can't be one: it is asked again."""
+        known = self.by_name.get(name)
+        if known is not None and not known.is_sound(size_wh, classes):
+            del self.by_name[name]
 
     def close(self) -> None:
         self._file.close()

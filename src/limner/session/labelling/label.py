@@ -68,19 +68,20 @@ def label_pictures(
         done_before = 0
         for number, picture in enumerate(work.pictures, start=1):
             try:
+                answers.drop_spoilt(picture.name, picture.size_wh, work.table.classes)
                 done_before += _answer(session, picture, requests[picture.name], answers)
             except ONE_PICTURES_OWN as error:
                 failed[picture.name] = str(error)
             if on_step is not None:
                 on_step(number, len(work.pictures))
-        kept = [picture for picture in work.pictures if picture.name not in failed]
-        found = {picture.name: answers.by_name[picture.name] for picture in kept}
-        if not found:
+        names = [picture.name for picture in work.pictures if picture.name not in failed]
+        if not names:
             raise ImageError(next(iter(failed.values())))
-        if other := answers.form_before not in ("", options.format):
-            formats.remove(folder, answers.form_before, answers.names_before, whole=other)
-        formats.remove(folder, options.format, answers.names_before - set(found), whole=False)
-        return _finish(folder, work, options, found, _Tally(done_before, failed))
+        if answers.form_before not in ("", options.format):
+            formats.remove(folder, answers.form_before, answers.names_before, whole=True)
+        formats.remove(folder, options.format, answers.names_before - set(names), whole=False)
+        answered = {name: answers.by_name[name] for name in names}
+        return _finish(folder, work, options, answered, _Tally(done_before, failed))
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,8 @@ def _objects(run: Run) -> list[LabelledObject]:
     ):
         sure = min(float(row.get("score", 1.0)), 1.0 if scores is None else float(scores[k]))
         row = {key: value for key, value in row.items() if key not in own}
+        if not row["segmentation"]:  # a box alone
+            row["area"] = 0
         objects.append(LabelledObject(name, round(sure, 4), row))
     for outline in run.grounding.empty:
         x0, y0, x1, y1 = outline.xyxy or (0.0, 0.0, 0.0, 0.0)

@@ -77,10 +77,10 @@ def gather(data: Path, prompts: str | Path | Phrases | None, out: Path, *, recur
     for number, (name, path) in enumerate(chosen.items(), start=1):
         key = keys[name]
         entries = table.everywhere or (table.of_picture[key] if key is not None else ())
-        asked = tuple(entry.within(sizes[name]) for entry in entries)
+        own_prompts = tuple(entry.within(sizes[name]) for entry in entries)
         picture_id = table.ids.get(key or "", number) if table.ids else number
         inside = _inside(name, taken)
-        pictures.append(Picture(inside, path, picture_id, sizes[name], asked))
+        pictures.append(Picture(inside, path, picture_id, sizes[name], own_prompts))
     return Work(tuple(pictures), table, (*table.notes, *notes))
 
 
