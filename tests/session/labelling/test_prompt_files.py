@@ -10,6 +10,7 @@ import pytest
 
 from limner import Session
 from limner.errors import LimnerError
+from limner.prompts import VisualPrompt
 from limner.session.labelling.prompt_table import PictureNames
 from limner.session.labelling.read_prompts import read_prompts
 from tests.session.labelling.places import COLUMNS, ROWS, coco, csv, photos
@@ -171,6 +172,39 @@ def test_many_pictures_are_matched_in_one_pass() -> None:
     assert [pictures.find(f"/data/{name}") for name in names] == names
     assert [pictures.find(f"{k:05}.png") for k in range(3000)] == names
     assert pictures.find("train/00001.png") is None
+
+
+def test_prompts_as_values(tmp_path: Path) -> None:
+    """Each picture's own, whatever they are: a box, a click, words; classes in their order."""
+    prompts = {
+        "b.png": [
+            VisualPrompt(text="red", label="patch"),
+            VisualPrompt(points=[(5, 5)], label="x"),
+        ],
+        "photos/a.png": VisualPrompt(box=(10, 8, 34, 30), label="patch"),
+        "c.png": [],
+    }
+    labelled = Session().label(photos(tmp_path), prompts, tmp_path / "out", threshold=0.5)
+    assert labelled.classes == {"patch": 1, "x": 2}
+    assert labelled.objects == {"patch": 2, "x": 1}
+    assert labelled.pictures == 3
+
+
+@pytest.mark.parametrize(
+    ("prompts", "sentence"),
+    [
+        ({}, "No prompts were given"),
+        ({"a.png": [(1, 2, 30, 40)]}, "a.png: The prompt has no label"),
+        ({"a.png": [object()]}, "a.png: A prompt is a phrase"),
+        ({"a.png": VisualPrompt(box=(1, 2, 99, 40), label="m")}, "a.png labels 1,2 to 99,40"),
+        ({"z.png": VisualPrompt(box=(1, 2, 9, 9), label="m")}, "z.png: There is no picture z.png"),
+        ({"mug": ""}, "a phrase"),
+    ],
+)
+def test_values_that_cant_be_meant(tmp_path: Path, prompts: Any, sentence: str) -> None:
+    with pytest.raises(LimnerError, match=sentence):
+        Session().label(photos(tmp_path), prompts, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

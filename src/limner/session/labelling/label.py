@@ -34,8 +34,8 @@ from limner.session.labelling.asked import VERB, Asking, Labelling
 from limner.session.labelling.formats import Content, LabelledPicture
 from limner.session.labelling.least_sure import write_sheet
 from limner.session.labelling.pictures import Picture, Work, check_stems, gather
-from limner.session.labelling.prompt_phrases import Phrases
 from limner.session.labelling.prompt_table import PromptTable
+from limner.session.labelling.prompt_values import PromptValues
 from limner.session.labelling.result import Labelled
 from limner.session.request import Request
 from limner.session.results import FindOptions, Run
@@ -48,7 +48,7 @@ ONE_PICTURES_OWN = (ImageError, NoAnswer)
 def label_pictures(
     session: Labelling,
     data: Path,
-    prompts: str | Path | Phrases | None,
+    prompts: str | Path | PromptValues | None,
     folder: Path,
     asking: Asking,
     on_step: OnStep | None = None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Unpack
 
 from limner.errors import OptionError
 from limner.options import LabelOptions
+from limner.prompts.prompt_list import AnyPrompts
 from limner.protocols import OnStep
 from limner.session.call import SegmentSettings, strict
 from limner.session.labelling.asked import VERB, Asking
@@ -29,7 +30,7 @@ class LabelSettings(SegmentSettings, total=False):
 def label(
     session: _Session,
     data: str | Path,
-    prompts: str | Path | Mapping[str, str | Sequence[str] | None] | None = None,
+    prompts: str | Path | Mapping[str, AnyPrompts | None] | None = None,
     out: str | Path | None = None,
     *,
     on_step: OnStep | None = None,
@@ -39,8 +40,9 @@ def label(
 
     Args:
         data: a folder of pictures, or a dataset (COCO, YOLO, Pascal VOC).
-        prompts: a file of boxes, points or phrases (docs/labelling.md), or phrases by class,
-            ``{"mug": ["a mug", "a cup"]}``; None: the dataset's own boxes.
+        prompts: a file of boxes, points or phrases (docs/labelling.md); or phrases by class,
+            ``{"mug": ["a mug", "a cup"]}``; or prompts by picture, ``{"a.png":
+            [VisualPrompt(box=(1, 2, 30, 40), label="mug")]}``; None: the dataset's own boxes.
         out: the folder of the dataset; None: beside you, named after ``data``.
         on_step: told how many pictures are done, of how many.
         named: settings by their names, such as ``format="yolo-seg"`` or ``threshold=0.3``.

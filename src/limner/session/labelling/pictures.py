@@ -13,8 +13,8 @@ from limner.evaluation.datasets import Dataset
 from limner.evaluation.datasets.coco_json import file_name, holds_annotations
 from limner.io.images import SUFFIXES, find_images, upright_size
 from limner.prompts import VisualPrompt
-from limner.session.labelling.prompt_phrases import Phrases
 from limner.session.labelling.prompt_table import PictureNames, PromptTable
+from limner.session.labelling.prompt_values import PromptValues
 from limner.session.labelling.read_prompts import KINDS, class_numbers, read_prompts, table_of
 
 MOST_NAMES = 3
@@ -43,7 +43,9 @@ class Work:
     notes: tuple[str, ...]
 
 
-def gather(data: Path, prompts: str | Path | Phrases | None, out: Path, *, recursive: bool) -> Work:
+def gather(
+    data: Path, prompts: str | Path | PromptValues | None, out: Path, *, recursive: bool
+) -> Work:
     """The pictures of a folder or dataset with their prompts.
 
     Args:

@@ -11,7 +11,7 @@ A class without a phrase is asked for by its name; a list of names is one of suc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -23,8 +23,6 @@ from limner.untrusted.regular_files import MB, read_text, shown
 from limner.untrusted.yaml_documents import compose_yaml
 
 MOST_BYTES = 16 * MB
-Phrases = Mapping[str, str | Sequence[str] | None]
-"""Class -> what it is searched for by; None: by its name."""
 
 
 def read_phrases(file: Path) -> PromptTable:
@@ -41,25 +39,10 @@ def read_phrases(file: Path) -> PromptTable:
         raise PromptError(
             f"{name} is empty: expected the phrases of each class, such as mug: [a mug, a cup]."
         )
-    return _table(rows, name)
+    return table_of_rows(rows, name)
 
 
-def phrase_table(phrases: Phrases) -> PromptTable:
-    """The same from a mapping.
-
-    Raises:
-        PromptError: no classes, or a phrase that is none.
-    """
-    rows = []
-    for name, value in phrases.items():
-        several = [name if value is None else value] if isinstance(value, str | None) else value
-        rows += [(name, phrase, "prompts") for phrase in several]
-    if not rows:
-        raise PromptError('No phrases were given: expected {"mug": ["a mug", "a cup"]}.')
-    return _table(rows, "prompts")
-
-
-def _table(rows: Sequence[tuple[str, str, str]], source: str) -> PromptTable:
+def table_of_rows(rows: Sequence[tuple[str, str, str]], source: str) -> PromptTable:
     """From (class, phrase, where it stands)."""
     entries = []
     for name, phrase, where in rows:

@@ -77,7 +77,8 @@ class PromptTable:
     @property
     def by_words(self) -> bool:
         """Whether a detector is asked."""
-        return bool(self.phrases)
+        entries = (*self.everywhere, *(e for each in self.of_picture.values() for e in each))
+        return any(entry.prompt.says_what for entry in entries)
 
     @property
     def phrases(self) -> list[str]:

@@ -12,8 +12,9 @@ from limner.evaluation.datasets import Dataset, TrueObject
 from limner.evaluation.datasets.coco_json import file_name
 from limner.prompts import VisualPrompt
 from limner.session.labelling.prompt_csv import read_csv
-from limner.session.labelling.prompt_phrases import Phrases, phrase_table, read_phrases
+from limner.session.labelling.prompt_phrases import read_phrases
 from limner.session.labelling.prompt_table import Entry, PromptTable
+from limner.session.labelling.prompt_values import PromptValues, value_table
 from limner.untrusted.json_toml import read_json
 from limner.untrusted.regular_files import MB
 from limner.untrusted.yaml_documents import read_yaml
@@ -25,18 +26,18 @@ KINDS = (
 )
 
 
-def read_prompts(prompts: str | Path | Phrases, images: Path | None = None) -> PromptTable:
+def read_prompts(prompts: str | Path | PromptValues, images: Path | None = None) -> PromptTable:
     """Prompts for many pictures.
 
     Args:
-        prompts: a file or folder, or phrases by class.
+        prompts: a file or folder, or values.
         images: the folder of the pictures, where labels don't say it.
 
     Raises:
         PromptError, InputError: nothing there that can be meant; which file and row.
     """
     if isinstance(prompts, Mapping):
-        return phrase_table(prompts)
+        return value_table(prompts)
     source = Path(prompts)
     try:
         is_folder, is_there = source.is_dir(), source.exists()
