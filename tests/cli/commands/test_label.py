@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.command import Command
-from tests.session.labelling.places import ROWS, csv, photos
+from tests.session.labelling.places import ROWS, coco, csv, photos
 
 
 def test_boxes_to_a_dataset(tmp_path: Path, limner: Command) -> None:
@@ -82,3 +82,13 @@ def test_what_cant_be_meant(
     (line,) = [line for line in answer.stderr.splitlines() if line.startswith("limner: ")]
     assert sentence in line
     assert sorted(path for path in tmp_path.rglob("*") if ".home" not in str(path)) == before
+
+
+def test_only_classes_with_objects_are_listed(tmp_path: Path, limner: Command) -> None:
+    """A table of eighty classes isn't a line; that there are others is said, and all are in the
+    file."""
+    prompts = coco(tmp_path, [("a.png", 3, (10, 8, 24, 22))])
+    answer = limner("label", photos(tmp_path), "--prompts", prompts, "-o", "out")
+    assert "  3 mug: 1, no object of 1 other class" in answer.stdout.splitlines()
+    categories = json.loads(Path("out/annotations.json").read_text())["categories"]
+    assert [(row["id"], row["name"]) for row in categories] == [(17, "plate"), (3, "mug")]

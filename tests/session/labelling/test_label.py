@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import supervision as sv
 from pycocotools.coco import COCO
@@ -280,6 +281,38 @@ def test_an_outline_without_pixels_is_named_and_shown_first(tmp_path: Path) -> N
         .sheet
         is None
     )
+
+
+def test_a_click_without_an_outline_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no box to be shown by."""
+    monkeypatch.setattr(
+        "tests.pipeline.doubles._filled",
+        lambda prompt, size_wh: np.zeros(size_wh[::-1], dtype=bool),
+    )
+    labelled = Session().label(photos(tmp_path), csv(tmp_path, "a.png,x,,,,,20,20"), tmp_path / "o")
+    assert labelled.empty == ("x, a.png",)
+    assert labelled.sheet is not None
+    assert json.loads(labelled.file.read_text())["annotations"] == []
+
+
+def test_an_error_of_a_model_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that a model can't open isn't the folder of results that can't be written."""
+
+    def broken(self: Session, request: Any, image: Any, on_step: Any = None) -> Any:
+        raise OSError("weights")
+
+    monkeypatch.setattr(Session, "answer", broken)
+    with pytest.raises(OSError, match="weights"):
+        Session().label(photos(tmp_path), csv(tmp_path, *ROWS), tmp_path / "out")
+
+
+def test_a_dataset_is_its_own_prompts(tmp_path: Path) -> None:
+    """Named twice it is the same."""
+    Session().label(photos(tmp_path), csv(tmp_path, *ROWS), tmp_path / "v", format="voc")
+    labelled = Session().label(tmp_path / "v", tmp_path / "v", tmp_path / "out")
+    assert labelled.objects == {"mug": 2, "plate": 1}
 
 
 def test_a_name_that_leads_out_of_the_folder_stays_in_it(tmp_path: Path) -> None:

@@ -124,12 +124,14 @@ def _say(labelled: Labelled, *, as_json: bool) -> None:
     facts += [f"{labelled.done_before} done already"] if labelled.done_before else []
     facts += [f"{len(labelled.failed)} failed"] if labelled.failed else []
     say(f"{labelled.file}  {', '.join(facts)}")
-    say(
-        "  "
-        + ", ".join(
-            f"{labelled.classes[name]} {name}: {count}" for name, count in labelled.objects.items()
-        )
-    )
+    rows = [
+        f"{labelled.classes[name]} {name}: {count}"
+        for name, count in labelled.objects.items()
+        if count
+    ]
+    without = len(labelled.classes) - len(rows)
+    rows += [f"no object of {without} other class{'es' if without > 1 else ''}"] if without else []
+    say(f"  {', '.join(rows)}")
     if labelled.sheet:
         say(f"  the least sure: {labelled.sheet}")
 

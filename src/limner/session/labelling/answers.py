@@ -106,7 +106,7 @@ class Answers:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, anew: bool) -> None:
-        path = folder / ANSWERS
+        self._path = path = folder / ANSWERS
         lines, length = _whole_lines(path)
         self.by_name: dict[str, PictureAnswer] = {}
         header, *rows = [_parsed(line) for line in lines] or [None]
@@ -145,9 +145,12 @@ class Answers:
         self.by_name[answer.name] = answer
 
     def _append(self, value: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(value, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(json.dumps(value, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
 
 
 @contextmanager
@@ -163,20 +166,35 @@ def answers_in(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) ->
     settings = json.loads(json.dumps(settings))  # as it is read back
     if not overwrite:
         _check_ours(folder, settings)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK, timeout=0):
-            answers = Answers(folder, settings, anew=overwrite)
-            try:
-                yield answers
-            finally:
-                answers.close()
+        lock.acquire()
     except Timeout:
         raise OutputError(
             f"Another limner label is at work in {folder}: wait for it, or choose another --out."
         ) from None
     except OSError as error:
-        raise OutputError(f"{folder} can't be written: {error.strerror or error}.") from error
+        raise _unwritable(folder, error) from error
+    try:
+        answers = _opened(folder, settings, anew=overwrite)
+        try:
+            yield answers
+        finally:
+            answers.close()
+    finally:
+        lock.release()
+
+
+def _opened(folder: Path, settings: Mapping[str, Any], *, anew: bool) -> Answers:
+    try:
+        return Answers(folder, settings, anew=anew)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path} can't be written: {error.strerror or error}.")
 
 
 def _check_ours(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -186,7 +204,7 @@ def _check_ours(folder: Path, settings: Mapping[str, Any]) -> None:
         )
         begun = (folder / ANSWERS).exists()
     except OSError as error:
-        raise OutputError(f"{folder} can't be written: {error.strerror or error}.") from error
+        raise _unwritable(folder, error) from error
     if others and not begun:
         raise OutputError(
             f"{folder} holds other things: name a new folder with --out, or --overwrite to write "

@@ -22,6 +22,7 @@ from limner.io import coco as export
 from limner.io.images import read_picture
 from limner.ops.detections import class_names
 from limner.options import DetectOptions, LabelOptions
+from limner.prompts import VisualPrompt
 from limner.protocols import OnStep
 from limner.session.labelling import formats
 from limner.session.labelling.answers import (
@@ -147,10 +148,16 @@ def _objects(run: Run) -> list[LabelledObject]:
             row["area"] = 0
         objects.append(LabelledObject(name, round(sure, 4), row))
     for outline in run.grounding.empty:
-        x0, y0, x1, y1 = outline.xyxy or (0.0, 0.0, 0.0, 0.0)
+        x0, y0, x1, y1 = outline.xyxy or _clicked(run.grounding.prompts[outline.prompt_index])
         row = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": 0, "segmentation": [], "iscrowd": 0}
         objects.append(LabelledObject(outline.class_name, 0.0, row))
     return objects
+
+
+def _clicked(prompt: VisualPrompt) -> tuple[float, float, float, float]:
+    """The place of a prompt that is clicks alone, as a box without sides."""
+    x, y = prompt.points[0].x, prompt.points[0].y
+    return x, y, x, y
 
 
 def _finish(

@@ -57,6 +57,8 @@ def gather(
         InputError: nothing to be asked, a picture that isn't there, a prompt outside its picture, a
             class that the dataset lacks; which file and row.
     """
+    if isinstance(prompts, str | Path) and Path(prompts).resolve() == data.resolve():
+        prompts = None  # its own boxes
     dataset = _dataset(data, prompts)
     if prompts is None and dataset is None:
         raise PromptError(
@@ -97,8 +99,6 @@ def _dataset(data: Path, prompts: object) -> Dataset | None:
             )
         return datasets.read(data, "bbox")
     prompts_file = Path(prompts).resolve() if isinstance(prompts, str | Path) else None
-    if prompts_file == data.resolve():
-        return None
     try:
         form = datasets.format_of(data)
     except InputError:
