@@ -26,15 +26,26 @@ def test_classes_have_one_number_in_all_pictures(tmp_path: Path, limner: Command
     assert again.stdout.count("done already") == 3  # two lines and their sum
 
 
-@pytest.mark.parametrize("verb", ["segment", "cutout", "remove", "redact"])
-def test_every_verb_takes_the_file(tmp_path: Path, limner: Command, verb: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "own"),
+    [
+        ("segment", ()),
+        ("cutout", ()),
+        ("remove", ()),
+        ("redact", ()),
+        ("background", ("--blur", "3")),
+    ],
+)
+def test_every_verb_takes_the_file(
+    tmp_path: Path, limner: Command, verb: str, own: tuple[str, ...]
+) -> None:
     """What it asks is what the flags would: the same job, so that one finds the other's result."""
     data = photos(tmp_path, ("a.png", "b.png"))
     csv(tmp_path, *ROWS)
-    limner(verb, data, "--prompts", "boxes.csv", "-o", "out")
+    limner(verb, data, *own, "--prompts", "boxes.csv", "-o", "out")
     words = ["--box", "2,2,20,20", "--label", "plate", "--object"]
     words += ["--box", "30,10,50,40", "--label", "mug"]
-    by_flags = limner(verb, data / "b.png", *words, "-o", "out")
+    by_flags = limner(verb, data / "b.png", *own, *words, "-o", "out")
     assert "done already" in by_flags.stdout
 
 
@@ -49,6 +60,21 @@ def test_a_file_of_phrases_is_asked_of_all(tmp_path: Path, limner: Command) -> N
     refused = limner.run("segment", data, "--prompts", "boxes.csv", "--threshold", ".9", "-o", "p")
     assert refused.code == 2
     assert "--threshold has no effect" in refused.stderr
+
+
+def test_boxes_are_no_question_for_a_detector(tmp_path: Path, limner: Command) -> None:
+    """They say where, not what; phrases are, and an edit takes the file too."""
+    data = photos(tmp_path, ("a.png",))
+    csv(tmp_path, *ROWS)
+    Path("classes.yaml").write_text("person: face\n")
+    limner("detect", data, "--prompts", "classes.yaml", "-o", "out")
+    refused = limner.run("detect", data, "--prompts", "boxes.csv", "-o", "boxes")
+    assert refused.code == 2
+    assert "says where, not what" in refused.stderr
+    plan = limner.json(
+        "edit", data, "--prompts", "boxes.csv", "--paint", "a car", "--profile", "mini", "--dry-run"
+    )
+    assert [row["task"] for row in plan["models"]] == ["segment", "inpaint"]
 
 
 def test_a_plan_knows_the_file(tmp_path: Path, limner: Command) -> None:

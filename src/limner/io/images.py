@@ -97,7 +97,22 @@ def upright_size(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) 
     Raises:
         ImageError, MissingExtra: as ``open_image``.
     """
-    data, name = read_picture(Path(path)), str(path)
+    return _size_of(read_picture(Path(path)), str(path), max_pixels)
+
+
+def size_and_digest(
+    path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS
+) -> tuple[tuple[int, int], str]:
+    """The size and the digest of ``open_image``, by one look at the file.
+
+    Raises:
+        ImageError, MissingExtra: as ``upright_size``.
+    """
+    data = read_picture(Path(path))
+    return _size_of(data, str(path), max_pixels), hashlib.sha256(data).hexdigest()
+
+
+def _size_of(data: bytes, name: str, max_pixels: int) -> tuple[int, int]:
     kind = identify(data, name)
     with decoding(name, kind):
         return upright_wh(data, name, kind, max_pixels)

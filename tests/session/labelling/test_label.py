@@ -258,14 +258,17 @@ def test_a_strangers_folder_removes_nothing_elsewhere(tmp_path: Path) -> None:
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
-def test_a_picture_that_cant_be_read_fails_alone(tmp_path: Path) -> None:
-    """Its header is whole, so that nothing tells before it is decoded."""
+@pytest.mark.parametrize("length", [600, 20, 0], ids=["cut off", "a bare header", "empty"])
+def test_a_picture_that_cant_be_read_fails_alone(tmp_path: Path, length: int) -> None:
+    """Whether its header tells or not until it is decoded; the rest is a dataset."""
     data, prompts = photos(tmp_path), csv(tmp_path, *ROWS)
     path = data / "a.png"
-    path.write_bytes(path.read_bytes()[:600])
+    path.write_bytes(path.read_bytes()[:length])
     labelled = Session().label(data, prompts, tmp_path / "out")
     assert list(labelled.failed) == ["a.png"]
     assert [name for name, *_ in objects_in(labelled.file)] == ["b.png", "b.png"]
+    with pytest.raises(LimnerError, match=r"a\.png"):
+        Session().label(data, csv(tmp_path, ROWS[0]), tmp_path / "none")
 
 
 def test_an_outline_without_pixels_is_named_and_shown_first(tmp_path: Path) -> None:

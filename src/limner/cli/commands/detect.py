@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.command(cls=ObjectCommand)
 @batch_options
 @captioning_options
+@prompts_option
 @detecting_options
 @object_options
 @click.pass_context

@@ -75,6 +75,7 @@ LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 @painting_options
 @click.option("--negative-prompt", default="", help="What must not be painted.")
 @click.option("--paint", required=True, help="What to paint there.")
+@prompts_option
 @finding_options
 @click.pass_context
 def edit(ctx: click.Context, /, **given: Any) -> None:
@@ -137,6 +138,7 @@ def cutout(ctx: click.Context, /, **given: Any) -> None:
 @click.option("--colour", "--color", help="One colour: a CSS name or #rrggbb.")
 @click.option("--blur", type=float, help="The same background out of focus, by this radius.")
 @click.option("--paint", help="Paint what these words say (a diffusion model).")
+@prompts_option
 @finding_options
 @click.pass_context
 def background(ctx: click.Context, /, **given: Any) -> None:
@@ -219,7 +221,7 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **arguments: A
     if not prompts:
         raise OptionError(
             "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
-            '--text "dog" or --exemplar dog.jpg.'
+            '--text "dog", --exemplar dog.jpg or --prompts FILE.'
         )
     _check_format(settings, VERBS[verb])
     check_detecting(given, prompts.typed, [*given.get("verify", ()), *prompts.phrases])

@@ -109,14 +109,14 @@ def _label_files(folder: Path, form: str, name: str) -> list[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """The same bytes, in one step."""
+    """The same bytes and time, in one step."""
     temporary = target.parent / temporary_name()
     try:
-        if target.exists() and filecmp.cmp(source, target, shallow=False):
+        if target.exists() and filecmp.cmp(source, target):  # by size and time, as copied
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copyfile(source, temporary)
+            shutil.copy2(source, temporary)
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ labelled.classes, labelled.objects, labelled.dataset
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from typing import Any
 
 from limner.errors import ImageError, NoAnswer, OptionError
 from limner.io import coco as export
-from limner.io.images import read_picture
 from limner.ops.detections import class_names
 from limner.options import DetectOptions, LabelOptions
 from limner.prompts import VisualPrompt
@@ -65,7 +63,7 @@ def label_pictures(
     requests = {p.name: session.request(VERB, p.prompts, finding=finding) for p in work.pictures}
     settings = _settings_of(session, options, finding)
     with answers_in(folder, settings, overwrite=options.overwrite) as answers:
-        failed: dict[str, str] = {}
+        failed = dict(work.failed)
         done_before = 0
         for number, picture in enumerate(work.pictures, start=1):
             try:
@@ -118,8 +116,7 @@ def _answer(session: Labelling, picture: Picture, request: Request, answers: Ans
     Raises:
         LimnerError: it can't be read, or the models can't answer.
     """
-    digest = hashlib.sha256(read_picture(picture.path)).hexdigest()
-    key = request.job.digest(digest)
+    key = request.job.digest(picture.digest)
     known = answers.by_name.get(picture.name)
     if known is not None and known.key == key:
         return True

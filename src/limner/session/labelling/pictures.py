@@ -11,7 +11,7 @@ from limner.errors import ImageError, InputError, PromptError
 from limner.evaluation import datasets
 from limner.evaluation.datasets import Dataset
 from limner.evaluation.datasets.coco_json import file_name, holds_annotations
-from limner.io.images import SUFFIXES, find_images, upright_size
+from limner.io.images import SUFFIXES, find_images, size_and_digest
 from limner.prompts import VisualPrompt
 from limner.session.labelling.prompt_table import PictureNames, PromptTable
 from limner.session.labelling.prompt_values import PromptValues
@@ -28,6 +28,8 @@ class Picture:
     name: str
     """Within the dataset's folder of pictures, with slashes."""
     path: Path
+    digest: str
+    """sha256 of the file."""
     id: int
     size_wh: tuple[int, int]
     prompts: tuple[VisualPrompt, ...]
@@ -40,6 +42,8 @@ class Work:
 
     pictures: tuple[Picture, ...]
     table: PromptTable
+    failed: Mapping[str, str]
+    """Picture -> why it can't be looked at."""
     notes: tuple[str, ...]
 
 
@@ -71,21 +75,45 @@ def gather(
         paths = _paths_in(data, out, recursive=recursive)
         table = read_prompts(prompts or {}, data)
     chosen, notes = _chosen(table, paths, data)
-    sizes = {name: upright_size(path) for name, path in chosen.items()}
+    sizes, digests, failed = _looked_at(chosen)
     table.check_units(sizes.values())
     for name, size_wh in sizes.items():
         table.check_size(name, size_wh)
-    keys = {name: table.names.find(name) for name in chosen}
     taken: dict[str, str] = {}
     pictures = []
     for number, (name, path) in enumerate(chosen.items(), start=1):
-        key = keys[name]
+        if name in failed:
+            continue
+        key = table.names.find(name)
         entries = table.everywhere or (table.of_picture[key] if key is not None else ())
         own_prompts = tuple(entry.within(sizes[name]) for entry in entries)
         picture_id = table.ids.get(key or "", number) if table.ids else number
         inside = _inside(name, taken)
-        pictures.append(Picture(inside, path, picture_id, sizes[name], own_prompts))
-    return Work(tuple(pictures), table, (*table.notes, *notes))
+        pictures.append(Picture(inside, path, digests[name], picture_id, sizes[name], own_prompts))
+    if not pictures:
+        raise ImageError(next(iter(failed.values())))
+    return Work(tuple(pictures), table, failed, (*table.notes, *notes))
+
+
+def _looked_at(
+    paths: Mapping[str, Path],
+) -> tuple[dict[str, tuple[int, int]], dict[str, str], dict[str, str]]:
+    """Sizes and digests of the pictures, and why some can't be read.
+
+    Raises:
+        ImageError: one isn't there.
+    """
+    sizes: dict[str, tuple[int, int]] = {}
+    digests: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    for name, path in paths.items():
+        try:
+            sizes[name], digests[name] = size_and_digest(path)
+        except ImageError as error:
+            if not path.exists():
+                raise
+            failed[name] = str(error)
+    return sizes, digests, failed
 
 
 def _dataset(data: Path, prompts: object) -> Dataset | None:
