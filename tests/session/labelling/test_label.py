@@ -12,7 +12,7 @@ import supervision as sv
 from pycocotools.coco import COCO
 
 from limner import Session
-from limner.errors import LimnerError, OptionError, OutputError
+from limner.errors import LimnerError, OptionError, OutputError, WeightsMissing
 from limner.evaluation import datasets
 from limner.session.labelling.answers import ANSWERS
 from tests.session.labelling.places import ROWS, coco, csv, photos
@@ -203,6 +203,26 @@ def test_what_was_made_otherwise_is_replaced_only_when_asked(tmp_path: Path) -> 
         "JPEGImages/b.png",
         "least-sure.jpg",
     ]
+
+
+def test_what_all_pictures_would_meet_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that aren't here, a phrase that a detector doesn't know: the next try isn't told
+    that something was made otherwise, for nothing was."""
+    data, prompts, out = photos(tmp_path), csv(tmp_path, *ROWS), tmp_path / "out"
+
+    def refused(self: Session, request: Any, image: Any, on_step: Any = None) -> Any:
+        raise WeightsMissing("not here")
+
+    for kept in (False, True):
+        out.mkdir() if kept else None
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "answer", refused)
+            with pytest.raises(WeightsMissing):
+                Session(profile="small").label(data, prompts, out)
+        assert out.exists() is kept
+    assert Session().label(data, prompts, out).pictures == 2
 
 
 def test_somebodys_folder_is_left_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ it is known by its missing end, and taken away before the next is written.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -167,6 +168,7 @@ def answers_in(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) ->
     if not overwrite:
         _check_ours(folder, settings)
     lock = FileLock(folder / LOCK, timeout=0)
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -182,6 +184,11 @@ def answers_in(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) ->
             yield answers
         finally:
             answers.close()
+            if is_new and not answers.by_name:  # the first picture was refused as all would be
+                with contextlib.suppress(OSError):
+                    (folder / ANSWERS).unlink()
+                    (folder / LOCK).unlink()
+                    folder.rmdir()
     finally:
         lock.release()
 
@@ -213,7 +220,7 @@ def _check_ours(folder: Path, settings: Mapping[str, Any]) -> None:
     if not begun:
         return
     lines, _ = _whole_lines(folder / ANSWERS)
-    if lines and _parsed(lines[0]) != settings:
+    if len(lines) > 1 and _parsed(lines[0]) != settings:
         raise OutputError(
             f"{folder} holds labels that were made otherwise (format, models or settings): "
             "--overwrite begins anew, or choose another --out."
