@@ -26,6 +26,20 @@ def test_classes_have_one_number_in_all_pictures(tmp_path: Path, limner: Command
     assert again.stdout.count("done already") == 3  # two lines and their sum
 
 
+def test_numbers_stay_when_rows_are_put_in_another_order(tmp_path: Path, limner: Command) -> None:
+    """A table that was sorted, and a picture that came: its classes have the old numbers."""
+    data = photos(tmp_path, ("a.png", "b.png"))
+    csv(tmp_path, "b.png,plate,2,2,20,20,,", ROWS[0])
+    limner("segment", data, "--prompts", "boxes.csv", "-o", "out")
+    photos(tmp_path)
+    csv(tmp_path, ROWS[0], "b.png,plate,2,2,20,20,,", "c.png,mug,1,1,30,30,,")
+    limner("segment", data, "--prompts", "boxes.csv", "-o", "out")
+    files = sorted(Path("out").glob("*.json"))
+    assert len(files) == 4
+    tables = [json.loads(path.read_text())["categories"] for path in files]
+    assert [[row["name"] for row in table] for table in tables] == [["plate", "mug"]] * 4
+
+
 @pytest.mark.parametrize(
     ("verb", "own"),
     [

@@ -97,6 +97,7 @@ class FolderListing:
             prompts: what is asked for: results of other questions have other classes.
         """
         ids: dict[str, int] = {}
+        own = {folded(name) for name in self.names}
         for path, place in self.inputs if not self.settings.overwrite else ():
             content = _content(place.beside(".json"))
             if content is None or "limner" not in content["info"]:
@@ -105,8 +106,10 @@ class FolderListing:
             if image["id"] not in ids.values():
                 ids[self.file_name(path)] = image["id"]
             same = dict(content["info"]["limner"]).get("prompts") == prompts
-            if same and len(names) > len(self.names):
-                self.names = names
+            # A file of prompts whose rows were put in another order names the same classes.
+            has_own = bool(own) and own <= {folded(name) for name in names}
+            if (same and len(names) > len(self.names)) or has_own:
+                self.names, own = names, set()
         taken = set(ids.values())
         for number, (path, _) in enumerate(self.inputs, start=1):
             if self.file_name(path) not in ids:
