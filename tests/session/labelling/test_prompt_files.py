@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from limner import Session
 from limner.errors import LimnerError
-from limner.prompts import VisualPrompt
+from limner.prompts import Point, VisualPrompt
 from limner.session.labelling.prompt_table import PictureNames
 from limner.session.labelling.read_prompts import read_prompts
 from tests.session.labelling.places import COLUMNS, ROWS, coco, csv, photos
@@ -188,6 +189,23 @@ def test_prompts_as_values(tmp_path: Path) -> None:
     assert labelled.classes == {"patch": 1, "x": 2}
     assert labelled.objects == {"patch": 2, "x": 1}
     assert labelled.pictures == 3
+
+
+def test_prompts_of_every_kind_are_shown_on_the_sheet(tmp_path: Path) -> None:
+    """Where one says nothing that can be drawn, the object is shown alone."""
+    array = np.zeros((48, 64), dtype=bool)
+    array[10:20, 10:30] = True
+    prompts = {
+        "a.png": [
+            VisualPrompt(mask=array, label="mask"),
+            VisualPrompt(text="red", points=[Point(60, 40, False)], label="phrase"),
+            VisualPrompt(box=(2, 2, 20, 20), points=[(5, 5), Point(19, 19, False)], label="box"),
+            VisualPrompt(points=[(63, 47)], label="corner"),
+        ]
+    }
+    labelled = Session().label(photos(tmp_path), prompts, tmp_path / "out")
+    assert sum(labelled.objects.values()) == 4
+    assert labelled.sheet is not None
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ class LabelledObject:
 
     name: str
     """Its class."""
+    prompt: int
+    """Which of the picture's prompts it answers."""
     sure: float
     """0..1: the lesser of what the detector and the segmenter think of it."""
     row: Mapping[str, Any]
@@ -50,7 +52,7 @@ class LabelledObject:
             x, y, w, h = (float(side) for side in row["bbox"])
             is_box = min(x, y, w, h) >= 0
             within = is_box and x + w <= width + ROUNDING and y + h <= height + ROUNDING
-            if not (within and 0 <= self.sure <= 1 and self.name in classes):
+            if not (within and 0 <= self.sure <= 1 and self.name in classes and self.prompt >= 0):
                 return False
             if self.is_empty:
                 return True

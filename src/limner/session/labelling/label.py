@@ -133,7 +133,7 @@ def _objects(run: Run) -> list[LabelledObject]:
     """The objects of a run; last those whose outline was empty, by their boxes."""
     detections = run.grounding.detections
     content = export.coco([("", run.source.image.size, detections)])
-    scores = detections.data.get("mask_score")
+    scores, indices = detections.data.get("mask_score"), detections.data["prompt_index"]
     objects = []
     own = ("id", "image_id", "category_id")
     for k, (name, row) in enumerate(
@@ -143,11 +143,11 @@ def _objects(run: Run) -> list[LabelledObject]:
         row = {key: value for key, value in row.items() if key not in own}
         if not row["segmentation"]:  # a box alone
             row["area"] = 0
-        objects.append(LabelledObject(name, round(sure, 4), row))
+        objects.append(LabelledObject(name, int(indices[k]), round(sure, 4), row))
     for outline in run.grounding.empty:
         x0, y0, x1, y1 = outline.xyxy or _clicked(run.grounding.prompts[outline.prompt_index])
         row = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": 0, "segmentation": [], "iscrowd": 0}
-        objects.append(LabelledObject(outline.class_name, 0.0, row))
+        objects.append(LabelledObject(outline.class_name, outline.prompt_index, 0.0, row))
     return objects
 
 

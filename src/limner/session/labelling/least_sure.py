@@ -15,6 +15,7 @@ from limner.io.save import save_image
 from limner.ops import detections as dets
 from limner.ops.masks import MaskCrop
 from limner.ops.overlay import overlay
+from limner.prompts import Box, Point, PromptKind, VisualPrompt
 from limner.session.labelling.answers import LabelledObject
 from limner.session.labelling.pictures import Picture
 
@@ -23,6 +24,7 @@ ACROSS = 6
 MARGIN = 0.4
 """Around an object, in parts of its longer side."""
 Doubtful = tuple[Picture, LabelledObject]
+Xyxy = tuple[float, float, float, float]
 
 
 def write_sheet(folder: Path, doubtful: Sequence[Doubtful]) -> Path | None:
@@ -50,28 +52,44 @@ def write_sheet(folder: Path, doubtful: Sequence[Doubtful]) -> Path | None:
 
 
 def _cell(picture: Picture, thing: LabelledObject) -> Cell:
-    """The object in its surroundings, square where the picture has room for it."""
+    """The object in its surroundings, with the box or the clicks that asked for it; square where
+    the picture has room for it."""
     image = open_image(picture.path).image
     x, y, width, height = thing.row["bbox"]
-    left, top, right, bottom = _around((x, y, width, height), image)
+    xyxy = (x, y, x + width, y + height)
+    asking = picture.prompts[thing.prompt : thing.prompt + 1]
+    left, top, right, bottom = _around([xyxy, *(p.box.xyxy for p in asking if p.box)], image)
     shown, note = image.crop((left, top, right, bottom)), f"{thing.name}, {picture.name}"
-    box = np.array([[x - left, y - top, x + width - left, y + height - top]])
-    row = dets.make(box, [thing.sure], [0], [thing.name])
+    rows = dets.empty()
     if thing.is_empty:
         note = f"{note}: no outline"
     else:
-        mask = thing.crop.full()[top:bottom, left:right]
-        row = dets.with_masks(row, [MaskCrop.of(mask)], [thing.sure])
-    return Cell(overlay(shown, row, labels=False), thing.sure, note)
+        crop = MaskCrop.of(thing.crop.full()[top:bottom, left:right])
+        rows = dets.make(np.array([crop.box_xyxy]), [thing.sure], [0], [thing.name])
+        rows = dets.with_masks(rows, [crop], [thing.sure])
+    marks = [
+        _moved(prompt, -left, -top)
+        for prompt in asking
+        if prompt.kinds & {PromptKind.BOX, PromptKind.POINT}
+    ]
+    return Cell(overlay(shown, rows, marks, labels=False), thing.sure, note)
 
 
-def _around(
-    xywh: tuple[float, float, float, float], image: Image.Image
-) -> tuple[int, int, int, int]:
-    """A square around a box, cut to the picture: left, top, right, bottom."""
-    x, y, width, height = xywh
-    half = max(width, height, 8) * (0.5 + MARGIN)
-    middle_x, middle_y = x + width / 2, y + height / 2
+def _moved(prompt: VisualPrompt, right: int, down: int) -> VisualPrompt:
+    """Where a prompt says that the thing is, in a part of the picture."""
+    points = [Point(p.x + right, p.y + down, p.foreground) for p in prompt.points]
+    if prompt.box is None:
+        return VisualPrompt(points=points)
+    x0, y0, x1, y1 = prompt.box.xyxy
+    return VisualPrompt(box=Box(x0 + right, y0 + down, x1 + right, y1 + down), points=points)
+
+
+def _around(boxes: Sequence[Xyxy], image: Image.Image) -> tuple[int, int, int, int]:
+    """A square around boxes, cut to the picture: left, top, right, bottom."""
+    sides = np.array(boxes)
+    (x0, y0), (x1, y1) = sides[:, :2].min(axis=0), sides[:, 2:].max(axis=0)
+    half = max(x1 - x0, y1 - y0, 8) * (0.5 + MARGIN)
+    middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
     return (
         max(math.floor(middle_x - half), 0),
         max(math.floor(middle_y - half), 0),

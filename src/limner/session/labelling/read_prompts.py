@@ -84,7 +84,8 @@ def table_of(data: Dataset) -> PromptTable:
     crowds = sum(thing.crowd for image in data.images for thing in image.objects)
     notes = list(data.notes)
     if crowds:
-        notes.append(f"{data.source}: {crowds} regions of many things (iscrowd) were left out.")
+        regions = "1 region" if crowds == 1 else f"{crowds} regions"
+        notes.append(f"{data.source}: Left out: {regions} of many things (iscrowd).")
     of_picture = {
         name: tuple(
             _boxed(thing, f"{data.source}, {name}") for thing in image.objects if not thing.crowd
