@@ -243,6 +243,8 @@ def test_somebodys_folder_is_left_alone(tmp_path: Path) -> None:
         ('"counts": "', '"counts": "0'),
         ('"size_wh": [64', '"size_wh": [65'),
         ('"sure": 0.75', '"sure": "x"'),
+        ('"prompt": 0', '"prompt": 0.5'),
+        ('"iscrowd": 0', '"iscrowd": "x"'),
     ],
 )
 def test_a_spoilt_answer_is_asked_again(

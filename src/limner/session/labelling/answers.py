@@ -52,13 +52,14 @@ class LabelledObject:
             x, y, w, h = (float(side) for side in row["bbox"])
             is_box = min(x, y, w, h) >= 0
             within = is_box and x + w <= width + ROUNDING and y + h <= height + ROUNDING
-            if not (within and 0 <= self.sure <= 1 and self.name in classes and self.prompt >= 0):
+            is_whole = type(self.prompt) is int and self.prompt >= 0 and row["iscrowd"] == 0
+            if not (within and is_whole and 0 <= self.sure <= 1 and self.name in classes):
                 return False
             if self.is_empty:
                 return True
             same_size = list(row["segmentation"]["size"]) == [height, width]
             return same_size and self.crop.area == row["area"] and 0 <= row.get("score", 1) <= 1
-        except (KeyError, TypeError, ValueError, PromptError):
+        except (KeyError, TypeError, ValueError, OverflowError, PromptError):
             return False
 
     @property
@@ -89,7 +90,8 @@ class PictureAnswer:
         """Inverse of ``asdict``."""
         width, height = data["size_wh"]
         objects = tuple(LabelledObject(**each) for each in data["objects"])
-        return cls(data["name"], data["key"], (width, height), objects, dict(data["models"]))
+        models = {str(task): str(model) for task, model in dict(data["models"]).items()}
+        return cls(data["name"], data["key"], (width, height), objects, models)
 
 
 def leads_inside(name: str) -> bool:
@@ -143,7 +145,7 @@ class Answers:
         """A line that is none of ours is passed over, and its picture is done again."""
         try:
             answer = PictureAnswer.from_dict(data)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return
         self.by_name[answer.name] = answer
 
