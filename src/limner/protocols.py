@@ -99,6 +99,19 @@ class Detector(Model, Protocol):
 
 
 @runtime_checkable
+class ClosedVocabulary(Detector, Protocol):
+    """A detector that knows some phrases and no others."""
+
+    def check_phrases(self, prompts: Sequence[VisualPrompt]) -> None:
+        """Refuse what it doesn't know, before a picture is looked at.
+
+        Raises:
+            PromptError: a phrase that means something else.
+        """
+        ...
+
+
+@runtime_checkable
 class DetectorGroup(Detector, Protocol):
     """Detectors that answer as one, and accept what all of them accept.
 

@@ -28,6 +28,7 @@ from limner.cli.batch.output_paths import (
 )
 from limner.cli.batch.resume import is_whole, remove_old, remove_stale, stored
 from limner.cli.batch.settings import Settings, Tally
+from limner.cli.batch.tries import own_place
 from limner.cli.console import say, say_kept, say_nothing_again, say_run, summary
 from limner.cli.options.flags import profile_option, runtime_options
 from limner.cli.options.run_store import caching_option, keeping_options, no_record_option
@@ -106,7 +107,8 @@ def batch_options(command: Command) -> Command:
             "--out",
             "-o",
             type=click.Path(path_type=Path),
-            help="A picture, or a folder (default: beside you, named after the input).",
+            help="A picture, or a folder (default: beside you, named after the input; another "
+            "prompt's result gets a name of its own).",
         ),
         click.argument(
             "images", type=str, nargs=-1, required=True, metavar="IMAGE...", callback=_given_paths
@@ -245,8 +247,10 @@ class _Batch:
         source = Source.open(path, max_pixels=settings.max_pixels)
         request = self.work.ask(source)
         marker = self.work.marker
-        finished = place.beside(marker) if marker else place.main
         digest = request.job.digest(source.digest)
+        if settings.out is None and not settings.overwrite and not settings.only_folder:
+            place = own_place(place, marker, digest)
+        finished = place.beside(marker) if marker else place.main
 
         def is_kept() -> bool:
             overwrite = settings.overwrite and not (again and self._is_new(finished))

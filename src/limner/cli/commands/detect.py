@@ -12,10 +12,11 @@ import click
 
 from limner.cli.batch.dry_run import print_plan
 from limner.cli.batch.folder_listing import FolderListing
-from limner.cli.batch.output_paths import Place
+from limner.cli.batch.output_paths import Place, places
 from limner.cli.batch.resume import check_free
 from limner.cli.batch.run_batch import Work, batch_options, run_batch
 from limner.cli.batch.settings import Settings
+from limner.cli.batch.tries import own_folder
 from limner.cli.console import say_note
 from limner.cli.options.finding import captioning_options, detecting_options, finding_options
 from limner.cli.options.flags import check_detecting, flags, typed
@@ -25,6 +26,7 @@ from limner.cli.options.session import finding_of, recording_session_of
 from limner.errors import OptionError
 from limner.ops.detections import category_ids, class_names
 from limner.options import EverythingOptions
+from limner.session.preflight import check_models
 from limner.session.prompt_files import Opener
 from limner.verbs import VERBS
 
@@ -97,12 +99,16 @@ def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) 
         print_plan(settings, session, prompts.drafts, arguments)
         return
 
-    listing = FolderListing.of(settings, prompts.classes)
+    places(settings)  # an input that is missing is said before a model that is
+    check_models(session.models, verb, prompts.drafts, arguments)
     opener = Opener(settings.max_pixels, say_note)
     maps = tuple(name for name in ("semantic", "panoptic") if given.get(name))
 
     def ask(source: Source) -> Request:
         return session.request(verb, prompts.for_source(source, opener), **arguments)
+
+    settings = own_folder(settings, ask, ".json")
+    listing = FolderListing.of(settings, prompts.classes)
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_found(run, place, record, listing, masks=masks, maps=maps)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.batch.dry_run import print_plan
-from limner.cli.batch.output_paths import Place, os_errors
+from limner.cli.batch.output_paths import Place, os_errors, places
 from limner.cli.batch.redacted_folder import RedactedFolder
 from limner.cli.batch.resume import STEM, check_free
 from limner.cli.batch.run_batch import Work, batch_options, run_batch
 from limner.cli.batch.settings import Settings
+from limner.cli.batch.tries import own_folder
 from limner.cli.console import JPEG_NOTE, say, say_note
 from limner.cli.options.finding import finding_options
 from limner.cli.options.flags import check_detecting, flags, typed
@@ -26,6 +27,7 @@ from limner.cli.options.run_store import originals_kept
 from limner.cli.options.session import finding_of, recording_session_of
 from limner.errors import ImageError, OptionError, OutputError, StillVisible
 from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions, RedactOptions
+from limner.session.preflight import check_models
 from limner.session.prompt_files import Opener
 from limner.verbs import VERBS, Picture, Verb
 
@@ -230,12 +232,15 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **arguments: A
     if settings.dry_run:
         print_plan(settings, session, prompts.drafts, arguments)
         return
+    places(settings)  # an input that is missing is said before a model that is
+    check_models(session.models, verb, prompts.drafts, arguments)
     opener = Opener(settings.max_pixels, say_note)
     is_private = VERBS[verb].is_private
 
     def ask(source: Source) -> Request:
         return session.request(verb, prompts.for_source(source, opener), **arguments)
 
+    settings = own_folder(settings, ask)
     originals: list[Path] = []
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.batch.dry_run import print_plan
-from limner.cli.batch.output_paths import Place
+from limner.cli.batch.output_paths import Place, places
 from limner.cli.batch.run_batch import Work, batch_options, run_batch
 from limner.cli.batch.settings import Settings
+from limner.cli.batch.tries import own_folder
 from limner.cli.commands.edit import (
     PAINTING,
     inpainter_option,
@@ -24,6 +25,7 @@ from limner.cli.options.flags import flag_name, flags, typed
 from limner.cli.options.session import recording_session_of
 from limner.errors import OptionError
 from limner.options import EditOptions, InpaintOptions
+from limner.session.preflight import check_models
 from limner.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -99,11 +101,16 @@ def extend(**given: Any) -> None:
         print_plan(settings, session, (), arguments)
         return
 
+    places(settings)  # an input that is missing is said before a model that is
+    check_models(session.models, "extend", (), arguments)
+
     def ask(source: Source) -> Request:
         if aspect is None:
             return session.request("extend", (), **arguments)
         extension = aspect.of(source.image.size)
         return session.request("extend", (), **{**arguments, "extension": extension})
+
+    settings = own_folder(settings, ask)
 
     def write(run: Run, place: Place, record: dict[str, Any]) -> Sequence[Path]:
         return write_changed(run, place, record, settings)

@@ -21,7 +21,7 @@ from limner.models.blocks.paint_checks import check_surroundings, refuse_words
 from limner.models.classical import fill
 from limner.models.classical.grabcut import ObjectPrompt, grabcut_candidates
 from limner.models.classical.grabcut_view import COARSE, FINE
-from limner.models.faces.haar import KINDS, cascade_detect
+from limner.models.faces.haar import KINDS, SAMPLE_KINDS, cascade_detect
 from limner.ops import detections as dets
 from limner.ops import masks
 from limner.ops.suppression import distinct
@@ -198,18 +198,12 @@ class Haar:
     ) -> sv.Detections:
         check_honoured(options, EVERY_DETECTOR, self.ref.name, "it reads no words")
         check_accepts(self, prompts)
+        self.check_phrases(prompts)
         pixels = np.asarray(image, dtype=np.uint8)
         rows = []
         for index, prompt in enumerate(prompts):
             phrase = prompt.text.phrase if prompt.text else ""
-            kind = phrase.lower().removeprefix("a ").removeprefix("the ")
-            if kind not in KINDS:
-                raise PromptError(
-                    f"{self.ref.name} knows {', '.join(KINDS)}; got {phrase!r}. For any other "
-                    "phrase take --profile small, or --profile mini (nothing to fetch; it knows "
-                    "drawn things), or name a detector such as owlvit-base-patch32 (--detector)."
-                )
-            xyxy, scores = cascade_detect(pixels, kind)
+            xyxy, scores = cascade_detect(pixels, _kind_of(phrase))
             keep = scores >= options.least_score(phrase, 0.0)
             rows.append(
                 dets.make(
@@ -217,3 +211,22 @@ class Haar:
                 )
             )
         return distinct(dets.merge(rows), options.most_overlap(), options)
+
+    def check_phrases(self, prompts: Sequence[VisualPrompt]) -> None:
+        """Refuse phrases that no cascade is for, naming one phrase for each of them.
+
+        Raises:
+            PromptError: such a phrase.
+        """
+        for prompt in prompts:
+            phrase = prompt.text.phrase if prompt.text else ""
+            if _kind_of(phrase) not in KINDS:
+                raise PromptError(
+                    f"{self.ref.name} knows {', '.join(SAMPLE_KINDS)} and their like; got "
+                    f"{phrase!r}: take --profile small, --profile mini (nothing to fetch; it knows "
+                    "drawn things), or a detector such as owlvit-base-patch32 (--detector)."
+                )
+
+
+def _kind_of(phrase: str) -> str:
+    return phrase.lower().removeprefix("a ").removeprefix("the ")

@@ -99,14 +99,8 @@ class Faces:
         """
         check_honoured(options, EVERY_DETECTOR, self.ref.name, "it knows faces and reads no words")
         check_accepts(self, prompts)
+        self.check_phrases(prompts)
         phrases = [prompt.text.phrase if prompt.text else "" for prompt in prompts]
-        for phrase in phrases:
-            if not is_face(phrase):
-                raise PromptError(
-                    f"{self.ref.name} knows {', '.join(FACE_PHRASES)}; got {phrase!r}. haar "
-                    "(--detector haar) knows number plates, eyes and cats' faces; for any other "
-                    "phrase name a detector such as owlvit-base-patch32."
-                )
         if not phrases:
             return dets.empty()
         least = [options.least_score(phrase, self._threshold) for phrase in phrases]
@@ -117,6 +111,21 @@ class Faces:
             count = int(keep.sum())
             rows.append(dets.make(xyxy[keep], scores[keep], [index] * count, [phrase] * count))
         return distinct(dets.merge(rows), options.most_overlap(OVERLAP), options)
+
+    def check_phrases(self, prompts: Sequence[VisualPrompt]) -> None:
+        """Refuse phrases that mean something else than people's faces.
+
+        Raises:
+            PromptError: such a phrase.
+        """
+        for prompt in prompts:
+            phrase = prompt.text.phrase if prompt.text else ""
+            if not is_face(phrase):
+                raise PromptError(
+                    f"{self.ref.name} knows {', '.join(FACE_PHRASES)}; got {phrase!r}. haar "
+                    "(--detector haar) knows number plates, eyes and cats' faces; for any other "
+                    "phrase name a detector such as owlvit-base-patch32."
+                )
 
     def _look(self, image: Image, least: float) -> tuple[npt.NDArray[np.float64], Floats]:
         frame = seen_at(image.size)

@@ -88,6 +88,9 @@ KINDS: dict[str, tuple[Cascade, ...]] = {
 5 that were not there; on one portrait the smile cascade boxed 1 smile and 8 other things.
 """
 
+SAMPLE_KINDS = ("face", "cat face", "eye", "number plate", "full body", "upper body")
+"""One phrase for each thing that is looked for, as a sentence names them."""
+
 
 def cascade_detect(
     image: np.ndarray,
