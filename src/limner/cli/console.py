@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from limner.untrusted.plain_text import visible
-from limner.verbs import VERBS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from limner.cli.batch.resume import Stored
-    from limner.cli.batch.settings import Settings, Tally
-    from limner.session import Run
+    from limner.cli.batch.settings import Tally
 
 MOST_NAMES = 5
 """Things not found that are named in one line."""
@@ -43,7 +38,7 @@ def say(text: str, *, err: bool = False) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     line = visible(text).encode(encoding, "replace").decode(encoding, "replace")
     try:
-        click.echo(line, err=err)
+        click.echo(line, file=stream)  # the one of now: above a bar where there is one
     except OSError:
         if not err:
             raise
@@ -97,67 +92,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
 
 
-def say_run(
-    settings: Settings,
-    run: Run,
-    path: Path,
-    outputs: Sequence[Path],
-    seconds: float,
-    record: Mapping[str, Any],
-) -> None:
-    """One run's line, or its JSON object."""
-    if settings.as_json:
-        _say_json(record, outputs, _finds(run, path, outputs))
-        return
-    count = len(run.grounding)
-    facts = [f"{count} object{'s' if count > 1 else ''}"] if count else []
-    facts += _shortfall(record["result"]) or ([] if count else ["nothing found"])
-    if outputs and not count and settings.copy_unchanged:
-        facts.append("copied as it is, not checked by anybody")
-    if run.edits:
-        edit = run.edits[0]
-        facts.append(f"{_share(edit.mask_coverage)} of the picture repainted")
-        if JPEG_NOTE in record["notes"]:
-            facts.append(JPEG_NOTE.rstrip("."))
-        elif record.get("lost"):
-            facts.append("; ".join(record["lost"]))
-        else:
-            facts.append(f"{edit.outside_changed_pixels} pixels changed outside the mask")
-        if VERBS[settings.verb].hides_seam:  # elsewhere a border is wanted
-            facts.append(f"seam {edit.seam:.3f}")
-        if edit.seed is not None:  # also where limner drew it
-            last = f" to {run.edits[-1].seed}" if len(run.edits) > 1 else ""
-            facts.append(f"seed{'s' if last else ''} {edit.seed}{last}")
-    if run.redaction:
-        facts += second_look(record["result"])
-    facts.append(f"{seconds:.1f} s")
-    where = str(outputs[-1]) if outputs else str(path)
-    models = ", ".join(model["name"] for model in record["models"])
-    say(f"{where}  {', '.join(facts)}" + (f"  ({models})" if models else ""))
-    if len(outputs) > 1:
-        say(f"  also {', '.join(_companions(outputs))}")
-    if "caption" in record["result"]:
-        phrases = ", ".join(record["result"]["phrases"])
-        looked = f"looked for {phrases}" if phrases else "it names nothing to look for"
-        say(f"  “{record['result']['caption']}”: {looked}")
-
-
-def _share(part: float) -> str:
-    """0..1 as a percentage; what is there is never 0%."""
-    return f"{part:.1%}" if part >= 0.001 else f"{part:.4%}"
-
-
-def _companions(outputs: Sequence[Path]) -> list[str]:
-    """The files of a result besides the last: names beside it, and how many lie in a folder."""
-    folder = outputs[-1].parent
-    others = outputs[-2::-1]
-    inside = Counter(path.parent.name for path in others if path.parent != folder)
-    return [
-        *(path.name for path in others if path.parent == folder),
-        *(f"{count} file{'s' if count > 1 else ''} in {name}" for name, count in inside.items()),
-    ]
-
-
 def second_look(result: Mapping[str, Any]) -> list[str]:
     """A redaction's check in words: which models looked, and what can't be verified."""
     if "looked_by" not in result:
@@ -175,59 +109,17 @@ def second_look(result: Mapping[str, Any]) -> list[str]:
         )
     if unseen := result["cannot_be_verified"]:
         isnt = "isn't" if len(unseen) == 1 else "aren't"
-        facts.append(f"can't be verified: {_listed(unseen)} {isnt} found in the original either")
+        facts.append(f"can't be verified: {listed(unseen)} {isnt} found in the original either")
     return [
         f"not found again where it was hidden ({none})" if facts else f"not found again ({none})",
         *facts,
     ]
 
 
-def _shortfall(result: Mapping[str, Any]) -> list[str]:
-    """What was asked for and isn't there, and what was hidden otherwise than asked."""
-    facts = []
-    if missing := result.get("not_found", ()):
-        facts.append(f"nothing found for {_listed(missing)}")
-    if covered := result.get("covered_by_box", ()):
-        facts.append(f"the box hidden where an outline was empty: {_listed(covered)}")
-    return facts
-
-
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     shown = "; ".join(names[:MOST_NAMES])
     more = len(names) - MOST_NAMES
     return f"{shown}; {more} more" if more > 0 else shown
-
-
-def _finds(run: Run, path: Path, outputs: Sequence[Path]) -> Mapping[str, Any]:
-    """COCO's annotations and categories: those of the file that was written, if it lists them."""
-    from limner.io import coco as export
-
-    if outputs and outputs[0].suffix == ".json":
-        rows = json.loads(outputs[0].read_bytes())
-        return {key: rows[key] for key in ("annotations", "categories")}
-    item = (path.name, run.source.image.size, run.grounding.detections)
-    rows = export.coco([item], export.asked_names(run.grounding.prompts))
-    return {key: rows[key] for key in ("annotations", "categories")}
-
-
-def say_kept(settings: Settings, finished: Path, result: Stored) -> None:
-    """The line of a result that was there already, or its JSON object as when it was made."""
-    if settings.as_json:
-        _say_json(result.record, result.files(finished), result.finds)
-    else:
-        say(f"{finished}  done already")
-
-
-def say_nothing_again(settings: Settings, path: Path, job: str) -> None:
-    """The line of a picture in which a run before found nothing, or its JSON object."""
-    if settings.as_json:
-        say_json({"job": job, "verb": settings.verb, "result": {"objects": 0}, "outputs": []})
-    else:
-        say(f"{path}  nothing found before")
-
-
-def _say_json(record: Mapping[str, Any], outputs: Sequence[Path], finds: Mapping[str, Any]) -> None:
-    say_json({**record, "outputs": [str(output) for output in outputs], **finds})
 
 
 def summary(count: int, tally: Tally) -> str:

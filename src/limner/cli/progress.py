@@ -6,8 +6,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from limner.cli.fitting import LEAST_NAME, shortened
 from limner.untrusted.plain_text import visible
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 BAR_AFTER = 1.0
 """Seconds after which work gets a progress bar."""
 BAR_CELLS = 10
+BESIDE_WORDS = BAR_CELLS + 24
+"""Cells that the bar, a count and the time left take."""
 
 
 def new_bar(
@@ -43,6 +46,7 @@ def new_bar(
         progress.TextColumn(tail, markup=False, table_column=words),
         console=console or Console(stderr=True),
         transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # what is piped stays in its pipe
         expand=True,
     )
 
@@ -67,3 +71,56 @@ def progress(label: str) -> Iterator[OnStep]:
     finally:
         timer.cancel()
         bar.stop()
+
+
+class BatchProgress:
+    """One bar over all pictures of a command: how many of how many, the time left, which one.
+
+    For a single picture a bar of its own steps; where nobody watches, none.
+
+    Args:
+        verb: what is done.
+        total: pictures.
+    """
+
+    def __init__(self, verb: str, total: int) -> None:
+        self._verb, self._total = verb, total
+        self._done = 0
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if self._total > 1 and sys.stderr.isatty():
+            self._bar = new_bar()
+            self._task = self._bar.add_task(self._verb, total=self._total)
+            self._timer = threading.Timer(BAR_AFTER, self._bar.start)
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._timer.cancel()
+            self._bar.stop()
+
+    @contextmanager
+    def picture(self, name: str) -> Iterator[OnStep]:
+        """An ``on_step`` for the next picture's work."""
+        if self._total == 1:
+            with progress(f"{self._verb} {name}") as on_step:
+                yield on_step
+            return
+        if self._bar is None:
+            yield lambda done, total: None
+            return
+        bar, task = self._bar, self._task
+        room = max(bar.console.width - BESIDE_WORDS, LEAST_NAME)
+        bar.update(task, description=shortened(visible(f"{self._verb} {name}"), room))
+        yield lambda done, total: bar.update(
+            task, completed=min(self._done + done / max(total, 1), self._total)
+        )
+
+    def advance(self) -> None:
+        """A picture is done, failed, or was done before."""
+        self._done = min(self._done + 1, self._total)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done)

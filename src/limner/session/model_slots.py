@@ -43,11 +43,11 @@ TASKS = catalog.SLOTS
 READ = "read"
 """No slot: what reads phrases for a segmenter that can't itself, among the models that answered."""
 
-MINI_ANSWERS = (
-    "{name} is a mini: the models that ship with limner are tiny and were trained on composed "
+MINI_SAID = (
+    " is a mini: the models that ship with limner are tiny and were trained on composed "
     "scenes of drawn things, so on a photograph expect little of them."
 )
-"""Said once a session, when the first mini is loaded."""
+"""Said once a session, after the name of the first mini that answers."""
 
 
 class Models:
@@ -353,7 +353,7 @@ class Models:
         ref = self.weights(task, name).ref
         self.answered[f"{task} {name}" if name else task] = ref
         if (name or self.names[task]) in self._minis and not self._mini_said:
-            self._say(MINI_ANSWERS.format(name=ref.name))
+            self._say(f"{ref.name}{MINI_SAID}")
             self._mini_said = True
         return ref
 

@@ -29,11 +29,12 @@ from limner.cli.batch.output_paths import (
 from limner.cli.batch.resume import is_whole, remove_old, remove_stale, stored
 from limner.cli.batch.settings import Settings, Tally
 from limner.cli.batch.tries import own_place
-from limner.cli.console import say, say_kept, say_nothing_again, say_run, summary
+from limner.cli.console import say, summary
 from limner.cli.options.flags import profile_option, runtime_options
 from limner.cli.options.run_store import caching_option, keeping_options, no_record_option
 from limner.cli.options.tracking import tracking, tracking_options
-from limner.cli.progress import progress
+from limner.cli.progress import BatchProgress
+from limner.cli.result_lines import say_kept, say_nothing_again, say_run
 from limner.errors import (
     ImageError,
     LicenceRefused,
@@ -166,13 +167,14 @@ def _run(batch: _Batch) -> None:
         say(f"limner: Left out: {sentence}", err=True)
     tally = batch.tally
     try:
-        batch.all(inputs)
+        with BatchProgress(settings.verb, len(inputs)) as batch.progress:
+            batch.all(inputs)
     finally:
         if work.ledger:
             work.ledger.write()
     markers = [place.beside(work.marker or place.suffix) for _, place in inputs]
     work.after([marker for marker in markers if marker in batch.finished])
-    if len(inputs) > 1 and not settings.as_json:
+    if len(inputs) > 1 and not (settings.as_json or settings.json_objects):
         say(summary(len(inputs), tally))
     if settings.fail_if_empty and tally.empty:
         sentence = (
@@ -203,6 +205,7 @@ class _Batch:
     holder: str = "another process"
     """Who does the picture that was last found claimed."""
     started: float = field(default_factory=time.time)
+    progress: BatchProgress = field(default_factory=lambda: BatchProgress("", 0))
 
     def all(self, inputs: Sequence[tuple[Path, Place]]) -> None:
         """Do every picture; last those that another process had begun."""
@@ -228,7 +231,9 @@ class _Batch:
             LimnerError: of the only input, or one that all would meet.
         """
         try:
-            return self._one(path, place, again=again)
+            is_ours = self._one(path, place, again=again)
+            self.progress.advance()
+            return is_ours
         except LimnerError as error:
             if alone or isinstance(error, NOT_OF_THE_IMAGE):
                 raise
@@ -238,6 +243,7 @@ class _Batch:
             self.tally.code = max(self.tally.code, error.exit_code)
             about = "" if str(error).startswith(str(path)) else f"{path}: "
             say(f"limner: {about}{error}", err=True)
+            self.progress.advance()
             return True
 
     def _one(self, path: Path, place: Place, *, again: bool) -> bool:
@@ -270,7 +276,7 @@ class _Batch:
             for note in (*source.notes, *self.work.losses(source, place)):
                 say(f"limner: {path}: {note}", err=True)
             started = time.perf_counter()
-            with progress(f"{settings.verb} {path.name}") as on_step:
+            with self.progress.picture(path.name) as on_step:
                 run = self.session.answer(request, source, on_step)
             self._finish(run, path, place, started)
             return True
@@ -312,7 +318,7 @@ class _Batch:
         self.tally.empty += not result.objects
         if self.work.ledger:
             self.work.ledger.add(path, result.record, result.files(finished))
-        say_kept(self.settings, finished, result)
+        say_kept(self.settings, path, finished, result)
         return True
 
     def _finish(self, run: Run, path: Path, place: Place, started: float) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.home import WORKING_FOLDER
+from limner.verbs import VERBS, Picture
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Settings:
     dry_run: bool
     fail_if_empty: bool
     max_pixels: int
+    json_objects: bool = False
     recursive: bool = False
     no_record: bool = False
     track: tuple[str, ...] = ()
@@ -38,6 +40,21 @@ class Settings:
     def only_folder(self) -> bool:
         """Whether the input is one folder alone, whose results are listed together."""
         return len(self.images) == 1 and self.image.is_dir()
+
+    @property
+    def lists_all(self) -> bool:
+        """Whether a result's further files get a line; those of what is found in a folder don't,
+        for they are named alike."""
+        return not self._finds_only or not any(map(Path.is_dir, self.images))
+
+    @property
+    def lists_objects(self) -> bool:
+        """Whether each object gets a line: what finds them prints those of pictures by name."""
+        return self._finds_only and self.lists_all
+
+    @property
+    def _finds_only(self) -> bool:
+        return VERBS[self.verb].output is Picture.OVERLAY
 
     def record_for(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """The record that a result carries."""

@@ -35,8 +35,16 @@ if TYPE_CHECKING:
     from limner.session.request import Request
 
 
+json_objects_option = click.option(
+    "--json-objects",
+    is_flag=True,
+    help="One JSON object a picture: label, score, box (xyxy) and mask file of each find.",
+)
+
+
 @click.command(cls=ObjectCommand)
 @batch_options
+@json_objects_option
 @captioning_options
 @prompts_option
 @detecting_options
@@ -53,6 +61,7 @@ def detect(ctx: click.Context, /, **given: Any) -> None:
 
 @click.command(cls=ObjectCommand)
 @batch_options
+@json_objects_option
 @click.option("--semantic", is_flag=True, help="Also write a semantic map.")
 @click.option("--panoptic", is_flag=True, help="Also write a COCO-panoptic PNG and JSON.")
 @flags(EverythingOptions)
@@ -73,6 +82,8 @@ def segment(ctx: click.Context, /, **given: Any) -> None:
 
 def _find(ctx: click.Context, verb: str, given: dict[str, Any], *, masks: bool) -> None:
     settings = Settings.of(verb, given)
+    if settings.as_json and settings.json_objects:
+        raise OptionError("Give --json, which prints the whole record, or --json-objects.")
     prompts = asked_prompts(ctx, given, settings)
     everything = None
     if given.get("everything"):

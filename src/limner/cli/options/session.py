@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from limner.cli.console import saying_once
 from limner.cli.options.flags import threshold_for, typed
 from limner.cli.options.run_store import recording_store, stage_cache
+from limner.cli.terminal_session import is_first_here
 from limner.errors import OptionError
 from limner.ops.selection import parse_selection
 from limner.options import DetectOptions, SegmentOptions
 from limner.session import FindOptions, Session
+from limner.session.model_slots import MINI_SAID
 
 
 def finding_of(given: dict[str, Any]) -> FindOptions:
@@ -45,6 +47,17 @@ def recording_session_of(given: dict[str, Any]) -> Session:
     )
 
 
+def _listener() -> Callable[[str], None]:
+    """What says a session's notes, each once; that minis are tiny once a terminal."""
+    say_once = saying_once()
+
+    def say(sentence: str) -> None:
+        if not sentence.endswith(MINI_SAID) or is_first_here("minis"):
+            say_once(sentence)
+
+    return say
+
+
 def session_of(given: dict[str, Any], **recording: Any) -> Session:
     """A session with the models that were named; a name that can't be meant is refused at once.
 
@@ -72,7 +85,7 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
         commercial_safe=given["commercial_safe"],
         device=given["device"],
         dtype=given["dtype"],
-        say=saying_once(),
+        say=_listener(),
         subjects=subjects_of(given.get("subjects", ())),
         fast=given.get("fast", False),
         **recording,
