@@ -153,7 +153,6 @@ def test_a_device_that_is_not_here_is_refused_for_what_needs_none_too(
 @pytest.mark.parametrize(
     "words",
     [
-        (*HIDE, "-o", "-"),
         ("runs", "list", "--out", "-"),
         ("compare", "a.png", "--text", "a", "--models", "haar", "-o", "-"),
     ],

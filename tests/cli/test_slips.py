@@ -68,12 +68,6 @@ def test_a_colour_is_for_solid(limner: Command, folder: Path) -> None:
     assert "take solid" in refused.stderr
 
 
-def test_a_result_on_stdout_is_refused(limner: Command, folder: Path) -> None:
-    answer = limner.run("segment", "im.png", "--point", "4,4", "-o", "-")
-    assert answer.code == 2
-    assert "- is no file" in answer.stderr
-
-
 @pytest.mark.parametrize(
     "line", ["segment --text apple cup", "segment --text apple im.jpg", "detect --text cup a/b"]
 )

@@ -26,7 +26,7 @@ class Words(click.types.StringParamType):
 
 
 class FilePath(click.Path):
-    """A path; ``-`` isn't one: nothing is written to stdout or read from stdin."""
+    """A path; ``-`` isn't one: only a verb's ``--out`` may be a stream."""
 
     def __init__(self, path: click.Path) -> None:
         self.__dict__.update(path.__dict__)

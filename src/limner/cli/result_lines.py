@@ -35,7 +35,7 @@ def say_run(
         say_json_objects(path, _finds(run, path, outputs), outputs)
         return
     facts = [*_facts(settings, run, outputs, record), f"{seconds:.1f} s"]
-    where = str(outputs[-1]) if outputs else str(path)
+    where = str(outputs[-1]) if outputs and not settings.is_streamed else str(path)
     models = ", ".join(model["name"] for model in record["models"])
     width = columns()
     for line in fitted(where, facts, f"({models})" if models else "", width):

@@ -28,6 +28,7 @@ from limner.cli.batch.output_paths import (
 )
 from limner.cli.batch.resume import is_whole, remove_old, remove_stale, stored
 from limner.cli.batch.settings import Settings, Tally
+from limner.cli.batch.streamed import OutPath, streamed
 from limner.cli.batch.tries import own_place
 from limner.cli.console import say, summary
 from limner.cli.options.flags import profile_option, runtime_options
@@ -107,9 +108,9 @@ def batch_options(command: Command) -> Command:
         click.option(
             "--out",
             "-o",
-            type=click.Path(path_type=Path),
+            type=OutPath(),
             help="A picture, or a folder (default: beside you, named after the input; another "
-            "prompt's result gets a name of its own).",
+            "prompt's result gets a name of its own); - is stdout, for one picture.",
         ),
         click.argument(
             "images", type=str, nargs=-1, required=True, metavar="IMAGE...", callback=_given_paths
@@ -153,7 +154,7 @@ def run_batch(settings: Settings, session: Session, work: Work) -> None:
         LimnerError: of the only input, or one that all would meet; of several, failures are said as
             they come and the largest exit code is the batch's.
     """
-    with tracking(settings.track, settings.track_to) as trackers:
+    with tracking(settings.track, settings.track_to) as trackers, streamed(settings) as settings:
         _run(_Batch(settings, session, work, trackers))
 
 
@@ -340,7 +341,7 @@ class _Batch:
                 failure = error
             if outputs and self.settings.overwrite:
                 remove_stale(place, record["job"])
-            if run.id and outputs:
+            if run.id and outputs and not settings.is_streamed:
                 self.session.recording.place(run.id, outputs)
         elif self.settings.overwrite:
             self._no_result(place)

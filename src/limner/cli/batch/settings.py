@@ -24,6 +24,8 @@ class Settings:
     fail_if_empty: bool
     max_pixels: int
     json_objects: bool = False
+    is_streamed: bool = False
+    """The picture goes to stdout, so that no file of it stays."""
     recursive: bool = False
     no_record: bool = False
     track: tuple[str, ...] = ()
@@ -45,6 +47,8 @@ class Settings:
     def lists_all(self) -> bool:
         """Whether a result's further files get a line; those of what is found in a folder don't,
         for they are named alike."""
+        if self.is_streamed:
+            return False
         return not self._finds_only or not any(map(Path.is_dir, self.images))
 
     @property
