@@ -49,10 +49,21 @@ if TYPE_CHECKING:
     from limner.prompts.prompt_list import AnyPrompts
     from limner.prompts.syntax import Length
     from limner.protocols import OnStep, Say
+    from limner.registry.subjects import Subject
     from limner.runs.entries import Labels
     from limner.runs.record import Job, RunRecord
     from limner.runs.store import Store
-    from limner.session import Finding, FindOptions, Generated, Labelled, Run, Session
+    from limner.session import (
+        Compared,
+        Evaluated,
+        Finding,
+        FindOptions,
+        Generated,
+        Labelled,
+        Run,
+        Session,
+        Swept,
+    )
     from limner.session.cache.disk import StageCache
     from limner.session.choices import AnyStore, SessionChoices
     from limner.session.request import Request
@@ -114,13 +125,17 @@ _HOMES = {
         "RunRecord",
     ),
     "limner.runs.store": ("Store",),
+    "limner.registry.subjects": ("Subject",),
     "limner.session": (
+        "Compared",
+        "Evaluated",
         "Finding",
         "FindOptions",
         "Generated",
         "Labelled",
         "Run",
         "Session",
+        "Swept",
     ),
     "limner.session.cache.disk": ("StageCache",),
     "limner.session.choices": (
@@ -144,11 +159,13 @@ __all__ = [
     "BoolMask",
     "Box",
     "Colour",
+    "Compared",
     "Crop",
     "DetectOptions",
     "Edit",
     "EditOptions",
     "EmptyOutline",
+    "Evaluated",
     "EverythingOptions",
     "Exemplar",
     "Extension",
@@ -185,6 +202,8 @@ __all__ = [
     "Source",
     "StageCache",
     "Store",
+    "Subject",
+    "Swept",
     "TeachOptions",
     "Text",
     "Verdict",

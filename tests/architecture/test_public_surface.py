@@ -40,7 +40,8 @@ def signatures(public: str) -> Iterator[tuple[str, set[str]]]:
         return
     members = {public: value}
     if inspect.isclass(value):
-        for name, member in vars(value).items():
+        own = [vars(each) for each in reversed(value.__mro__) if each.__module__[:6] == "limner"]
+        for name, member in {name: each[name] for each in own for name in each}.items():
             if name.startswith("_") and name != "__init__":
                 continue
             member = getattr(member, "__func__", member)

@@ -4,5 +4,17 @@ from limner.session.generated import Generated
 from limner.session.labelling.result import Labelled
 from limner.session.results import Finding, FindOptions, Run, Source
 from limner.session.session import Session
+from limner.session.trials import Compared, Evaluated, Swept
 
-__all__ = ["FindOptions", "Finding", "Generated", "Labelled", "Run", "Session", "Source"]
+__all__ = [
+    "Compared",
+    "Evaluated",
+    "FindOptions",
+    "Finding",
+    "Generated",
+    "Labelled",
+    "Run",
+    "Session",
+    "Source",
+    "Swept",
+]

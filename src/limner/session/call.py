@@ -206,6 +206,22 @@ def strict_canvas(
     return CanvasOptions(**size), replace(inpaint or InpaintOptions(), **others)
 
 
+def options_from(verb: str, named: Mapping[str, Any], *kinds: type[Any]) -> tuple[Any, ...]:
+    """A value of each kind of options, from the names of their fields.
+
+    Raises:
+        OptionError: a name that none of them has, with the nearest; a value out of its range.
+    """
+    homes = {field.name: kind.__name__ for kind in kinds for field in dataclasses.fields(kind)}
+    for name in named:
+        if name not in homes:
+            raise OptionError(_unknown(verb, name, homes))
+    return tuple(
+        kind(**{name: value for name, value in named.items() if homes[name] == kind.__name__})
+        for kind in kinds
+    )
+
+
 def _homes(verb: str) -> dict[str, str]:
     """Each setting that a verb takes by name -> the argument, or part of ``finding``, it is in."""
     row = VERBS[verb]

@@ -21,7 +21,7 @@ from limner.runs.entries import Labels
 from limner.session.cache.disk import StageCache
 from limner.session.prompt_files import Opener, resolve
 from limner.session.results import FindOptions, Run, Source
-from limner.session.session import Session
+from limner.session.verb_session import VerbSession
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -74,9 +74,9 @@ class AnswererConfig:
         say: Say | None = None,
         *,
         recorded: bool = False,
-    ) -> Session:
+    ) -> VerbSession:
         """A session; a recorded one answers cells, all others only judge."""
-        return Session(
+        return VerbSession(
             profile=profile,
             models=models,
             commercial_safe=self.commercial_safe,
@@ -111,8 +111,8 @@ class SessionAnswerer:
         self.config = config
         self.opener = Opener(MAX_PIXELS, config.notify)
         self._notes: set[str] = set()
-        self._session: tuple[ModelChoice, Session] | None = None
-        self._judges: dict[str, Session] = {}
+        self._session: tuple[ModelChoice, VerbSession] | None = None
+        self._judges: dict[str, VerbSession] = {}
 
     def answer(self, cell: Cell) -> Outcome:
         """What the cell's models make of it; what takes part is loaded before the clock runs."""
@@ -167,7 +167,7 @@ class SessionAnswerer:
     def true_mask(self, cell: Cell) -> Mask:
         return self.opener.mask(str(cell.case.mask))
 
-    def session_of(self, choice: ModelChoice) -> Session:
+    def session_of(self, choice: ModelChoice) -> VerbSession:
         """The session with these models; that with the former ones goes before they are loaded."""
         if self._session is None or self._session[0] != choice:
             self._session = None
@@ -183,7 +183,7 @@ class SessionAnswerer:
         self._notes.add(sentence)
 
 
-def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPrompt]) -> Run:
+def _run(session: VerbSession, cell: Cell, source: Source, prompts: list[VisualPrompt]) -> Run:
     options = options_of(cell.setting)
     finding = FindOptions(
         detect=options[DetectOptions],
@@ -200,7 +200,7 @@ def _run(session: Session, cell: Cell, source: Source, prompts: list[VisualPromp
     return session.answer(session.request(cell.ask.verb, prompts, **arguments), source)
 
 
-def seeded(options: InpaintOptions, session: Session, cell: Cell) -> InpaintOptions:
+def seeded(options: InpaintOptions, session: VerbSession, cell: Cell) -> InpaintOptions:
     """Repeat k is painted with seed + k, from 0 where the suite says none.
 
     A test that draws another seed each time would fail now and then for nobody's fault, and a

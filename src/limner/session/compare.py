@@ -212,9 +212,9 @@ def _answer(pipe: Pipe, question: Question, name: str, task: str) -> None:
 
 
 def _measured(question: Question, name: str, task: str, notes: list[str]) -> dict[str, Any]:
-    from limner.session.session import Session
+    from limner.session.verb_session import VerbSession
 
-    session = Session(
+    session = VerbSession(
         models={task: name},
         commercial_safe=question.commercial_safe,
         device=question.device,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from limner.evaluation.threshold_tuning import Evidence
     from limner.prompts import BoolMask
     from limner.protocols import OnStep, Say
-    from limner.session.session import Session
+    from limner.session.verb_session import VerbSession
 
     MaskAnswers = Iterator[tuple[LabelledImage, list[Named], list[dict[str, Any]]]]
     """For each picture its masks, and its COCO rows where there are scores."""
@@ -56,7 +56,7 @@ def labelled_sources(
 
 
 def boxes_by_words(
-    session: Session, data: Dataset, options: DetectOptions, on_step: OnStep | None = None
+    session: VerbSession, data: Dataset, options: DetectOptions, on_step: OnStep | None = None
 ) -> list[dict[str, Any]]:
     """COCO result rows of every class asked by name on every picture."""
     from limner.evaluation import results_from
@@ -70,7 +70,7 @@ def boxes_by_words(
 
 
 def evidence_by_phrase(
-    session: Session,
+    session: VerbSession,
     data: Dataset,
     options: DetectOptions,
     least_iou: float,
@@ -99,7 +99,7 @@ def evidence_by_phrase(
 # --- outlines -------------------------------------------------------------------------------------
 
 
-def masks_by_model(session: Session, data: Dataset, prompted_by: str) -> MaskAnswers:
+def masks_by_model(session: VerbSession, data: Dataset, prompted_by: str) -> MaskAnswers:
     """A session's outlines.
 
     Args:
@@ -183,7 +183,7 @@ def masks_in_rows(data: Dataset, rows: Sequence[dict[str, Any]]) -> MaskAnswers:
 
 
 def ious_by_click(
-    session: Session, data: Dataset, limit: int, on_step: OnStep | None = None
+    session: VerbSession, data: Dataset, limit: int, on_step: OnStep | None = None
 ) -> list[dict[str, Any]]:
     """For each labelled object ``image``, ``name`` and ``ious``, after each of ``limit`` simulated
     clicks at most."""
@@ -199,7 +199,7 @@ def ious_by_click(
     ]
 
 
-def _clicked(session: Session, source: Source, thing: TrueObject, limit: int) -> list[float]:
+def _clicked(session: VerbSession, source: Source, thing: TrueObject, limit: int) -> list[float]:
     """IoU after each click; the model gets all clicks so far, and not its own last mask."""
     from limner.evaluation import simulate
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from limner.protocols import OnStep
-    from limner.session.session import Session
+    from limner.session.verb_session import VerbSession
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Variation:
 
 
 def probe_outline(
-    session: Session,
+    session: VerbSession,
     source: Source,
     prompt: VisualPrompt,
     finding: FindOptions,
@@ -90,7 +90,7 @@ def probe_outline(
 
 
 def probe_painting(
-    session: Session,
+    session: VerbSession,
     source: Source,
     prompt: VisualPrompt,
     paint: str,

@@ -20,7 +20,7 @@ from limner.session.artifacts import outputs_of
 from limner.session.call_json import Call
 from limner.session.moved_input import find_moved
 from limner.session.results import Run, Source
-from limner.session.session import Session
+from limner.session.verb_session import VerbSession
 from limner.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -91,11 +91,13 @@ def replay(
     return Replay(entry, run, differing, same_finds, tuple(_changed(entry, run)))
 
 
-def _session_of(entry: RunEntry, store: Store | None, say: Callable[[str], None] | None) -> Session:
+def _session_of(
+    entry: RunEntry, store: Store | None, say: Callable[[str], None] | None
+) -> VerbSession:
     """A session with the models that answered then; its runs have the entry as their parent."""
     settings = entry.asked.get("session", {})
     try:
-        return Session(
+        return VerbSession(
             profile=settings["profile"],
             models=settings["models"],
             commercial_safe=settings["commercial_safe"],

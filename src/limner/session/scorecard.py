@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from limner.errors import PromptError
 from limner.protocols import OnStep, Say
 from limner.session.cell_answers import unheard
-from limner.session.session import Session
+from limner.session.verb_session import VerbSession
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,9 +56,9 @@ class SubjectNames:
 class CardJudges:
     """Who judges."""
 
-    clip: Session
+    clip: VerbSession
     """Its encoder compares pictures with words."""
-    dino: Session
+    dino: VerbSession
     """Its encoder tells one thing from its like."""
     div: bool = False
     """DIV by LPIPS, also if its weights must be fetched first."""
@@ -76,10 +76,14 @@ class CardJudges:
         """Judges by their models' names.
 
         Args:
-            settings: as ``Session`` takes them besides: ``device``, ``commercial_safe``, …
+            settings: as ``VerbSession`` takes them besides: ``device``, ``commercial_safe``, …
         """
-        clip = Session(profile=profile, models={"encode": encoder} if encoder else None, **settings)
-        like = Session(profile=profile, models={"encode": dino or dino_for(profile)}, **settings)
+        clip = VerbSession(
+            profile=profile, models={"encode": encoder} if encoder else None, **settings
+        )
+        like = VerbSession(
+            profile=profile, models={"encode": dino or dino_for(profile)}, **settings
+        )
         return cls(clip, like, div)
 
     def models(self) -> list[dict[str, Any]]:

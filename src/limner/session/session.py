@@ -1,48 +1,50 @@
-"""Verbs that open an image, pick models, run the pipeline and write down how it was done."""
+"""``Session``: the verbs about one picture, and what asks many sessions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from limner import pipeline
-from limner.errors import PromptError
-from limner.io.images import digests_kept
-from limner.options import EditOptions, EverythingOptions, InpaintOptions, RedactOptions
-from limner.pipeline.background import Backdrop
-from limner.prompts import Text, VisualPrompt
-from limner.prompts.prompt_list import AnyPrompts, prompts_of
+from limner.errors import OptionError
+from limner.options import TeachOptions
+from limner.prompts.prompt_list import AnyPrompts
 from limner.protocols import OnStep
-from limner.registry.weights import between, is_path, members_of
+from limner.registry.subjects import Subject
 from limner.runs.entries import Labels
-from limner.runs.record import Job
-from limner.session.cache.stages import Stages
-from limner.session.call import (
-    CanvasSettings,
-    DetectSettings,
-    EditSettings,
-    OutlineSettings,
-    PaintSettings,
-    RedactSettings,
-    StrictCall,
-    strict,
-    strict_canvas,
-)
-from limner.session.choices import ModelChoices, SessionChoices
-from limner.session.finder import Finder
-from limner.session.generated import Generated, generate
-from limner.session.labelling.method import label
-from limner.session.model_slots import Models
-from limner.session.record import RunRecorder, recorded
-from limner.session.request import Request, make_request
-from limner.session.results import AnyImage, FindOptions, Run, Source
-from limner.session.verbs import PERFORM
-from limner.session.verbs.paint import overlap_of
+from limner.session.call import SegmentSettings, options_from, strict
+from limner.session.results import AnyImage, Source
+from limner.session.trials import Compared, Evaluated, Swept
+from limner.session.verb_session import VerbSession
+
+if TYPE_CHECKING:
+    from limner.runs.store import Store
+    from limner.session.cell_answers import AnswererConfig
+    from limner.training.dreambooth import StepReport
 
 
-class Session:
+class Working(TypedDict, total=False):
+    """How the cells of a suite or a sweep are worked through."""
+
+    workers: int
+    resume: bool
+    retry_errors: bool
+
+
+class SuiteSettings(Working, total=False):
+    """``session.suites.SuiteOptions`` by its fields, and how cells are worked through."""
+
+    repeat: int
+    pattern: str | None
+    failing: str | None
+    baseline: str | None
+    allow_python: bool
+    outputs: tuple[Path, ...]
+
+
+class Session(VerbSession):
     """Models by name, loaded on first use and kept under a memory budget.
 
     Args:
@@ -74,315 +76,259 @@ class Session:
     was found is a result, not an error.
     """
 
-    def __init__(self, **choices: Unpack[SessionChoices]) -> None:
-        self._choices = ModelChoices.of(choices)
-        say = choices.get("say") or (lambda sentence: None)
-        labels = choices.get("labels") or Labels()
-        self.recording = RunRecorder(choices.get("store"), labels, say)
-        self.models = Models(self._choices, say)
-        self.stages = Stages(self.models.identities, choices.get("cache"))
-        self._finder = Finder(self.models, self.stages)
+    # --- many models, many settings ---------------------------------------------------------------
 
-    def to_dict(self) -> dict[str, Any]:
-        """The arguments of an equal session, with every model by its name or whole path."""
-        names = {
-            task: between(task, name).join(
-                str(Path(part).expanduser().absolute()) if is_path(part) else part
-                for part in members_of(task, name)
-            )
-            for task, name in self.models.names.items()
-        }
-        choices = {
-            "profile": self.models.profile,
-            "models": names,
-            "commercial_safe": self._choices.commercial_safe,
-            "device": self._choices.device,
-            "dtype": self._choices.dtype,
-        }
-        subjects = {
-            str(Path(name).expanduser().absolute()) if is_path(name) else name: weight
-            for name, weight in self.models.subjects.items()
-        }
-        fast = {"fast": True} if self.models.fast else {}
-        return choices | ({"subjects": subjects} if subjects else {}) | fast
-
-    # --- requests ---------------------------------------------------------------------------------
-
-    def request(
-        self,
-        verb: str,
-        prompts: Sequence[VisualPrompt],
-        *,
-        finding: FindOptions | None = None,
-        **settings: Any,
-    ) -> Request:
-        """What is asked; its job decides whether a result on disk already answers it.
-
-        ``settings`` are the verb's own keyword arguments but progress; those that are None, or no
-        prompts at all, don't count.
-        """
-        return make_request(self.models, verb, prompts, finding, settings)
-
-    def answer(self, request: Request, image: AnyImage, on_step: OnStep | None = None) -> Run:
-        """Do what a request asks: what the method that is called like its verb does."""
-        perform = PERFORM[request.job.verb]
-        with digests_kept():
-            return recorded(
-                self,
-                request,
-                image,
-                lambda opened: perform(self._finder, request, opened, on_step),
-            )
-
-    def job(
-        self,
-        verb: str,
-        prompts: Sequence[VisualPrompt],
-        *,
-        finding: FindOptions | None = None,
-        **settings: Any,
-    ) -> Job:
-        """A request's job."""
-        return self.request(verb, prompts, finding=finding, **settings).job
-
-    def _answer(
-        self, verb: str, call: StrictCall, image: AnyImage, on_step: OnStep | None = None
-    ) -> Run:
-        request = self.request(verb, call.prompts, finding=call.finding, **call.settings)
-        return self.answer(request, image, on_step)
-
-    # --- finding ----------------------------------------------------------------------------------
-
-    def detect(
+    def compare(
         self,
         image: AnyImage,
-        prompts: AnyPrompts | None = None,
+        prompts: AnyPrompts | None,
+        models: str | Sequence[str],
         *,
-        what_is_here: bool = False,
-        **named: Unpack[DetectSettings],
-    ) -> Run:
-        """Boxes of what the phrases and example images name.
-
-        Args:
-            image: a path, a picture, an array (H, W, 3), or a file's bytes.
-            prompts: a phrase, several, an example; see ``limner.AnyPrompts``.
-            what_is_here: also look for the phrases of the captioner's sentence.
-            named: ``finding`` as one value, or settings by their names, such as ``threshold=0.3``.
-
-        Raises:
-            PromptError: prompts that can't be understood, or that the detector can't take.
-            OptionError: a setting that there isn't, or out of its range.
-
-        Example:
-            ``Session(profile="mini").detect("lawn.png", ["apple", "rabbit"], threshold=0.3).boxes``
-        """
-        call = strict("detect", prompts, named, what_is_here=what_is_here)
-        return self._answer("detect", call, image)
-
-    def segment(
-        self,
-        image: AnyImage,
-        prompts: AnyPrompts | None = None,
-        *,
-        everything: EverythingOptions | bool | None = None,
-        what_is_here: bool = False,
         on_step: OnStep | None = None,
-        **named: Unpack[OutlineSettings],
-    ) -> Run:
-        """Masks of what the prompts mean.
+        **named: Unpack[SegmentSettings],
+    ) -> Compared:
+        """Ask several models the same, each in a process of its own; it makes no run.
 
         Args:
             image: as in ``detect``.
-            prompts: a phrase, a box (left, top, right, bottom), a mask, several of them; clicks on
-                one object are ``points=[[x, y], …]`` with ``labels=[1, 0]``, boxes of several
-                objects ``boxes=[[…], …]``.
-            everything: instead of prompts: outline it all.
-            what_is_here: as in ``detect``.
-            on_step: told how far it is.
-            named: ``finding`` as one value, or settings by their names, such as
-                ``multimask_output=True``.
+            prompts: phrases and examples for detectors, or clicks, boxes and masks for segmenters.
+            models: names or folders; or names with commas between them. The session's own models
+                take no part.
+            on_step: told how many have answered.
+            named: ``finding`` as one value, or settings by their names.
+
+        Returns:
+            All answers; a model that couldn't answer is a row that says why.
 
         Raises:
-            PromptError: prompts that can't be understood, or that no model takes.
-            OptionError: a setting that there isn't, or out of its range.
+            OptionError: no model, one twice, or prompts of both kinds.
+            UnknownModel, ModelError: a name that isn't one, or a model that does neither.
 
         Example:
-            ``Session(profile="mini").segment("lawn.png", points=[[194, 88], [122, 226]],
-            labels=[1, 0]).mask``
+            ``Session().compare("lawn.png", (150, 50, 240, 120), ["grabcut", "mini-sam"]).show()``
         """
-        call = strict(
-            "segment",
-            prompts,
-            named,
-            everything=everything,
-            what_is_here=what_is_here,
+        from limner.runs.record import describe
+        from limner.session import compare
+
+        call = strict("segment", prompts, named)
+        names = [name.strip() for name in models.split(",")] if isinstance(models, str) else models
+        source = Source.open(image)
+        question = compare.Question(
+            source.image,
+            call.prompts,
+            call.finding,
+            self._choices.commercial_safe,
+            self._choices.device,
+            self._choices.dtype,
         )
-        return self._answer("segment", call, image, on_step)
+        answers = []
+        for answer in compare.compare(question, list(names)):
+            answers.append(answer)
+            if on_step is not None:
+                on_step(len(answers), len(names))
+        return Compared(
+            compare.sheet_of(source.image, call.prompts, answers),
+            [describe(prompt) for prompt in call.prompts],
+            [answer.to_dict() for answer in answers],
+            {each.name: each.detections for each in answers if each.detections is not None},
+            tuple(dict.fromkeys(note for answer in answers for note in answer.notes)),
+        )
 
-    def caption(self, image: AnyImage) -> str:
-        """What is in a picture, in a sentence of the captioner's; it makes no run.
-
-        Raises:
-            ImageError: no usable image.
-            UnknownModel: the profile has no captioner.
-        """
-        (sentence,) = self.models.captioner.caption([Source.open(image).image])
-        return sentence
-
-    def generate(
+    def evaluate(
         self,
-        prompt: str,
-        negative_prompt: str = "",
+        suite: str | Path,
         *,
-        inpaint: InpaintOptions | None = None,
         on_step: OnStep | None = None,
-        **named: Unpack[CanvasSettings],
-    ) -> Generated:
-        """Pictures from words alone, by a text-to-image model; no store keeps them yet.
+        **named: Unpack[SuiteSettings],
+    ) -> Evaluated:
+        """Run a suite of prompt tests, as ``limner eval`` does (docs/suites.md).
 
         Args:
-            prompt: what is to be seen. Subjects are the session's.
-            negative_prompt: what isn't.
-            inpaint: settings of the model as one value.
-            on_step: told how far it is.
-            named: settings by their names, such as ``seed=3`` or ``num_images_per_prompt=4``.
+            suite: its file. The models are those that it names; device, number format, store and
+                cache are the session's.
+            on_step: told how many cells are done, of how many.
+            named: ``repeat``, ``pattern`` (of cases' names), ``failing`` and ``baseline`` (a
+                report, the id of an eval, or "last"), ``allow_python``, ``outputs`` (reports to
+                write), ``workers`` (processes), ``resume``, ``retry_errors``.
+
+        Returns:
+            The report, with the matrix as a page. That a cell fails is a result, not an error.
 
         Raises:
-            UnknownModel, ModelError: no model that makes pictures from words; which do.
-            PromptError: no words, or more than the model reads.
-            OptionError: a setting that there isn't, out of its range, or without effect.
+            SuiteError: the suite is wrong, tests nothing, or asks for Python that isn't allowed.
+            OptionError: a setting that there isn't, or no cell is left by the filters.
+            OutputError: a report of no format, or nothing can be written.
 
         Example:
-            ``Session(profile="mini").generate("a photo of a rabbit", seed=3).save("rabbit.png")``
+            ``Session().evaluate("suite.yaml", repeat=2).save("report.html")``
         """
-        words = Text(prompt, negative_prompt)
-        return generate(self.models, words, *strict_canvas(inpaint, named), on_step)
+        from limner.evaluation.cells.journal import PICTURES
+        from limner.evaluation.cells.runner import Execution
+        from limner.session.suites import SuiteOptions, journal_folder, run_suite
 
-    label = label
+        options, execution = options_from("evaluate", named, SuiteOptions, Execution)
+        run = run_suite(Path(suite), self._answerer_config(), options, execution, on_step=on_step)
+        return Evaluated(run.report, run.failed, journal_folder(Path(suite)) / PICTURES)
 
-    # --- editing ----------------------------------------------------------------------------------
-
-    def edit(
+    def sweep(
         self,
-        image: AnyImage,
-        find: AnyPrompts | None = None,
-        paint: Text | str | None = None,
+        recipe: str | Path,
+        out: str | Path | None = None,
         *,
-        inpaint: InpaintOptions | None = None,
-        edit: EditOptions | None = None,
+        overwrite: bool = False,
         on_step: OnStep | None = None,
-        **named: Unpack[PaintSettings],
-    ) -> Run:
-        """Replace what is found by what ``paint`` says.
+        **named: Unpack[Working],
+    ) -> Swept:
+        """Try many settings of one verb and lay out what comes of them, as ``limner sweep`` does
+        (docs/sweeps.md).
 
         Args:
-            image: as in ``segment``.
-            find: as in ``segment``.
-            paint: what is to be there, in words.
-            inpaint: settings of the painter as one value.
-            edit: settings of the edit as one value.
-            on_step: told how far it is.
-            named: ``finding`` as one value, or settings by their names, such as
-                ``guidance_scale=7`` or ``seed=3``.
+            recipe: its TOML file. The models are those that it names; device, number format, store
+                and cache are the session's.
+            out: the folder for all that is made; None: beside you, named after the recipe.
+            overwrite: begin anew where a sweep lies already.
+            on_step: told how many pictures are done, of how many.
+            named: ``workers`` (processes), ``resume``, ``retry_errors``.
+
+        Returns:
+            The report and the contact sheets.
 
         Raises:
-            PromptError: prompts that can't be understood, or nothing to paint.
-            OptionError: a setting that there isn't, out of its range, or without effect.
+            RecipeError: the recipe is wrong; in which line.
+            MissingExtra: the search needs Optuna.
+            OutputError: something else lies in ``out``, or nothing can be written.
+            OptionError: a setting that there isn't, or what excludes each other.
 
         Example:
-            ``Session(profile="mini").edit("lawn.png", "apple", "a red car", seed=3).save("a.png")``
+            ``Session().sweep("recipe.toml", "sweep").best``
         """
-        if paint is None:
-            raise PromptError('edit needs words to paint: edit(image, "apple", "a red car").')
-        call = strict("edit", find, named, paint=paint, inpaint=inpaint, edit=edit)
-        return self._answer("edit", call, image, on_step)
+        from limner.evaluation.cells.runner import Execution
+        from limner.evaluation.sweeps.recipe import read_recipe
+        from limner.session.sweeps import run_sweep
 
-    def remove(
-        self,
-        image: AnyImage,
-        find: AnyPrompts | None = None,
-        *,
-        inpaint: InpaintOptions | None = None,
-        edit: EditOptions | None = None,
-        on_step: OnStep | None = None,
-        **named: Unpack[PaintSettings],
-    ) -> Run:
-        """Take what is found away and continue its surroundings; arguments as in ``edit``.
-
-        Example:
-            ``Session().remove("photo.jpg", (530, 180, 780, 600)).show()``
-        """
-        call = strict("remove", find, named, inpaint=inpaint, edit=edit)
-        return self._answer("remove", call, image, on_step)
-
-    def extend(
-        self,
-        image: AnyImage,
-        extension: pipeline.Extension,
-        paint: Text | str | None = None,
-        *,
-        inpaint: InpaintOptions | None = None,
-        edit: EditOptions | None = None,
-        on_step: OnStep | None = None,
-        **named: Unpack[PaintSettings],
-    ) -> Run:
-        """A larger canvas (outpainting): ``paint`` says what is on the new part, or the
-        surroundings are continued.
-
-        The picture's own pixels stay, but for ``edit.dilate`` of them beside the new part (none by
-        default), in which ``edit.feather`` softens the seam. The run's ``source`` is the canvas.
-        """
-        call = strict(
-            "extend", None, named, extension=extension, paint=paint, inpaint=inpaint, edit=edit
+        (execution,) = options_from("sweep", named, Execution)
+        recipe = Path(recipe)
+        folder = Path(f"{recipe.stem}-sweep") if out is None else Path(out)
+        run = run_sweep(
+            read_recipe(recipe),
+            folder,
+            self._answerer_config(),
+            execution,
+            overwrite=overwrite,
+            on_step=on_step,
         )
-        settings = {**call.settings, "edit": overlap_of(call.settings["edit"])}
-        return self._answer("extend", replace(call, settings=settings), image, on_step)
+        return Swept(folder, run.report, run.sheets)
 
-    def cutout(
+    def teach(
         self,
-        image: AnyImage,
-        find: AnyPrompts | None = None,
+        name: str,
+        photographs: str | Path,
+        model: str,
         *,
-        edit: EditOptions | None = None,
-        **named: Unpack[EditSettings],
-    ) -> Run:
-        """What is found, alone on transparency (RGBA of the image's size); arguments as in
-        ``edit``."""
-        call = strict("cutout", find, named, edit=edit)
-        return self._answer("cutout", call, image)
-
-    def background(
-        self,
-        image: AnyImage,
-        keep: AnyPrompts | None,
-        behind: Text | Backdrop | str,
-        *,
-        inpaint: InpaintOptions | None = None,
-        edit: EditOptions | None = None,
+        overwrite: bool = False,
+        consent: bool = False,
         on_step: OnStep | None = None,
-        **named: Unpack[PaintSettings],
-    ) -> Run:
-        """Keep what is found; ``behind`` replaces the rest: words, a ``limner.Blur``,
-        ``limner.Colour`` or ``limner.Picture``. Other arguments as in ``edit``."""
-        call = strict("background", keep, named, behind=behind, inpaint=inpaint, edit=edit)
-        return self._answer("background", call, image, on_step)
+        **named: Any,
+    ) -> Subject:
+        """Teach a model a subject from three to six photographs, as ``limner teach`` does
+        (docs/teach.md); a teaching that was stopped goes on with the same call.
 
-    def redact(
-        self,
-        image: AnyImage,
-        find: AnyPrompts | None = None,
-        *,
-        redact: RedactOptions | None = None,
-        verify: AnyPrompts = (),
-        **named: Unpack[RedactSettings],
-    ) -> Run:
-        """Hide what is found, then look again.
+        Args:
+            name: what the subject is called from then on: ``Session(subjects={name: 1})``.
+            photographs: their folder.
+            model: the diffusion model that is taught: a name, or a folder.
+            overwrite: begin anew where a subject of this name is.
+            consent: a person shown has agreed.
+            on_step: told how many steps are done, of how many.
+            named: the fields of ``TeachOptions``, such as ``instance_prompt="a photo of sks dog"``
+                and ``class_prompt="a photo of a dog"``, which it needs, or ``max_train_steps=400``.
 
-        A box or mask beside a phrase is hidden like what the phrase finds, wherever that is. The
-        phrases and examples that found the things are looked for where they were hidden, and
-        what ``verify`` names is looked for on the whole result. Whether that is a failure is for
-        the caller: see ``redaction.verified`` and ``redaction.verdict``.
+        Returns:
+            The subject, with its folder and its card.
+
+        Raises:
+            OptionError: a setting that there isn't, out of its range, or that is missing.
+            UnknownModel, ModelError: no such model, or one that can't be taught.
+            ImageError: no usable photographs.
+
+        Example:
+            ``Session().teach("mydog", "photos", "mini-sd", instance_prompt="a photo of sks dog",
+            class_prompt="a photo of a dog").card``
         """
-        again = tuple(prompts_of(verify))
-        call = strict("redact", find, named, redact=redact, verify=again)
-        return self._answer("redact", call, image)
+        from limner.registry import pool, subjects
+        from limner.session.teach import teach_subject
+
+        options = _teach_options(named)
+        from limner.training import identifiers
+        from limner.training.dreambooth import Callbacks, TeachConfig
+        from limner.training.save_subject import check_consent
+
+        naming = identifiers.naming(options.instance_prompt, options.class_prompt)
+        check_consent(naming.noun, consent)
+
+        folder = subjects.folder_of(name) / subjects.RUN
+        config = TeachConfig(
+            model, Path(photographs), folder, options, device=self._choices.device, anew=overwrite
+        )
+        callbacks = Callbacks(self._say, on_step=_counting(on_step))
+        with pool.no_progress_bars():
+            _, subject = teach_subject(
+                name, config, callbacks, recorder=self.recording, consent=consent
+            )
+        if subject is None:
+            raise OptionError("A process that helps another one teach gets no subject.")
+        return subject
+
+    def _answerer_config(self) -> AnswererConfig:
+        from limner.session.cell_answers import AnswererConfig
+
+        config = AnswererConfig(
+            commercial_safe=self._choices.commercial_safe,
+            device=self._choices.device,
+            dtype=self._choices.dtype,
+            stages=self._arguments.get("cache"),
+            store=self._opening(),
+            labels=self._arguments.get("labels") or Labels(),
+        )
+        say = self._arguments.get("say")
+        return config if say is None else replace(config, notify=say)
+
+    def _opening(self) -> Callable[[], Store] | None:
+        """What opens the session's store in any process."""
+        from limner.runs.store import Store
+
+        place = self._arguments.get("store")
+        if place is None or (callable(place) and not isinstance(place, Store)):
+            return place
+        if isinstance(place, str | Path):
+            return partial(Store.open, place)
+        return partial(_itself, place)
+
+
+def _counting(on_step: OnStep | None) -> Callable[[StepReport], None]:
+    def count(step: StepReport) -> None:
+        if on_step is not None:
+            on_step(step.step, step.total)
+
+    return count
+
+
+def _teach_options(named: Mapping[str, Any]) -> TeachOptions:
+    """The settings of a teaching.
+
+    Raises:
+        OptionError: a setting that there isn't, out of its range, or words that are missing.
+    """
+    options: TeachOptions
+    (options,) = options_from("teach", named, TeachOptions)
+    missing = [key for key in ("instance_prompt", "class_prompt") if not named.get(key)]
+    if missing:
+        raise OptionError(
+            f'teach needs {" and ".join(missing)}, such as instance_prompt="a photo of sks '
+            'dog" and class_prompt="a photo of a dog".'
+        )
+    return options
+
+
+def _itself(store: Store) -> Store:
+    return store

@@ -16,7 +16,7 @@ from limner.pages import data_uri, render
 from limner.verbs import VERBS, Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from PIL.Image import Image
 
@@ -131,7 +131,20 @@ def line(run: Viewed) -> str:
 
 def png(run: Viewed) -> bytes | None:
     """For notebooks; none of a redaction that was refused."""
-    return None if is_refused(run) else encode_png(small(image(run)))
+    return None if is_refused(run) else png_of(image(run))
+
+
+def png_of(picture: Image) -> bytes:
+    """A picture's file at the size of a notebook."""
+    return encode_png(small(picture))
+
+
+def table_html(
+    line: str, pictures: Iterable[Image], columns: Sequence[str], table: Sequence[Sequence[str]]
+) -> str:
+    """Pictures, a line and a table of text; text is escaped."""
+    uris = [data_uri(png_of(picture), "png") for picture in pictures]
+    return render("notebook_table", line=line, pictures=uris, columns=columns, rows=table)
 
 
 def html(run: Viewed) -> str:
@@ -142,7 +155,7 @@ def html(run: Viewed) -> str:
     return render(
         "notebook",
         line=line(run),
-        pictures=[data_uri(encode_png(small(picture)), "png") for picture in pictures],
+        pictures=[data_uri(png_of(picture), "png") for picture in pictures],
         rows=rows(run.grounding, MOST_ROWS),
         more=max(0, len(run.grounding) - MOST_ROWS),
     )

@@ -34,7 +34,7 @@ def check_consent(noun: str, given: bool) -> None:
     if not given and set(noun.split()) & PEOPLE:
         raise OptionError(
             f"The class is {noun!r}, a person: whoever is shown must have agreed. "
-            "--i-have-consent says so, and stays on the card."
+            "--i-have-consent (in Python consent=True) says so, and stays on the card."
         )
 
 
