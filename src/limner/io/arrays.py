@@ -33,7 +33,12 @@ def picture_of(value: Any) -> Image.Image:
     is_tensor = not isinstance(value, np.ndarray)
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except TypeError as error:  # numbers that NumPy hasn't, such as torch's bfloat16
+        raise ImageError(
+            f"An image array is {SHAPES}; got one that NumPy can't read: {error}."
+        ) from None
     if is_tensor and array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] > 4:
         array = np.moveaxis(array, 0, -1)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -56,9 +61,12 @@ def _as_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if array.dtype.kind == "f":
         low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
         if not (low >= 0 and high <= 1):  # also where one is no number
+            signed = -1 <= low < 0 and high <= 1
+            mend = (
+                "(array + 1) / 2 brings them there." if signed else "Divide by 255, or give uint8."
+            )
             raise ImageError(
-                f"An image array of floats is from 0 to 1; got {low:g} to {high:g}. Divide by 255, "
-                "or give uint8."
+                f"An image array of floats is from 0 to 1; got {low:g} to {high:g}. {mend}"
             )
         levels: npt.NDArray[np.uint8] = np.rint(array * 255).astype(np.uint8)
         return levels

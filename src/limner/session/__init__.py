@@ -1,5 +1,6 @@
 """What the command line, the studio and a notebook hold: models by name, verbs, records."""
 
+from limner.session.candidates import MaskCandidates
 from limner.session.generated import Generated
 from limner.session.labelling.result import Labelled
 from limner.session.results import Finding, FindOptions, Run, Source
@@ -13,6 +14,7 @@ __all__ = [
     "Finding",
     "Generated",
     "Labelled",
+    "MaskCandidates",
     "Run",
     "Session",
     "Source",

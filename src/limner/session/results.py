@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image as pil
 
 from limner import pipeline
-from limner.errors import ImageError
+from limner.errors import ImageError, OptionError
 from limner.io import images
 from limner.io.arrays import SHAPES, is_array, picture_of
 from limner.io.raster import Raster
@@ -23,6 +23,7 @@ from limner.prompts import VisualPrompt
 from limner.protocols import ModelRef
 from limner.runs.record import Job, RunRecord, describe
 from limner.session import views
+from limner.session.candidates import MaskCandidates
 from limner.session.original_format import cut_out, edited
 
 if TYPE_CHECKING:
@@ -181,6 +182,39 @@ class Run:
     def masks(self) -> np.ndarray:
         """(N, H, W) bool, one of each object; of N = 0 where nothing was outlined."""
         return views.masks(self)
+
+    @property
+    def candidates(self) -> MaskCandidates:
+        """The masks that the segmenter offered for each object, to be seen side by side."""
+        grounding = self.grounding
+        return MaskCandidates(self.source.image, grounding.detections, grounding.prompts)
+
+    def choose(self, candidate: int, row: int = 0) -> Run:
+        """The run with another of the masks that were offered for an object.
+
+        Args:
+            candidate: its number in ``candidates``, from 0.
+            row: the object, from 0.
+
+        Returns:
+            A run that no store has; its record's result says which candidate was chosen.
+
+        Raises:
+            OptionError: no such candidate, or a run that isn't one of ``segment``.
+
+        Example:
+            ``run.choose(2).mask``
+        """
+        if self.record.job.verb != "segment":
+            raise OptionError(
+                f"{self.record.job.verb} has used its mask already: choose from a run of segment, "
+                "and give the mask to it as a prompt."
+            )
+        detections = self.candidates.chosen(candidate, row)
+        chosen = {**self.record.result.get("chosen", {}), str(row): candidate}
+        record = replace(self.record, result={**self.record.result, "chosen": chosen})
+        grounding = replace(self.grounding, detections=detections)
+        return replace(self, record=record, grounding=grounding, id=None)
 
     def show(self) -> None:
         """Show the picture: in a notebook below the cell, elsewhere in the system's viewer."""
