@@ -219,6 +219,30 @@ def test_a_run_is_looked_at(session: Session, picture: Image.Image, tmp_path: Pa
     assert nothing.masks.shape[1:] == (160, 200)
 
 
+def test_groundings_and_edits_are_looked_at(
+    session: Session, picture: Image.Image, tmp_path: Path
+) -> None:
+    """As runs are: one line, a picture, a table, a file that replaces nothing."""
+    run = session.remove(picture, PATCH)
+    grounding, edit = run.grounding, run.edits[0]
+    assert repr(grounding) == "Grounding(1 object in 200x160)"
+    assert "0 pixels changed outside" in repr(edit)
+    assert "\n" not in repr(edit)
+    area = int(grounding.mask.sum())
+    assert f"<td>{area}</td>" in grounding._repr_html_()
+    for value in (grounding, edit):
+        assert value._repr_png_().startswith(b"\x89PNG")
+        path = value.save(tmp_path / f"{type(value).__name__}.png")
+        assert np.array_equal(np.asarray(open_image(path).image), np.asarray(value.image))
+        with pytest.raises(OutputError, match="png"):
+            value.save(path)
+    drawn = np.asarray(grounding.image).astype(int)
+    assert (np.ptp(drawn, axis=2)[grounding.mask] > 0).any(), "tinted where something is"
+    nothing = dataclasses.replace(grounding, detections=sv.Detections.empty())
+    assert repr(nothing) == "Grounding(0 objects in 200x160)"
+    assert "<td>" not in nothing._repr_html_()
+
+
 def test_labels_are_words_and_no_markup(session: Session, picture: Image.Image) -> None:
     named = session.segment(picture, PATCH)
     named.grounding.detections.data["class_name"] = np.array(["<script>alert(1)</script>"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from limner.errors import ImageError, PromptError
 from limner.io import coco as export
 from limner.io import raster
 from limner.io.raster import Layer, Raster
+from limner.io.save import save_image
 from limner.ops import masks
 from limner.ops.composite import composite
 from limner.ops.masks import IntBox
 from limner.options import BACKGROUND, CUTOUT, EditOptions, InpaintOptions
+from limner.pipeline import notebook
 from limner.pipeline.crops import Crop, crops_for
 from limner.pipeline.stopwatch import Stopwatch
 from limner.prompts import BoolMask, RgbArray, Text
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 Alpha = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Edit:
     """A picture, and the proof of what was changed in it."""
 
@@ -54,6 +57,26 @@ class Edit:
     layers: tuple[Layer, ...] = ()
     """What was painted where: how ``image`` came about, for putting it into a file of another
     depth, colour space or with transparency."""
+
+    def __repr__(self) -> str:
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        changed = f"{self.outside_changed_pixels} pixels changed outside"
+        return f"Edit({self.mask_coverage:.1%} of the picture repainted, {changed}{seed})"
+
+    def _repr_png_(self) -> bytes:
+        return notebook.png_of(self.image)
+
+    def show(self) -> None:
+        """Show the picture."""
+        notebook.show_picture(self.image)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the picture in 8 bits; ``Run.save`` keeps the input's depth and writes the record.
+
+        Raises:
+            OutputError: the place is taken or can't be written, or the format can't hold it.
+        """
+        return save_image(self.image, path, overwrite=overwrite)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers, for reports and records."""

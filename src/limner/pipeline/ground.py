@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import supervision as sv
+from PIL import Image as pil
 
 from limner.errors import UnsupportedPrompt
+from limner.io.save import save_image
 from limner.ops import detections as dets
 from limner.ops import masks
+from limner.ops.overlay import overlay
 from limner.options import DetectOptions, EverythingOptions, SegmentOptions
+from limner.pipeline import notebook
 from limner.pipeline.detect import SAYS_WHAT, Select, detect
 from limner.pipeline.empty_outlines import EmptyOutline, box_to_outline, without_empty
 from limner.pipeline.ensemble import AGREED
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+GREY = "#E8E8E8"
+"""What is found is drawn on, where there is no picture."""
+
 HOW_FOUND = (SEEN, AGREED)
 """Columns of a found box that its outline keeps."""
 
@@ -44,7 +52,7 @@ Embed = Callable[[Segmenter, "Image"], ImageEmbedding]
 """How a segmenter's embedding is had; a session puts its cache here."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grounding:
     """Where the things are in one image.
 
@@ -61,6 +69,33 @@ class Grounding:
 
     def __len__(self) -> int:
         return len(self.detections)
+
+    def __repr__(self) -> str:
+        width, height = self.size_wh
+        return f"Grounding({notebook.count_of(len(self))} in {width}x{height})"
+
+    def _repr_png_(self) -> bytes:
+        return notebook.png_of(self.image)
+
+    def _repr_html_(self) -> str:
+        return notebook.objects_html(repr(self), [self.image], self.detections)
+
+    @property
+    def image(self) -> Image:
+        """What was found, drawn on grey: the picture itself is a ``Run``'s, and no part of this."""
+        return overlay(pil.new("RGB", self.size_wh, GREY), self.detections, self.prompts)
+
+    def show(self) -> None:
+        """Show what was found, on grey."""
+        notebook.show_picture(self.image)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write what was found, on grey.
+
+        Raises:
+            OutputError: the place is taken or can't be written, or the format can't hold it.
+        """
+        return save_image(self.image, path, overwrite=overwrite)
 
     @cached_property
     def mask(self) -> np.ndarray:

@@ -13,8 +13,8 @@ from limner.errors import OptionError
 from limner.ops import detections as dets
 from limner.ops.masks import MaskCrop
 from limner.ops.overlay import overlay
+from limner.pipeline import notebook
 from limner.prompts import BoolMask, VisualPrompt
-from limner.session import views
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,11 +82,11 @@ class MaskCandidates:
         return f"MaskCandidates({counts})"
 
     def _repr_png_(self) -> bytes:
-        return views.png_of(self.image)
+        return notebook.png_of(self.image)
 
     def show(self) -> None:
         """Show them side by side."""
-        views.show_picture(self.image)
+        notebook.show_picture(self.image)
 
     def chosen(self, candidate: int, row: int) -> sv.Detections:
         """The objects, one with another mask; its box is the mask's.

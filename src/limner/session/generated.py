@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from limner.errors import OptionError
 from limner.io.save import check_place, png, save_image
 from limner.options import CanvasOptions, InpaintOptions
+from limner.pipeline import notebook
 from limner.prompts import Text
 from limner.protocols import OnStep
 from limner.runs.record import Job, RunRecord
-from limner.session import views
 from limner.session.model_slots import Models
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Generated:
     def show(self) -> None:
         """Show the first picture: in a notebook below the cell, elsewhere in the system's
         viewer."""
-        views.show_picture(self.image)
+        notebook.show_picture(self.image)
 
     def __repr__(self) -> str:
         width, height = self.image.size
@@ -70,7 +70,7 @@ class Generated:
         return f"Generated({words!r}: {len(self.images)} of {width}x{height}, seeds {seeds})"
 
     def _repr_png_(self) -> bytes:
-        return png(views.small(self.image))
+        return png(notebook.small(self.image))
 
 
 def places(path: Path, count: int) -> list[Path]:

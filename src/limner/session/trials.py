@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from limner.errors import OptionError
 from limner.io.save import save_image
 from limner.pages import render
-from limner.session import views
+from limner.pipeline import notebook
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -41,7 +41,7 @@ class Compared:
         return f"Compared({', '.join(parts)})"
 
     def _repr_png_(self) -> bytes:
-        return views.png_of(self.image)
+        return notebook.png_of(self.image)
 
     def _repr_html_(self) -> str:
         cells = [
@@ -49,11 +49,11 @@ class Compared:
             for row in self.models
         ]
         columns = ("model", "found", "seconds", "licence")
-        return views.table_html(repr(self), [self.image], columns, cells)
+        return notebook.table_html(repr(self), [self.image], columns, cells)
 
     def show(self) -> None:
         """Show the answers side by side."""
-        views.show_picture(self.image)
+        notebook.show_picture(self.image)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the picture, with the question and all answers as its record.
@@ -164,19 +164,19 @@ class Swept:
         return f"Swept({line})"
 
     def _repr_png_(self) -> bytes | None:
-        return views.png_of(self.image) if self.sheets else None
+        return notebook.png_of(self.image) if self.sheets else None
 
     def _repr_html_(self) -> str:
         columns = [axis["title"] for axis in self.report["axes"]]
         rows = [
             (*trial["labels"], "" if trial["score"] is None else f"{trial['score']:.4g}")
-            for trial in self.trials[: views.MOST_ROWS]
+            for trial in self.trials[: notebook.MOST_ROWS]
         ]
-        return views.table_html(repr(self), self.images, (*columns, "score"), rows)
+        return notebook.table_html(repr(self), self.images, (*columns, "score"), rows)
 
     def show(self) -> None:
         """Show the first contact sheet."""
-        views.show_picture(self.image)
+        notebook.show_picture(self.image)
 
 
 def _outcome(row: Mapping[str, Any]) -> str:

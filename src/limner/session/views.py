@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from limner.errors import OptionError, StillVisible
-from limner.io.save import png as encode_png
 from limner.io.save import save_image
 from limner.ops import detections as dets
 from limner.ops.overlay import overlay
-from limner.pages import data_uri, render
+from limner.pipeline.notebook import count_of, objects_html, png_of, show_picture
 from limner.verbs import VERBS, Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from PIL.Image import Image
 
     from limner.io.raster import Raster
     from limner.pipeline import Edit, Grounding, Redaction
     from limner.runs.record import RunRecord
-
-MOST_ROWS = 50
-"""Objects in a table; the rest are counted."""
-WIDEST = 720
-"""Pixels of a picture in a notebook: a larger one is shown smaller."""
 
 
 class Source(Protocol):
@@ -119,8 +113,7 @@ def save(run: Viewed, path: str | Path, *, overwrite: bool) -> Path:
 
 def line(run: Viewed) -> str:
     """``Run(edit: 1 object, 0 pixels changed outside, seed 3)``."""
-    count = len(run.grounding)
-    facts = [f"{count} object{'' if count == 1 else 's'}"]
+    facts = [count_of(len(run.grounding))]
     if run.edits:
         facts.append(f"{run.edits[0].outside_changed_pixels} pixels changed outside the mask")
         if run.edits[0].seed is not None:
@@ -134,70 +127,13 @@ def png(run: Viewed) -> bytes | None:
     return None if is_refused(run) else png_of(image(run))
 
 
-def png_of(picture: Image) -> bytes:
-    """A picture's file at the size of a notebook."""
-    return encode_png(small(picture))
-
-
-def table_html(
-    line: str, pictures: Iterable[Image], columns: Sequence[str], table: Sequence[Sequence[str]]
-) -> str:
-    """Pictures, a line and a table of text; text is escaped."""
-    uris = [data_uri(png_of(picture), "png") for picture in pictures]
-    return render("notebook_table", line=line, pictures=uris, columns=columns, rows=table)
-
-
 def html(run: Viewed) -> str:
     """A table of the objects under the picture, or before and after; text is escaped."""
     pictures = [] if is_refused(run) else [image(run)]
     if run.edits and pictures and not VERBS[run.record.job.verb].is_private:
         pictures.insert(0, run.source.image)
-    return render(
-        "notebook",
-        line=line(run),
-        pictures=[data_uri(png_of(picture), "png") for picture in pictures],
-        rows=rows(run.grounding, MOST_ROWS),
-        more=max(0, len(run.grounding) - MOST_ROWS),
-    )
-
-
-def rows(grounding: Grounding, most: int) -> list[dict[str, Any]]:
-    """Label, score, box and area in pixels (of the outline, else of the box) of the first objects,
-    ``most`` of them."""
-    detections = grounding.detections
-    names = dets.class_names(detections)
-    table = []
-    for k, xyxy in enumerate(detections.xyxy[:most]):
-        score = None if detections.confidence is None else float(detections.confidence[k])
-        x0, y0, x1, y1 = (float(side) for side in xyxy)
-        outlined = detections.mask is not None
-        area = int(dets.crop_of(detections, k).window.sum()) if outlined else (x1 - x0) * (y1 - y0)
-        table.append(
-            {"label": names[k], "score": score, "box": (x0, y0, x1, y1), "area": round(area)}
-        )
-    return table
-
-
-def small(picture: Image) -> Image:
-    if max(picture.size) <= WIDEST:
-        return picture
-    copy = picture.copy()
-    copy.thumbnail((WIDEST, WIDEST))
-    return copy
+    return objects_html(line(run), pictures, run.grounding.detections)
 
 
 def show(run: Viewed) -> None:
     show_picture(image(run))
-
-
-def show_picture(picture: Image) -> None:
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        picture.show()
-        return
-    if get_ipython() is None:
-        picture.show()
-    else:
-        display(picture)
