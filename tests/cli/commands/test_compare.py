@@ -96,7 +96,7 @@ def test_a_consensus_detects_and_its_record_names_all_models(
     told = limner.json(*asked, "-o", "faces.png")
     assert [model["name"] for model in told["models"]] == ["haar", "mini-owlvit"]
     assert "agreed" in told["annotations"][0]
-    assert limner(*asked, "-o", "faces.png").stdout.strip().endswith("done already")
+    assert "done already" in limner(*asked, "-o", "faces.png").stdout
 
 
 @pytest.mark.parametrize(
