@@ -142,6 +142,9 @@ class Cell:
         for part in ("case", "ask", "models", "setting"):  # labels decide nothing
             for label in ("name", "label", "column"):
                 values[part].pop(label, None)
+        for draft in values["ask"]["find"]:  # of the keys before things could carry one
+            if draft["label"] is None:
+                del draft["label"]
         text = json.dumps(values, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -201,10 +201,9 @@ def resized_pixels(processor: Any, image: Image.Image, size_wh: tuple[int, int])
 
     Pillow resizes it here; the processor would turn all of it into arrays and back before.
     """
-    small = image.resize(size_wh, processor.resample)
-    pixels: torch.Tensor = processor(images=small, do_resize=False, return_tensors="pt")[
-        "pixel_values"
-    ]
+    small = image.resize(size_wh, processor.resample) if processor.do_resize else image
+    inputs = processor(images=small, do_resize=False, return_tensors="pt")
+    pixels: torch.Tensor = inputs["pixel_values"]
     return pixels
 
 
