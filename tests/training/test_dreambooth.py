@@ -30,6 +30,7 @@ from limner.options import TeachOptions
 from limner.training import checkpoints, class_images, latents, tensor_cache
 from limner.training.base_model import find_base
 from limner.training.dreambooth import Callbacks, StepReport, TeachConfig, teach
+from tests.models.tiny_sd import save_tiny_sd
 from tests.training.photos import photo
 from tests.training.teaching import PROMPTS, order
 
@@ -325,10 +326,23 @@ def test_fewer_class_images_than_were_asked_for(
     assert any(line.startswith("3 pictures of the class are taken from") for line in heard)
 
 
-@pytest.mark.parametrize("name", ["haar", "mini-clip"])
+@pytest.mark.parametrize("name", ["haar", "mini-clip", "flux-schnell"])
 def test_a_base_that_is_no_diffusion_model_is_refused(name: str) -> None:
-    with pytest.raises(ModelError, match=r"can't be taught a subject.*mini-sd"):
+    with pytest.raises(ModelError, match=r"can't be taught a subject.*sd2-base.*mini-sd"):
         find_base(name)
+
+
+def test_what_helps_a_painter_is_no_base_and_is_not_offered_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refiner and LoRAs for few steps are of the same family: none of them is taught."""
+    monkeypatch.setenv("LIMNER_HOME", str(tmp_path))
+    save_tiny_sd(tmp_path / "models" / "sdxl-refiner", kind="sdxl-refiner")
+    with pytest.raises(ModelError, match="can't be taught a subject") as caught:
+        find_base("sdxl-refiner")
+    offered = str(caught.value).partition("take a")[2]
+    assert "lcm-lora" not in offered
+    assert "refiner" not in offered
 
 
 def test_a_run_of_something_else_is_not_gone_on_with(

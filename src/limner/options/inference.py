@@ -207,7 +207,11 @@ class CanvasOptions(Checked):
     """The size of a picture that is made from words alone."""
 
     width: int | None = setting(
-        None, "Pixels, a multiple of 8 (default: what the model was taught at).", low=8, high=4096
+        None,
+        "Pixels, a multiple of 8, of FLUX.1, Qwen-Image, Z-Image and Stable Diffusion 3 of 16 "
+        "(default: what the model was taught at).",
+        low=8,
+        high=4096,
     )
     height: int | None = setting(None, "Likewise.", low=8, high=4096)
 

@@ -89,6 +89,7 @@ COSTS: dict[str, Cost] = {
     "z-image-turbo": Cost(memory_gb=23, image=47, step=110, measured=False),
     "sd35-medium": Cost(memory_gb=18, image=47, step=90, measured=False),
     "sd15": Cost(memory_gb=3.0, image=11.7, step=6.3, measured=False),
+    "sd2-base": Cost(memory_gb=3.0, image=11.7, step=6.3, measured=False),
     "sdxl": Cost(memory_gb=8.0, image=47, step=52, measured=False),
     "lama": Cost(memory_gb=0.8, image=5.0, measured=False),
     "sdxl-refiner": Cost(memory_gb=7.0, measured=False),

@@ -111,6 +111,7 @@ class CanvasSettings(TypedDict, total=False):
     guidance_scale: float | None
     scheduler: str | None
     num_images_per_prompt: int | None
+    denoising_end: float | None
     seed: int | None
 
 

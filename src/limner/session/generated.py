@@ -91,9 +91,8 @@ def generate(
         UnknownModel, ModelError, PromptError, OptionError: see ``Session.generate``.
     """
     models.entry(VERB)  # it may be loaded already, to do something else
-    idle = {"fast": models.fast, "refine": "refine" in models.names}
-    for name in filter(idle.get, idle):
-        raise OptionError(f"{name} has no effect on generate: leave it out.")
+    if models.fast:
+        raise OptionError("fast has no effect on generate: leave it out.")
     model = models.text_to_image
     canvas, options = model.resolve_canvas(canvas, options)
     start = time.perf_counter()
@@ -103,7 +102,7 @@ def generate(
     seeds = tuple(seed + k for k in range(len(images)))
     settings = {k: v for k, v in asdict(options).items() if v is not None and k != "strength"}
     asked = {"prompt": words.phrase, "negative_prompt": words.negative, **asdict(canvas)}
-    job = Job(VERB, (), {**asked, **settings}, {VERB: models.identity(models.names[VERB])})
+    job = Job(VERB, (), {**asked, **settings}, models.identities([VERB]))
     record = RunRecord(
         job=job,
         input={"digest": ""},  # there is none

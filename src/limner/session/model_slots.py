@@ -223,7 +223,7 @@ class Models:
             weights = painter_files.with_subjects(
                 weights, self._adapters, self.subjects, self.others.painters(), self._say
             )
-        if "refine" in self.names and task == "inpaint":
+        if "refine" in self.names:
             weights = painter_files.with_refiner(weights, self.weights("refine"))
         return painter_files.accelerated(weights, self.accelerator()) if self.fast else weights
 
@@ -257,13 +257,13 @@ class Models:
             for task in wanted
             if task in self.names
         }
-        if "inpaint" in identities:
-            parts = [identities["inpaint"], *(adapter.identity for adapter in self._adapters)]
+        for task in {"inpaint", "generate"} & identities.keys():
+            parts = [identities[task], *(adapter.identity for adapter in self._adapters)]
             if "refine" in self.names:
                 parts.append(f"refined by {self.identity(self.names['refine'])}")
             if self.fast:
                 parts.append(f"fast by {self._fast_identity()}")
-            identities["inpaint"] = " ".join(parts)
+            identities[task] = " ".join(parts)
         return identities
 
     def _fast_identity(self) -> str:

@@ -78,14 +78,24 @@ def find_base(name: str) -> Weights:
         WeightsMissing, UnknownModel, UnsafeWeights: as ``models.store`` does.
     """
     name = as_path("", name)
-    weights = store.from_folder(name) if is_path(name) else store.find(resolve(name)[0])
-    if weights.ref.family != TEACHABLE:
-        known = [entry.name for entry in catalog.catalog().values() if entry.family == TEACHABLE]
+    if is_path(name):
+        weights = store.from_folder(name)
+        _check_teachable(weights.ref.name, weights.ref.family)
+        return weights
+    entry, _ = resolve(name)
+    _check_teachable(entry.name, entry.family)  # before anybody is told to fetch it
+    return store.find(entry)
+
+
+def _check_teachable(name: str, family: str) -> None:
+    entries = [entry for entry in catalog.catalog().values() if entry.family == TEACHABLE]
+    helping = [entry.name for entry in entries if entry.task in ("refine", "accelerate")]
+    if family != TEACHABLE or name in helping:
+        known = [entry.name for entry in entries if entry.name not in helping]
         raise ModelError(
-            f"{weights.ref.name} ({weights.ref.family}) can't be taught a subject: take a "
-            f"diffusion model, {', '.join(known)}, or a folder of one."
+            f"{name} ({family}) can't be taught a subject: take a diffusion model, "
+            f"{', '.join(known)}, or a folder of one."
         )
-    return weights
 
 
 def open_base(weights: Weights, runtime: Runtime) -> Base:

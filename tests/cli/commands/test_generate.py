@@ -74,11 +74,20 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(limner: Command) -> No
     two = ("--num-images-per-prompt", 2)
     for words, sentence in (
         ((), "classical has no model to generate; take --profile mini (nothing to fetch)"),
-        (("--model", "mini-sd-inpaint"), "one to generate is needed: sd15, sdxl, mini-sd"),
-        (("--model", "flux-schnell"), "one to generate is needed"),
+        (
+            ("--model", "mini-sd-inpaint"),
+            "one to generate is needed: flux-schnell, qwen-image, z-im",
+        ),
+        (("--model", "flux-schnell"), "limner models pull flux-schnell"),
+        (("--model", "flux-fill"), "one to generate is needed"),
+        ((*MINI, "--refiner", "mini-clip"), "one to refine is needed: sdxl-refiner"),
+        ((*MINI, "--denoising-end", 0.5), "denoising_end has no effect"),
         (("--model", "mini-ds"), "Did you mean mini-sd"),
         (("--model", "sd15"), "limner models pull sd15"),
-        (("--model", "sdxl", "--commercial-safe"), "without such limits: mini-sd"),
+        (
+            ("--model", "sdxl", "--commercial-safe"),
+            "without such limits: flux-schnell, qwen-image, z-image-turbo, mini-sd",
+        ),
         ((*MINI, "--width", 63), "width must be a multiple of 8, got 63: take 64."),
         ((*MINI, "--subject", "nobody"), "no subject 'nobody'"),
         ((*MINI, "--scheduler", "Eular"), "no scheduler 'Eular'"),

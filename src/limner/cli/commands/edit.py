@@ -48,14 +48,16 @@ subject_option = click.option(
     help="A taught subject that the painter is to know (limner teach); repeatable.",
 )
 
+refiner_option = click.option(
+    "--refiner", help="Model that does the last steps (sdxl-refiner): a name, or a folder."
+)
+
 
 def painting_options(command: Command) -> Command:
     """Adds what changes how a diffusion model paints, besides its numbers."""
     for option in (
         subject_option,
-        click.option(
-            "--refiner", help="Model that does the last steps (sdxl-refiner): a name, or a folder."
-        ),
+        refiner_option,
         click.option(
             "--fast", is_flag=True, help="Paint in 4 to 8 steps, by an adapter made for the model."
         ),

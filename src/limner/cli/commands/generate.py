@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from limner.cli.commands.edit import subject_option
+from limner.cli.commands.edit import refiner_option, subject_option
 from limner.cli.console import say, say_json
 from limner.cli.options.charts import file_stem
 from limner.cli.options.flags import flags, profile_option, runtime_options, typed
@@ -17,8 +17,8 @@ from limner.cli.options.session import session_of
 from limner.cli.progress import progress
 from limner.options import SEEDS, CanvasOptions, InpaintOptions
 
-NO_SOURCE = frozenset({"strength", "denoising_end", "method", "radius"})
-"""Settings that matter where there is a picture already, or a refiner."""
+NO_SOURCE = frozenset({"strength", "method", "radius"})
+"""Settings that matter where there is a picture already."""
 LONGEST = 60
 """Letters of the prompt in a file's name."""
 
@@ -27,6 +27,7 @@ LONGEST = 60
 @click.argument("prompt")
 @click.option("--negative-prompt", default="", help="What must not be painted.")
 @subject_option
+@refiner_option
 @click.option(
     "--out",
     "-o",

@@ -1,4 +1,5 @@
-"""FLUX, Kandinsky, Qwen-Image, Z-Image and Stable Diffusion 3 repaint what a mask covers.
+"""FLUX, Kandinsky, Qwen-Image, Z-Image and Stable Diffusion 3 repaint what a mask covers, and those
+which weren't made for inpainting make whole pictures from words.
 
 One adapter for what diffusers' ``AutoPipelineForInpainting`` opens and ``stable_diffusion``
 doesn't; what differs is a row of ``pipeline_table.KINDS``. For the same numbers a picture is that
@@ -13,6 +14,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import diffusers
@@ -25,15 +27,17 @@ from limner.models.blocks.lru import LruCache
 from limner.models.blocks.overflow import check_finite
 from limner.models.blocks.paint_checks import check_picture, words_given
 from limner.models.diffusion.encoder_cache import ANSWERS_KEPT, cache_encoders
-from limner.models.diffusion.loading import errors_only, read_pipeline
+from limner.models.diffusion.loading import errors_only, pipeline_class, read_pipeline
 from limner.models.diffusion.painting import (
     PictureRequest,
+    canvas_requests,
     requests,
     resolve_seed,
     run_pipeline,
 )
 from limner.models.diffusion.pipeline_table import KANDINSKY_22, KINDS, PIPELINES, kind_of
-from limner.options import InpaintOptions
+from limner.models.diffusion.text_to_image import check_from_words, fill_canvas, with_parts_of
+from limner.options import CanvasOptions, InpaintOptions
 from limner.prompts import Text
 from limner.protocols import ModelRef, OnStep
 from limner.registry.weights import Runtime, Weights
@@ -71,12 +75,17 @@ class DiffusionFill:
             | ({"strength"} if self.kind.strength else set())
         )
         self._pipe = pipe
-        self._defaults = self._own_defaults(defaults)
+        self._defaults = self._own_defaults(type(pipe), defaults)
+        self._canvas_defaults = self._defaults
+        if self.kind.from_words:
+            whole = self._own_defaults(pipeline_class(self.kind.from_words), defaults)
+            self._canvas_defaults = replace(whole, strength=None)
         self._answers: LruCache[Any] = LruCache(ANSWERS_KEPT)
 
-    def _own_defaults(self, checkpoint: Mapping[str, Any]) -> InpaintOptions:
-        call = inspect.signature(type(self._pipe).__call__).parameters
-        own = {name: call[name].default for name in self.honoured - {"seed", "guidance_scale"}}
+    def _own_defaults(self, pipeline: Any, checkpoint: Mapping[str, Any]) -> InpaintOptions:
+        call = inspect.signature(pipeline.__call__).parameters
+        named = self.honoured - {"seed", "guidance_scale"}
+        own = {name: call[name].default for name in named if name in call}
         if self.kind.guidance:
             own["guidance_scale"] = call[self.kind.guidance].default
         own |= {name: value for name, value in checkpoint.items() if name in self.honoured}
@@ -90,10 +99,13 @@ class DiffusionFill:
         Raises:
             OptionError: a setting with no effect.
         """
+        self._check_honoured(options)
+        return resolve_seed(self._defaults, options)
+
+    def _check_honoured(self, options: InpaintOptions) -> None:
         settings.check_honoured(
             options, self.honoured, self.ref.name, f"{self.kind.title} doesn't know it"
         )
-        return resolve_seed(self._defaults, options)
 
     def check(self, paint: Text | None, options: InpaintOptions) -> None:
         """Whether it can paint these words with these settings; no picture is needed to know.
@@ -153,6 +165,42 @@ class DiffusionFill:
         self._check_longest(max(image.size))
         return [self._paint(request) for request in requests(image, mask, words, resolved, on_step)]
 
+    def resolve_canvas(
+        self, canvas: CanvasOptions, options: InpaintOptions
+    ) -> tuple[CanvasOptions, InpaintOptions]:
+        """As ``resolve``, for whole pictures from words; what comes back resolves to itself.
+
+        Raises:
+            ModelError: the checkpoint was made for inpainting.
+            OptionError: as ``resolve``; a strength, which needs a source; a size that it can't
+                paint.
+        """
+        check_from_words(self.ref.name, self.kind.from_words is not None)
+        canvas = fill_canvas(canvas, options, self.grid, self.kind.native_size)
+        self._check_longest(max(canvas.width or 0, canvas.height or 0))
+        self._check_honoured(options)
+        return canvas, resolve_seed(self._canvas_defaults, replace(options, strength=None))
+
+    def generate(
+        self,
+        paint: Text,
+        canvas: CanvasOptions,
+        options: InpaintOptions,
+        on_step: OnStep | None = None,
+    ) -> list[Image]:
+        """``num_images_per_prompt`` pictures; picture ``k`` is the one of seed ``seed + k`` alone,
+        and that of diffusers' own text-to-image pipeline.
+
+        Raises:
+            ModelError, OptionError: as ``resolve_canvas``.
+            PromptError: more words than the text encoder holds.
+            ResultError: the numbers overflowed.
+        """
+        canvas, resolved = self.resolve_canvas(canvas, options)
+        words = self._words(paint, resolved)
+        size_wh = (canvas.width or 0, canvas.height or 0)
+        return [self._paint(r) for r in canvas_requests(size_wh, words, resolved, on_step)]
+
     def _check_longest(self, side: int) -> None:
         """Stable Diffusion 3 has learned a table of positions, which ends somewhere."""
         transformer = getattr(self._pipe, "transformer", None)
@@ -168,7 +216,7 @@ class DiffusionFill:
         call: dict[str, Any] = {}
         if self.kind.guidance:
             call[self.kind.guidance] = resolved.guidance_scale
-        if self.kind.strength:
+        if self.kind.strength and request.mask is not None:
             call["strength"] = resolved.strength
         if self.kind.negative:
             call["negative_prompt"] = paint.negative or self.kind.no_negative
@@ -176,6 +224,8 @@ class DiffusionFill:
             call["max_sequence_length"] = self.kind.tokens
         pipe = self._copy()
         cache_encoders(pipe, self._answers)
+        if request.mask is None:
+            pipe = with_parts_of(pipe, str(self.kind.from_words))
         # diffusers says that CLIP, which only sums a text up here, reads no more than 77 tokens.
         with errors_only(diffusers):
             painted = run_pipeline(pipe, self.ref.name, request, output_type="np", **call)

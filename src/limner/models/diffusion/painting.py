@@ -94,16 +94,16 @@ def run_pipeline(pipe: Any, name: str, request: PictureRequest, **arguments: Any
         ResultError: the numbers overflowed.
         OutOfMemory: with what to lower.
     """
-    source: dict[str, Any] = {}
-    if request.mask is not None:
-        source = {"image": request.image, "mask_image": request.mask}
     width, height = request.size_wh
+    source: dict[str, Any] = {"width": width, "height": height}
+    if request.mask is not None:
+        source |= {"image": request.image, "mask_image": request.mask}
+    elif request.image is not None:  # latents, which have the size
+        source = {"image": request.image}
     with guard_memory(ADVICE), own_deprecations_unheard():
         return pipe(
             prompt=request.paint.phrase,
             **source,
-            width=width,
-            height=height,
             num_inference_steps=request.options.num_inference_steps,
             generator=torch.Generator("cpu").manual_seed(request.seed),  # the same on every device
             callback_on_step_end=_checked(name, request.report),

@@ -1,4 +1,4 @@
-"""Which of diffusers' pipelines repaint for ``diffusion_fill``, and what each can and can't.
+"""Which of diffusers' pipelines paint for ``diffusion_fill``, and what each can and can't.
 
 The table is read by the adapter and by the documentation (``docs/painting.md``).
 """
@@ -42,6 +42,9 @@ class Kind:
     """Whether it can keep something of what was there."""
     shrinks_mask: bool = True
     """Whether the mask is seen by latent pixels only."""
+    from_words: str | None = None
+    """The class of diffusers that makes whole pictures from words with the same parts; None: the
+    checkpoint was made for inpainting."""
     fits: Callable[[Any], bool] = lambda pipe: True
     """Whether an opened pipeline of that class is of this kind."""
 
@@ -96,6 +99,7 @@ FLUX_DEV = Kind(
     count=_by("tokenizer_2"),
     guided_above=None,
     negative=False,
+    from_words="FluxPipeline",
     fits=lambda pipe: bool(pipe.transformer.config.guidance_embeds),
 )
 FLUX_SCHNELL = replace(
@@ -124,6 +128,7 @@ QWEN_IMAGE = Kind(
     guidance="true_cfg_scale",
     # Without a negative phrase diffusers turns guidance off; the model's card gives it a space.
     no_negative=" ",
+    from_words="QwenImagePipeline",
 )
 Z_IMAGE = Kind(
     title="Z-Image",
@@ -135,6 +140,7 @@ Z_IMAGE = Kind(
     tokens=512,
     count=_in_a_chat,
     guided_above=0.0,
+    from_words="ZImagePipeline",
 )
 STABLE_DIFFUSION_3 = Kind(
     title="Stable Diffusion 3 and 3.5",
@@ -145,6 +151,7 @@ STABLE_DIFFUSION_3 = Kind(
     grid=16,
     tokens=256,
     count=_by("tokenizer_3"),
+    from_words="StableDiffusion3Pipeline",
     fits=lambda pipe: pipe.text_encoder_3 is not None,
 )
 STABLE_DIFFUSION_3_CLIP = replace(

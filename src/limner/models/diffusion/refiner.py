@@ -51,7 +51,7 @@ def open_refiner(weights: Weights, painter: Any, runtime: Runtime) -> Any:
     if not hasattr(painter, "text_encoder_2") or painter.vae.config.latent_channels != 4:
         raise ModelError(
             f"{name} refines what Stable Diffusion XL paints, and {weights.ref.name} is another "
-            "kind of model: take sdxl-inpaint, or leave the refiner out."
+            "kind of model: take sdxl-inpaint or sdxl, or leave the refiner out."
         )
     refiner = open_pipeline(weights.refiner, runtime)
     if not getattr(refiner, "config", {}).get("requires_aesthetics_score"):

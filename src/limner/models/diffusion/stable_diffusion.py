@@ -42,7 +42,13 @@ from limner.models.diffusion.painting import (
     run_pipeline,
 )
 from limner.models.diffusion.refiner import check_fast, check_shares, open_refiner, shares
-from limner.models.diffusion.text_to_image import fill_canvas, text_to_image
+from limner.models.diffusion.text_to_image import (
+    check_from_words,
+    fill_canvas,
+    refining,
+    text_to_image,
+    text_to_image_class,
+)
 from limner.options import CanvasOptions, InpaintOptions
 from limner.prompts import Text
 from limner.protocols import ModelRef, OnStep
@@ -110,9 +116,9 @@ class StableDiffusion:
         self._schedulers = _schedulers(pipe.scheduler)
         if fast:  # it steps along any model's noise levels, where an adapter taught it to
             self._schedulers["LCMScheduler"] = diffusers.LCMScheduler
-        self._defaults = _defaults(
-            pipe, ({"denoising_end": 0.8} if refiner else {}) | dict(defaults)
-        )
+        own = ({"denoising_end": 0.8} if refiner else {}) | dict(defaults)
+        self._defaults = _defaults(type(pipe), pipe, own)
+        self._canvas_defaults = _defaults(text_to_image_class(pipe), pipe, own | {"strength": 1.0})
         self._answers: LruCache[Any] = LruCache(ANSWERS_KEPT)
         self._refiners_answers: LruCache[Any] = LruCache(ANSWERS_KEPT)
         self._possible: set[tuple[Any, ...]] = set()
@@ -126,12 +132,15 @@ class StableDiffusion:
         Raises:
             OptionError: a setting with no effect, no such scheduler, or no step to do.
         """
+        return self._resolve(self._defaults, options)
+
+    def _resolve(self, defaults: InpaintOptions, options: InpaintOptions) -> InpaintOptions:
         idle = "it paints by diffusion, not by a classical fill"
         if options.denoising_end is not None and not self._refiner:
             idle = "no refiner takes over (--refiner)"
         honoured = HONOURED | ({"denoising_end"} if self._refiner else set())
         settings.check_honoured(options, honoured, self.ref.name, idle)
-        resolved = resolve_seed(self._defaults, options)
+        resolved = resolve_seed(defaults, options)
         if self._fast:
             check_fast(self.ref.name, resolved, str(self._defaults.scheduler))
         self._check_steps(resolved)
@@ -182,8 +191,10 @@ class StableDiffusion:
             ModelError: its U-Net was made for inpainting.
             OptionError: as ``resolve``; a strength, which needs a source; a size off the grid.
         """
-        canvas = fill_canvas(self.ref.name, self._pipe, canvas, options)
-        return canvas, self.resolve(replace(options, strength=1.0))
+        latents = self._pipe.vae.config.latent_channels
+        check_from_words(self.ref.name, int(self._pipe.unet.config.in_channels) <= latents)
+        canvas = fill_canvas(canvas, options, int(self.grid), int(self.native_size or self.grid))
+        return canvas, self._resolve(self._canvas_defaults, replace(options, strength=1.0))
 
     def generate(
         self,
@@ -206,10 +217,8 @@ class StableDiffusion:
         return [self._paint(r) for r in canvas_requests(size_wh, words, resolved, on_step)]
 
     def _paint(self, request: PictureRequest) -> Image:
-        if request.mask is None:
-            pixels = self._run(text_to_image(self._own(request.options)), request)
-        elif self._refiner is None:
-            pixels = self._run(self._own(request.options), request)
+        if self._refiner is None:
+            pixels = self._run(self._own(request), request)
         else:
             pixels = self._refined(request)
         check_finite(self.ref.name, pixels, "in the autoencoder")
@@ -222,13 +231,13 @@ class StableDiffusion:
         resolved, report = request.options, request.report
         first, last = shares(self._scheduler(resolved), resolved)
         latents = self._run(
-            self._own(resolved),
+            self._own(request),
             replace(request, report=lambda done, _: report(done, first + last)),
             output_type="latent",
             denoising_end=resolved.denoising_end,
         )
         return self._run(
-            self._refining(resolved),
+            self._refining(request),
             replace(
                 request,
                 image=latents,
@@ -237,23 +246,23 @@ class StableDiffusion:
             denoising_start=resolved.denoising_end,
         )
 
-    def _own(self, resolved: InpaintOptions) -> Any:
-        """The pipeline for one call.
+    def _own(self, request: PictureRequest) -> Any:
+        """The pipeline for one call: the one that repaints, or that makes pictures from words.
 
         A shallow copy, for a call keeps its guidance and its scheduler's state in the pipeline.
         Not ``from_pipe``: that casts the shared weights to float32.
         """
         pipe = copy.copy(self._pipe)
-        pipe.scheduler = self._scheduler(resolved)
+        pipe.scheduler = self._scheduler(request.options)
         cache_encoders(pipe, self._answers)
-        return pipe
+        return text_to_image(pipe) if request.mask is None else pipe
 
-    def _refining(self, resolved: InpaintOptions) -> Any:
+    def _refining(self, request: PictureRequest) -> Any:
         """The refiner's pipeline for one call, with the same scheduler on its own noise levels."""
         pipe = copy.copy(self._refiner)
-        pipe.scheduler = self._scheduler(resolved, pipe.scheduler.config)
+        pipe.scheduler = self._scheduler(request.options, pipe.scheduler.config)
         cache_encoders(pipe, self._refiners_answers)
-        return pipe
+        return refining(pipe) if request.mask is None else pipe
 
     def _run(self, pipe: Any, request: PictureRequest, **arguments: Any) -> torch.Tensor:
         resolved = request.options
@@ -365,10 +374,11 @@ def _schedulers(own: Any) -> dict[str, Any]:
     return compatible | {type(own).__name__: type(own)}
 
 
-def _defaults(pipe: Any, checkpoint: Mapping[str, Any]) -> InpaintOptions:
-    call = inspect.signature(type(pipe).__call__).parameters
+def _defaults(kind: Any, pipe: Any, checkpoint: Mapping[str, Any]) -> InpaintOptions:
+    """What a class of pipelines does where nothing is said, under the checkpoint's own settings."""
+    call = inspect.signature(kind.__call__).parameters
     names = ("num_inference_steps", "guidance_scale", "strength", "num_images_per_prompt")
-    own = {name: call[name].default for name in names}
+    own = {name: call[name].default for name in names if name in call}
     own["scheduler"] = type(pipe.scheduler).__name__
     try:
         return settings.from_dict(InpaintOptions, own | dict(checkpoint))

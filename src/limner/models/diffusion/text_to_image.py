@@ -14,6 +14,20 @@ from limner.models.diffusion.loading import own_deprecations_unheard, pipeline_c
 from limner.options import CanvasOptions, InpaintOptions
 from limner.registry import catalog
 
+
+def with_parts_of(pipe: Any, kind: str, **settings: Any) -> Any:
+    """A pipeline of another class with the parts of an opened one, which stays as it is.
+
+    Args:
+        kind: a class of diffusers that takes the same parts.
+    """
+    parts = {name: getattr(pipe, name) for name in pipe.components}
+    with own_deprecations_unheard():
+        other = pipeline_class(kind)(**parts, **settings)
+    other.set_progress_bar_config(disable=True)
+    return other
+
+
 CLASSES: Mapping[str, str] = {
     "StableDiffusionInpaintPipeline": "StableDiffusionPipeline",
     "StableDiffusionXLInpaintPipeline": "StableDiffusionXLPipeline",
@@ -21,43 +35,60 @@ CLASSES: Mapping[str, str] = {
 """The pipeline that makes pictures from the parts of one that inpaints."""
 
 
+def text_to_image_class(pipe: Any) -> Any:
+    """The class of diffusers that makes pictures with the parts of Stable Diffusion's inpaint
+    pipeline."""
+    return pipeline_class(CLASSES[type(pipe).__name__])
+
+
 def text_to_image(pipe: Any) -> Any:
-    """A text-to-image pipeline with the parts of an inpaint pipeline, which stays as it is."""
+    """Stable Diffusion's text-to-image pipeline with the parts of its inpaint pipeline."""
     kind = CLASSES[type(pipe).__name__]
-    parts = {name: getattr(pipe, name) for name in pipe.components}
     if kind == "StableDiffusionPipeline":
-        settings = {"requires_safety_checker": False}
-    else:
-        zeros = pipe.config.force_zeros_for_empty_prompt
-        settings = {"force_zeros_for_empty_prompt": zeros, "add_watermarker": False}
-    with own_deprecations_unheard():
-        made_of_words = pipeline_class(kind)(**parts, **settings)
-    made_of_words.set_progress_bar_config(disable=True)
-    return made_of_words
+        return with_parts_of(pipe, kind, requires_safety_checker=False)
+    zeros = pipe.config.force_zeros_for_empty_prompt
+    return with_parts_of(pipe, kind, force_zeros_for_empty_prompt=zeros, add_watermarker=False)
+
+
+def refining(pipe: Any) -> Any:
+    """The pipeline that does the last steps of a whole picture, with a refiner's parts."""
+    return with_parts_of(
+        pipe,
+        "StableDiffusionXLImg2ImgPipeline",
+        requires_aesthetics_score=pipe.config.requires_aesthetics_score,
+        force_zeros_for_empty_prompt=pipe.config.force_zeros_for_empty_prompt,
+        add_watermarker=False,
+    )
+
+
+def check_from_words(name: str, able: bool) -> None:
+    """Refuse a model that was made for inpainting.
+
+    Raises:
+        ModelError: with those that make pictures from words.
+    """
+    if not able:
+        others = ", ".join(catalog.names("generate"))
+        raise ModelError(
+            f"{name} was made for inpainting: it repaints a picture, and makes none from words "
+            f"alone. To generate: {others}, or a folder of such a model."
+        )
 
 
 def fill_canvas(
-    name: str, pipe: Any, canvas: CanvasOptions, options: InpaintOptions
+    canvas: CanvasOptions, options: InpaintOptions, grid: int, native: int
 ) -> CanvasOptions:
     """The canvas with its size filled in.
 
     Args:
-        name: the model's, for errors.
-        pipe: an inpaint pipeline.
+        grid: pixels that sides must be multiples of.
+        native: pixels of a side that isn't set.
 
     Raises:
-        ModelError: a U-Net made for inpainting.
-        OptionError: a size off the grid of latents, or a strength.
+        OptionError: a size off the grid, or a strength.
     """
-    if int(pipe.unet.config.in_channels) > pipe.vae.config.latent_channels:
-        able = ", ".join(catalog.names("generate"))
-        raise ModelError(
-            f"{name} was made for inpainting: it repaints a picture, and makes none from words "
-            f"alone. To generate: {able}, or a folder of such a model."
-        )
     if options.strength not in (None, 1.0):
         raise OptionError("strength has no effect on generate: there is no picture to keep of.")
-    grid, native = int(pipe.vae_scale_factor), pipe.unet.config.sample_size * pipe.vae_scale_factor
     sides = {"width": canvas.width or native, "height": canvas.height or native}
     for side, pixels in sides.items():
         if pixels % grid:
