@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,11 @@ from limner.options import InpaintOptions
 from limner.runs import private
 from limner.runs.diff import pixels_between
 from limner.runs.entries import DONE, INPUT, MASK, OUTPUTS, PICTURE, Labels, RunEntry
-from limner.session.artifacts import outputs_of
+from limner.runs.record import RunRecord
+from limner.session import generated
+from limner.session.artifacts import Output, outputs_of
 from limner.session.call_json import Call
+from limner.session.generated import Generated
 from limner.session.moved_input import find_moved
 from limner.session.results import Run, Source
 from limner.session.verb_session import VerbSession
@@ -36,7 +39,7 @@ class Replay:
     """
 
     original: RunEntry
-    run: Run
+    run: Run | Generated
     differing: Mapping[str, int]
     same_finds: bool
     """Whether the COCO JSON is the same, to the last digit of each score."""
@@ -73,8 +76,11 @@ def replay(
             f"Run {entry.id} {_ENDED.get(entry.row.status, entry.row.status)}: only a run that was "
             "done can be replayed and compared."
         )
-    if entry.row.verb not in VERBS:
+    if entry.row.verb not in (*VERBS, generated.VERB):
         raise StoreError(f"Run {entry.id} is a {entry.row.verb}: this limner can't replay that.")
+    if entry.row.verb == generated.VERB:
+        pictures = generated.again(_session_of(entry, store if record else None, say), entry)
+        return _compared(store, entry, pictures, generated.outputs_of(pictures))
     call = Call.from_dict(entry.asked, store.files.load)
     session = _session_of(entry, store if record else None, say)
     arguments = dict(call.settings)
@@ -87,8 +93,14 @@ def replay(
     else:
         positional = [arguments.pop(each) for each in ("paint", "behind") if each in arguments]
         run = verb(source, list(call.prompts), *positional, finding=_finding(call), **arguments)
-    differing, same_finds = _differing(store, entry, run)
-    return Replay(entry, run, differing, same_finds, tuple(_changed(entry, run)))
+    return _compared(store, entry, run, outputs_of(run))
+
+
+def _compared(
+    store: Store, entry: RunEntry, run: Run | Generated, outputs: Iterable[Output]
+) -> Replay:
+    differing, same_finds = _differing(store, entry, outputs)
+    return Replay(entry, run, differing, same_finds, tuple(_changed(entry, run.record)))
 
 
 def _session_of(
@@ -172,9 +184,11 @@ def _seeded(given: InpaintOptions | None, seed: int) -> InpaintOptions:
     return replace(given or InpaintOptions(), seed=seed)
 
 
-def _differing(store: Store, entry: RunEntry, run: Run) -> tuple[dict[str, int], bool]:
+def _differing(
+    store: Store, entry: RunEntry, outputs: Iterable[Output]
+) -> tuple[dict[str, int], bool]:
     before = {(f.role, f.position): f.name for f in entry.files if f.role in OUTPUTS}
-    after = {(o.role, o.position): o.data for o in outputs_of(run)}
+    after = {(o.role, o.position): o.data for o in outputs}
     differing, same_finds = {}, True
     for role, position in sorted({*before, *after}):
         old, new = before.get((role, position)), after.get((role, position))
@@ -198,9 +212,9 @@ def _opened(data: bytes | None) -> pil.Image | None:
     return picture
 
 
-def _changed(entry: RunEntry, run: Run) -> Sequence[str]:
+def _changed(entry: RunEntry, record: RunRecord) -> Sequence[str]:
     """What isn't as it was, of what can change a picture."""
-    then, now = entry.record, run.record.to_dict()
+    then, now = entry.record, record.to_dict()
     changes = []
     for model_then, model_now in zip(then["models"], now["models"], strict=False):
         for key in ("name", "revision", "files"):

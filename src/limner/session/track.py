@@ -10,20 +10,41 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from limner.trackers.protocol import Layer, Tracker
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from limner.runs.record import RunRecord
+    from limner.session.generated import Generated
     from limner.session.results import Run
 
+Shown: TypeAlias = "tuple[str, Image, tuple[Layer, ...]]"
+"""A picture with its name, and what lies over it."""
+
 ARTIFACT_KIND = "limner-run"
+LONGEST_NAME = 60
+"""Letters of what a picture from words is called."""
 
 _UNNAMEABLE = re.compile(r"[\x00-\x1f\x7f/\\:]+")
 """What can't stand in a tracker's name; every script's letters and marks can."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is told of a run."""
+
+    name: str
+    record: RunRecord
+    id: str | None
+    """Of the run in the store."""
+    parameters: Mapping[str, str | float | bool]
+    numbers: Mapping[str, float]
+    pictures: Sequence[Shown]
 
 
 def record_run(recorders: Sequence[Tracker], run: Run, step: int = 0) -> None:
@@ -35,24 +56,49 @@ def record_run(recorders: Sequence[Tracker], run: Run, step: int = 0) -> None:
     """
     if not recorders:
         return
+    settings = parameters(run.record)
+    shown = list(pictures(run))
+    account = Account(name_of(run), run.record, run.id, settings, numbers(run), shown)
+    _tell(recorders, account, {"found.json": _coco(run)}, step)
+
+
+def record_generated(recorders: Sequence[Tracker], generated: Generated) -> None:
+    """Tell every recorder about pictures from words: settings, seeds, seconds, each picture."""
+    if not recorders:
+        return
+    record = generated.record
+    name = _named(str(record.job.options["prompt"])[:LONGEST_NAME])
+    width, height = generated.image.size
+    measured: dict[str, float] = {"output/width": width, "output/height": height}
+    measured |= _seconds(record)
+    measured |= {f"seed/{k}": seed for k, seed in enumerate(generated.seeds)}
+    alone = len(generated.images) == 1
+    shown: list[Shown] = [
+        ("output" if alone else f"output-{k}", image, ())
+        for k, image in enumerate(generated.images)
+    ]
+    account = Account(name, record, generated.id, parameters(record), measured, shown)
+    _tell(recorders, account, {}, 0)
+
+
+def _tell(
+    recorders: Sequence[Tracker], account: Account, more: Mapping[str, bytes], step: int
+) -> None:
     from limner.io.save import png
 
-    name = name_of(run)
-    measured = numbers(run)
-    shown = list(pictures(run))
-    facts = run.record.to_dict() | ({"run": run.id} if run.id else {})
-    record = json.dumps(facts, indent=2).encode()
-    files = {"record.json": record, "found.json": _coco(run)}
-    files |= {f"{part}.png": png(picture) for part, picture, _ in shown}
+    name, facts = account.name, account.record.to_dict()
+    record = json.dumps(facts | ({"run": account.id} if account.id else {}), indent=2).encode()
+    files = {"record.json": record, **more}
+    files |= {f"{part}.png": png(picture) for part, picture, _ in account.pictures}
     for recorder in recorders:
         if step == 0:
-            recorder.parameters(parameters(run))
-            recorder.tag(tags(run))
-        recorder.log(measured, step)
-        for part, picture, layers in shown:
+            recorder.parameters(account.parameters)
+            recorder.tag(tags(account.record))
+        recorder.log(account.numbers, step)
+        for part, picture, layers in account.pictures:
             recorder.save_image(f"{name}/{part}", picture, layers, step)
         recorder.save_file(f"{name}/record.json", record, step)
-        recorder.save_artifact(f"{run.record.job.verb}-{name}", ARTIFACT_KIND, files)
+        recorder.save_artifact(f"{account.record.job.verb}-{name}", ARTIFACT_KIND, files)
 
 
 def end_all(recorders: Sequence[Tracker]) -> list[str]:
@@ -69,16 +115,20 @@ def name_of(run: Run) -> str:
         return f"redaction-{run.id[:8]}" if run.id else "redaction"
     path = run.source.path
     name = PurePath(path).stem if path else run.source.digest[:12]
+    return _named(name)
+
+
+def _named(name: str) -> str:
     return _UNNAMEABLE.sub("-", name).strip("-. ") or "picture"
 
 
-def parameters(run: Run) -> dict[str, str | float | bool]:
+def parameters(run_record: RunRecord) -> dict[str, str | float | bool]:
     """The settings, flat: ``options.finding.detect.threshold``; what wasn't set is left out."""
-    record = run.record.to_dict()
+    record = run_record.to_dict()
     settings: dict[str, Any] = {
         key: record[key] for key in ("verb", "limner", "machine", "versions")
     }
-    settings |= {"options": record["options"], "models": dict(run.record.job.models)}
+    settings |= {"options": record["options"], "models": dict(run_record.job.models)}
     settings |= {"prompts": [_brief(prompt) for prompt in record["prompts"]]}
     settings |= {"settings": record["result"].get("settings", {}), "input": record["input"]}
     return dict(flat(settings))
@@ -89,8 +139,7 @@ def numbers(run: Run) -> dict[str, float]:
     record = run.record
     width, height = run.source.image.size
     measured: dict[str, float] = {"input/width": width, "input/height": height}
-    measured |= {f"seconds/{stage}": float(seconds) for stage, seconds in record.seconds.items()}
-    measured["seconds/total"] = sum(map(float, record.seconds.values()))
+    measured |= _seconds(record)
     measured["objects"] = len(run.grounding)
     scores = run.grounding.detections.confidence
     if scores is not None and len(scores):
@@ -107,13 +156,18 @@ def numbers(run: Run) -> dict[str, float]:
     return measured
 
 
-def tags(run: Run) -> list[str]:
+def _seconds(record: RunRecord) -> dict[str, float]:
+    by_stage = {f"seconds/{stage}": float(each) for stage, each in record.seconds.items()}
+    return by_stage | {"seconds/total": sum(by_stage.values())}
+
+
+def tags(record: RunRecord) -> list[str]:
     """The verb and the models that answered."""
-    models = [str(model["name"]) for model in run.record.models]
-    return list(dict.fromkeys(["limner", run.record.job.verb, *models]))
+    models = [str(model["name"]) for model in record.models]
+    return list(dict.fromkeys(["limner", record.job.verb, *models]))
 
 
-def pictures(run: Run) -> Iterator[tuple[str, Image, tuple[Layer, ...]]]:
+def pictures(run: Run) -> Iterator[Shown]:
     """``input`` with its layers, ``overlay`` with them drawn in, and what was made of it.
 
     A redaction's layers lie over the result instead; one that its check refused shows nothing.

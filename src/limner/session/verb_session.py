@@ -32,7 +32,7 @@ from limner.session.call import (
 )
 from limner.session.choices import ModelChoices, SessionChoices
 from limner.session.finder import Finder
-from limner.session.generated import Generated, generate
+from limner.session.generated import Generated, Order, generate
 from limner.session.labelling.method import label
 from limner.session.model_slots import Models
 from limner.session.record import RunRecorder, recorded
@@ -212,7 +212,7 @@ class VerbSession:
         on_step: OnStep | None = None,
         **named: Unpack[CanvasSettings],
     ) -> Generated:
-        """Pictures from words alone, by a text-to-image model; no store keeps them yet.
+        """Pictures from words alone, by a text-to-image model.
 
         Args:
             prompt: what is to be seen. Subjects are the session's.
@@ -229,8 +229,8 @@ class VerbSession:
         Example:
             ``Session(profile="mini").generate("a photo of a rabbit", seed=3).save("rabbit.png")``
         """
-        words = Text(prompt, negative_prompt)
-        return generate(self.models, words, *strict_canvas(inpaint, named), on_step)
+        order = Order(Text(prompt, negative_prompt), *strict_canvas(inpaint, named))
+        return generate(self, order, on_step)
 
     label = label
 

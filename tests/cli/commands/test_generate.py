@@ -114,6 +114,32 @@ def test_a_subject_is_known_to_the_model(limner: Command, tmp_path: Path) -> Non
     assert "mydog" in str((read_record("with.png") or {})["models"])
 
 
+def test_the_store_lists_shows_and_makes_it_again(
+    limner: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file names its run; nothing is said of an input or of finds, of which there are none."""
+    monkeypatch.setenv("LIMNER_STORE", "runs")
+    folder = save_tiny_sd(tmp_path / "painter", kind="text2img")
+    asked = ("generate", "a dog", "--model", "./painter", *QUICK)
+    answer = limner.json(*asked, "--tag", "dogs", "-o", "dog.png")
+    limner(*asked, "--no-store", "-o", "unkept.png")
+    (row,) = limner("runs", "list", "--tag", "dogs").stdout.splitlines()[1:]
+    assert "generate" in row
+    assert "a dog" in row
+    assert len(limner("runs", "list", "--json").stdout.splitlines()) == 1
+    shown = limner("runs", "show", "dog.png").stdout
+    assert f"run         {answer['run']}" in shown
+    assert "generate: a dog" in shown
+    assert "dog.png" in shown
+    assert "input" not in shown.partition("model")[0]
+    again = limner("runs", "replay", "dog.png").stdout
+    assert "generate: 0 pixels differ\n" in again
+    save_tiny_sd(folder, kind="text2img", seed=9)
+    other = limner.run("runs", "replay", "dog.png")
+    assert other.code == 1
+    assert "files changed" in other.stdout
+
+
 def test_from_python(tmp_path: Path) -> None:
     """Settings by their names; slips are answered, and nothing is replaced unasked."""
     session = Session(generate=str(save_tiny_sd(tmp_path / "painter", kind="text2img")))

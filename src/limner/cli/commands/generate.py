@@ -13,7 +13,9 @@ from limner.cli.commands.edit import refiner_option, subject_option
 from limner.cli.console import say, say_json
 from limner.cli.options.charts import file_stem
 from limner.cli.options.flags import flags, profile_option, runtime_options, typed
+from limner.cli.options.run_store import keeping_options, recording_store
 from limner.cli.options.session import session_of
+from limner.cli.options.tracking import tracking, tracking_options
 from limner.cli.progress import progress
 from limner.options import SEEDS, CanvasOptions, InpaintOptions
 
@@ -39,6 +41,8 @@ LONGEST = 60
 @flags(CanvasOptions)
 @flags(InpaintOptions, leave_out=NO_SOURCE)
 @click.option("--model", "generator", help="Text-to-image model: a name, or a folder.")
+@keeping_options
+@tracking_options
 @profile_option
 @runtime_options
 def generate(**given: Any) -> None:
@@ -48,11 +52,13 @@ def generate(**given: Any) -> None:
     limner generate "a photo of a rabbit" --profile mini -o rabbit.png
     limner generate "a photo of a [V] dog on a beach" --subject mydog --model sd15
 
-    Picture k is the one of --seed + k; each carries a record of how it was made. Pictures made so
-    aren't kept in the store of runs.
+    Picture k is the one of --seed + k; each carries a record of how it was made. The store keeps
+    them as one run, which `limner runs replay` does again.
     """
     from limner.io.save import check_place
+    from limner.runs.entries import Labels
     from limner.session.generated import places
+    from limner.session.track import record_generated
 
     options = typed(InpaintOptions, given)
     if options.seed is None:  # known before, for the files' names
@@ -61,7 +67,8 @@ def generate(**given: Any) -> None:
     out: Path = given["out"] or Path(name)
     for path in places(out, options.num_images_per_prompt or 1):
         check_place(path, given["overwrite"])
-    session = session_of(given)
+    labels = Labels(tags=given["tags"])
+    session = session_of(given, store=recording_store(given), labels=labels)
     size = typed(CanvasOptions, given)
     with progress(given["prompt"]) as on_step:
         pictures = session.generate(
@@ -73,9 +80,14 @@ def generate(**given: Any) -> None:
             height=size.height,
         )
     paths = pictures.save(out, overwrite=given["overwrite"])
+    with tracking(given["track"], given["track_to"]) as trackers:
+        record_generated(trackers, pictures)
+    if pictures.id:
+        session.recording.place(pictures.id, paths)
+        if trackers:
+            session.recording.track(pictures.id, given["track"], given["track_to"])
     if given["as_json"]:
-        record = pictures.record.to_dict()
-        say_json({**record, "files": [str(path) for path in paths]})
+        say_json({**pictures.record.to_dict(), "run": pictures.id, "files": list(map(str, paths))})
         return
     for path, seed in zip(paths, pictures.seeds, strict=True):
         say(f"{path}: seed {seed}")

@@ -183,10 +183,12 @@ def _replay_facts(replay: Replay) -> dict[str, Any]:
 
 
 def _replay_line(replay: Replay) -> str:
-    finds = "the same finds" if replay.same_finds else "OTHER FINDS"
+    finds = ", the same finds" if replay.same_finds else ", OTHER FINDS"
+    if replay.original.row.verb == "generate":  # nothing was looked for
+        finds = ""
     recorded = f" as {replay.run.id[:8]}" if replay.run.id else ""
     line = (
         f"{replay.original.id[:8]}{recorded}  {replay.original.row.verb}: {replay.pixels} pixels "
-        f"differ, {finds}"
+        f"differ{finds}"
     )
     return line + (f" ({'; '.join(replay.changed)})" if replay.changed else "")

@@ -279,7 +279,8 @@ def _explained(entry: RunEntry) -> Iterator[tuple[str, str]]:
     yield "status", row.status + where
     if entry.error:
         yield "error", entry.error
-    yield "input", f"{row.input_path or 'a picture in memory'}, {entry.input_digest[:12]}"
+    if entry.input_digest:  # words alone have none
+        yield "input", f"{row.input_path or 'a picture in memory'}, {entry.input_digest[:12]}"
     for model in record.get("models", ()):
         revision = f", revision {model['revision'][:12]}" if model["revision"] else ""
         hashes = f", {len(model['files'])} files" if model["files"] else ""
