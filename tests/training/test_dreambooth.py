@@ -25,9 +25,11 @@ from limner.errors import (
     ModelError,
     OptionError,
     OutputError,
+    PromptError,
 )
+from limner.io.save import read_record
 from limner.options import TeachOptions
-from limner.training import checkpoints, class_images, latents, tensor_cache
+from limner.training import checkpoints, class_images, generate, latents, tensor_cache
 from limner.training.base_model import find_base
 from limner.training.dreambooth import Callbacks, StepReport, TeachConfig, teach
 from tests.models.tiny_sd import save_tiny_sd
@@ -209,6 +211,78 @@ def test_validation_pictures_with_and_without_the_identifier(
     ]
 
 
+def test_any_prompt_is_painted_with_the_identifier_and_without(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    """At the end where no steps are named; the same seed of both, so that what differs is the
+    subject. A run may go on with other prompts: they decide nothing that is learned."""
+    prompts = ("a dog in a car", "sks at sea")
+    given = {"validation_prompt": prompts, "num_validation_images": 1}
+    heard: list[tuple[str, int]] = []
+    watch = Callbacks(on_picture=lambda name, step, _: heard.append((name, step)))
+    teach(order(bases["text2img"], photos, tmp_path, max_train_steps=2, **given), watch)
+    assert heard == [
+        ("with-prompt1-0", 2),
+        ("without-prompt1-0", 2),
+        ("with-prompt2-0", 2),
+        ("without-prompt2-0", 2),
+    ]
+    folder = tmp_path / "validation"
+    records = {path.stem: read_record(path) or {} for path in sorted(folder.iterdir())}
+    assert {name: record["prompt"] for name, record in records.items()} == {
+        "000002-with-prompt1-0": "a sks dog in a car",
+        "000002-without-prompt1-0": "a dog in a car",
+        "000002-with-prompt2-0": "sks at sea",
+        "000002-without-prompt2-0": "dog at sea",
+    }
+    assert {record["seed"] for record in records.values()} == {0}
+    pictures = [Image.open(folder / f"{name}.png").tobytes() for name in records]
+    assert len(set(pictures)) == len(pictures)
+    others = {"validation_prompt": "a dog", "validation_steps": 4, "num_validation_images": 1}
+    heard.clear()
+    teach(order(bases["text2img"], photos, tmp_path, max_train_steps=4, **others), watch)
+    assert heard == [("with-0", 4), ("without-0", 4)]
+
+
+def test_a_validation_prompt_that_is_not_read_to_its_end_is_refused(
+    bases: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(PromptError, match=r"validation prompt .* has \d+ tokens"):
+        teach(order(bases["text2img"], photos, tmp_path, validation_prompt="x" * 90))
+    with pytest.raises(OptionError, match=r"validation_prompt is what is to be seen.*got ' '"):
+        TeachOptions(validation_prompt=("a dog", " "))
+
+
+def test_class_images_are_made_with_the_steps_and_guidance_that_are_asked(
+    bases: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other numbers make other pictures and another run; what was made so before is found."""
+    calls: list[tuple[int, float]] = []
+    paint = generate.paint
+
+    def watched(*words: Any, steps: int, **more: Any) -> Any:
+        calls.append((steps, words[4]))
+        return paint(*words, steps=steps, **more)
+
+    monkeypatch.setattr(generate, "paint", watched)
+    words = {"instance_prompt": "a sks wee dog", "class_prompt": "a wee dog"}
+    usual = order(bases["text2img"], photos, tmp_path / "usual", max_train_steps=1, **words)
+    course = {"class_inference_steps": 5, "class_guidance_scale": 5.0}
+    other = replace(usual, options=replace(usual.options, **course))
+    for config, made_with in (
+        (usual, (generate.STEPS, 7.5)),
+        (replace(other, folder=tmp_path / "other"), (5, 5.0)),
+    ):
+        calls.clear()
+        teach(config)
+        assert calls == [made_with, made_with], "three pictures, two at once"
+        calls.clear()
+        teach(replace(config, folder=tmp_path / "again", anew=True))
+        assert calls == []
+    with pytest.raises(OptionError, match="other class_inference_steps, class_guidance_scale"):
+        teach(other)
+
+
 def test_only_so_many_checkpoints_stay(
     bases: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
@@ -277,7 +351,11 @@ IDLE: dict[str, tuple[dict[str, Any], str]] = {
     "warm-up": ({"lr_warmup_steps": 5}, "lr_warmup_steps has .*: take constant_with_warmup"),
     "validation": (
         {"num_validation_images": 1},
-        "num_validation_images has no effect without validation_steps",
+        "num_validation_images has no effect without validation_steps or validation_prompt",
+    ),
+    "class images": (
+        {**WITHOUT_THE_PRIOR, "class_inference_steps": 50, "class_guidance_scale": 5.0},
+        "class_inference_steps and class_guidance_scale have no effect without with_prior",
     ),
     "the prior": (
         {**WITHOUT_THE_PRIOR, "prior_loss_weight": 0.5, "num_class_images": 9},
@@ -298,6 +376,9 @@ def test_a_setting_without_effect_is_refused(given: dict[str, Any], says: str) -
     [
         pytest.param(WITHOUT_THE_PRIOR, "class_images has no effect", id="no prior"),
         pytest.param({"sample_batch_size": 2}, "sample_batch_size has no effect", id="none made"),
+        pytest.param(
+            {"class_guidance_scale": 5.0}, "class_guidance_scale has no effect", id="no guidance"
+        ),
     ],
 )
 def test_own_class_images_for_nothing_are_refused(

@@ -21,6 +21,15 @@ class TeachOptions(Checked):
     )
     prior_loss_weight: float = setting(1.0, "How much that counts: the paper's lambda.", low=0.0)
     num_class_images: int = setting(100, "Pictures made of the class.", low=1, high=100_000)
+    class_inference_steps: int | None = setting(
+        None, "Denoising steps of each (default: 25).", low=1, high=1000
+    )
+    class_guidance_scale: float | None = setting(
+        None,
+        "Guidance that they are made with (default: the model's own).",
+        low=0.0,
+        high=100.0,
+    )
     sample_batch_size: int = setting(4, "How many of them are made at once.", low=1)
     method: str = setting(
         "lora",
@@ -83,13 +92,29 @@ class TeachOptions(Checked):
     validation_steps: int | None = setting(
         None, "Paint with and without the identifier every so many steps.", low=1
     )
+    validation_prompt: tuple[str, ...] = setting(
+        (),
+        "What is painted then, with the identifier and without; repeatable (default: the two "
+        "prompts). Without validation_steps it is painted once, at the end.",
+    )
     num_validation_images: int = setting(2, "Pictures of each of the two.", low=1, high=64)
     seed: int = setting(0, "Decides every draw, with the number of the step.", low=0, high=2**31)
 
     def __post_init__(self) -> None:
+        prompts = self.validation_prompt
+        if isinstance(prompts, str | list):
+            prompts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
+            object.__setattr__(self, "validation_prompt", prompts)
         super().__post_init__()
+        self._check_prompts()
         given = changed(self)
-        of_the_prior = ("prior_loss_weight", "num_class_images", "sample_batch_size")
+        of_the_prior = (
+            "prior_loss_weight",
+            "num_class_images",
+            "class_inference_steps",
+            "class_guidance_scale",
+            "sample_batch_size",
+        )
         for names, idle, where in (
             (("rank",), self.method == "full", "with method full, which trains all weights"),
             (
@@ -103,12 +128,29 @@ class TeachOptions(Checked):
                 "without lr_scheduler cosine_with_restarts",
             ),
             (("lr_power",), self.lr_scheduler != "polynomial", "without lr_scheduler polynomial"),
-            (("num_validation_images",), self.validation_steps is None, "without validation_steps"),
+            (
+                ("num_validation_images",),
+                not self.validates,
+                "without validation_steps or validation_prompt",
+            ),
             (of_the_prior, not self.with_prior_preservation, "without with_prior_preservation"),
         ):
             if idle:
                 check_idle([name for name in names if name in given], where)
         self._check_rate()
+
+    @property
+    def validates(self) -> bool:
+        """Whether pictures are painted while it learns, or at the end."""
+        return self.validation_steps is not None or bool(self.validation_prompt)
+
+    def _check_prompts(self) -> None:
+        for prompt in self.validation_prompt:
+            if not isinstance(prompt, str) or not prompt.strip():
+                raise OptionError(
+                    "validation_prompt is what is to be seen, such as 'a photo of sks dog on a "
+                    f"beach'; got {prompt!r}."
+                )
 
     def _check_rate(self) -> None:
         """Refuse a schedule that the run ends before."""

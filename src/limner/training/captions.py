@@ -138,6 +138,17 @@ def with_identifier(caption: str, naming: Naming) -> str:
     return f"{named}, {caption}" if caption.strip() else named
 
 
+def without_identifier(caption: str, naming: Naming) -> str:
+    """The same scene with any of the class: "a sks dog on a sofa" becomes "a dog on a sofa"; where
+    the class isn't mentioned, it takes the identifier's place."""
+    words = naming.identifier.split()
+    if not _mentions(naming.noun).search(caption):
+        caption = _mentions(words[0]).sub(lambda _: naming.noun, caption, count=1)
+    for word in words:
+        caption = _mentions(word).sub("", caption)
+    return " ".join(caption.split())
+
+
 def _mentions(word: str) -> re.Pattern[str]:
     """A word by itself, whatever characters it has: ``<s1>``, ``c++``."""
     return re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])", re.IGNORECASE)

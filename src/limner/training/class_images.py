@@ -6,6 +6,7 @@ killed run goes on where it stopped and another run of the same class needs none
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,16 +22,25 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def class_folder(base: Base, class_prompt: str, side: int) -> Path:
+@dataclass(frozen=True)
+class ClassImages:
+    """What pictures of a class are made of, besides the base and their seeds."""
+
+    prompt: str
+    side: int
+    steps: int
+    guidance: float
+
+
+def class_folder(base: Base, pictures: ClassImages) -> Path:
     """Where the pictures of a class lie: ``00000.png``, made with seed 0, and on."""
-    decides = [base.digest, class_prompt, side, generate.STEPS, base.guidance]
+    decides = [base.digest, pictures.prompt, pictures.side, pictures.steps, pictures.guidance]
     return tensor_cache.folder() / "class-images" / tensor_cache.key_of("class images", *decides)
 
 
 def make(
     base: Base,
-    class_prompt: str,
-    side: int,
+    pictures: ClassImages,
     count: int,
     batch: int,
     on_step: OnStep | None = None,
@@ -41,7 +51,7 @@ def make(
         OutputError: they can't be kept.
         OutOfMemory: with what to lower.
     """
-    folder = class_folder(base, class_prompt, side)
+    folder = class_folder(base, pictures)
     paths = [folder / f"{k:05}.png" for k in range(count)]
     missing = [k for k, path in enumerate(paths) if not is_picture(path)]
     done = count - len(missing)
@@ -49,12 +59,12 @@ def make(
         if on_step:
             on_step(done + start, count)
         seeds = missing[start : start + batch]
-        words = [class_prompt] * len(seeds)
-        pictures = generate.paint(
-            base.pipe, words, seeds, side, base.guidance, steps=generate.STEPS
+        words = [pictures.prompt] * len(seeds)
+        painted = generate.paint(
+            base.pipe, words, seeds, pictures.side, pictures.guidance, steps=pictures.steps
         )
-        for k, picture in zip(seeds, pictures, strict=True):
-            record = {"base": base.ref.to_dict(), "prompt": class_prompt, "seed": k}
+        for k, picture in zip(seeds, painted, strict=True):
+            record = {"base": base.ref.to_dict(), "seed": k, **asdict(pictures)}
             save_image(picture, paths[k], record=record, overwrite=True)
     if on_step:
         on_step(count, count)

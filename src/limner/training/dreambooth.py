@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from limner.errors import MissingExtra, OptionError
-from limner.io.save import save_image, write_atomic
+from limner.io.save import write_atomic
 from limner.models.blocks.oom import guard_memory
 from limner.models.diffusion.loading import PARTS
 from limner.options import TeachOptions, changed
+from limner.options.base import check_idle
 from limner.protocols import OnStep
 from limner.registry.device import devices
 from limner.registry.weights import Runtime
@@ -37,13 +38,14 @@ from limner.training import (
     mmap_weights,
     rates,
     resume,
+    validation,
 )
 from limner.training.base_model import Base, find_base, open_base, resolution_of
 from limner.training.identifiers import Naming
 from limner.training.instance_images import Outline, Photographs
-from limner.training.latents import TextEmbeddings
-from limner.training.step import Stepper, base_dtype, weight_dtype
+from limner.training.step import Stepper, base_dtype
 from limner.training.trainable import prepare_trainable
+from limner.training.validation import Validation, Words
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -142,10 +144,7 @@ def teach(config: TeachConfig, callbacks: Callbacks | None = None) -> TrainingRe
     optimizer_kind = _optimizer_kind(options)
     if options.mask_background and callbacks.outline is None:
         raise OptionError("mask_background needs to know where the subject is: give --crop-to.")
-    if config.class_images and not options.with_prior_preservation:
-        raise OptionError("class_images has no effect without with_prior_preservation.")
-    if config.class_images and "sample_batch_size" in changed(options):
-        raise OptionError("sample_batch_size has no effect with class_images: none is made.")
+    _check_class_images(config)
     weights = find_base(config.model)
     accelerator = _accelerator(options, config.device)
     base = open_base(weights, Runtime(str(accelerator.device), base_dtype(options)))
@@ -160,7 +159,8 @@ def teach(config: TeachConfig, callbacks: Callbacks | None = None) -> TrainingRe
     names = [photo.name for photo in photographs.usable]
     captioned = captions.read(config.photographs, names, prompt, naming)
     texts = list(captioned.texts)
-    _check_lengths(base, prompt, class_prompt, dict(zip(names, texts, strict=True)))
+    words = validation.words_of(options, naming)
+    _check_lengths(base, prompt, class_prompt, dict(zip(names, texts, strict=True)), words)
     job = resume.job(options, base, photographs, texts, side, config.class_images)
     if not config.anew:
         resume.check_job(config.folder, job)
@@ -182,7 +182,8 @@ def teach(config: TeachConfig, callbacks: Callbacks | None = None) -> TrainingRe
         pictures_of_class = own_class_images
         if options.with_prior_preservation and not own_class_images:
             pictures_of_class = _make_class_images(config, base, side, callbacks)
-        embeddings = latents.read(base, [*texts, class_prompt, prompt, ""])
+        validated = [each.prompt for each in words]
+        embeddings = latents.read(base, [*texts, class_prompt, prompt, "", *validated])
         subject_latents = latents.encode(
             base,
             [photo.image for photo in photographs.usable],
@@ -196,7 +197,7 @@ def teach(config: TeachConfig, callbacks: Callbacks | None = None) -> TrainingRe
             if pictures_of_class
             else None
         )
-    if options.validation_steps is None:
+    if not options.validates:
         base.let_go("vae")
     if not options.train_text_encoder:
         base.let_go("text_encoder", "text_encoder_2")
@@ -224,6 +225,7 @@ def teach(config: TeachConfig, callbacks: Callbacks | None = None) -> TrainingRe
     step = Stepper(
         base, parts_in_training, embeddings, subject_latents, class_latents, options, accelerator
     )
+    painter = Validation(base, options, words, embeddings, side, config.folder / "validation")
     checkpoint = config.folder / "checkpoints" / f"{first_step:06}"
     for number in range(first_step, options.max_train_steps):
         started = time.monotonic()
@@ -246,9 +248,9 @@ def teach(config: TeachConfig, callbacks: Callbacks | None = None) -> TrainingRe
                 keep=options.checkpoints_total_limit,
                 facts={"loss": report.loss},
             )
-        if options.validation_steps and report.step % options.validation_steps == 0:
+        if validation.is_due(options, report.step):
             with accelerator.autocast():  # the U-Net answers in float32, whatever the rest is in
-                _validate(config, base, embeddings, side, report.step, callbacks)
+                painter.paint(report.step, callbacks.on_picture)
     return TrainingResult(
         base,
         naming,
@@ -282,11 +284,29 @@ def _accelerator(options: TeachOptions, device: str | None) -> Accelerator:
     )
 
 
-def _check_lengths(base: Base, prompt: str, class_prompt: str, texts: Mapping[str, str]) -> None:
+def _check_lengths(
+    base: Base, prompt: str, class_prompt: str, texts: Mapping[str, str], words: Sequence[Words]
+) -> None:
     named = {"instance prompt": prompt, "class prompt": class_prompt}
     named |= {f"caption of {name}": text for name, text in texts.items()}
+    named |= {f"validation prompt {each.prompt!r}": each.prompt for each in words}
     tokenizers = (getattr(base.pipe, name, None) for name in ("tokenizer", "tokenizer_2"))
     captions.check_lengths(named, filter(None, tokenizers), base.ref.name)
+
+
+def _check_class_images(config: TeachConfig) -> None:
+    """Refuse settings of pictures that aren't made, or aren't looked at.
+
+    Raises:
+        OptionError: there are any.
+    """
+    if config.class_images is None:
+        return
+    if not config.options.with_prior_preservation:
+        raise OptionError("class_images has no effect without with_prior_preservation.")
+    making = ("sample_batch_size", "class_inference_steps", "class_guidance_scale")
+    given = changed(config.options)
+    check_idle([name for name in making if name in given], "with class_images: none is made")
 
 
 def _own_class_images(config: TeachConfig, side: int) -> list[Any]:
@@ -301,14 +321,15 @@ def _make_class_images(
     config: TeachConfig, base: Base, side: int, callbacks: Callbacks
 ) -> list[Any]:
     options = config.options
-    return class_images.make(
-        base,
+    guidance = options.class_guidance_scale
+    pictures = class_images.ClassImages(
         str(options.class_prompt),
         side,
-        options.num_class_images,
-        options.sample_batch_size,
-        callbacks.on_class_image,
+        options.class_inference_steps or generate.STEPS,
+        base.guidance if guidance is None else guidance,
     )
+    count, batch = options.num_class_images, options.sample_batch_size
+    return class_images.make(base, pictures, count, batch, callbacks.on_class_image)
 
 
 def _optimizer_kind(options: TeachOptions) -> Any:
@@ -333,53 +354,6 @@ def _report(
     prior_loss = None if prior is None else float(prior)
     loss = float(instance) + options.prior_loss_weight * (prior_loss or 0.0)
     return StepReport(step, options.max_train_steps, loss, float(instance), prior_loss, seconds)
-
-
-def _validate(
-    config: TeachConfig,
-    base: Base,
-    embeddings: TextEmbeddings,
-    side: int,
-    step: int,
-    callbacks: Callbacks,
-) -> None:
-    """Pictures of the same seeds with the identifier and without, which should stay as it was."""
-    options = config.options
-    for prompt, name in ((options.instance_prompt, "with"), (options.class_prompt, "without")):
-        for k in range(options.num_validation_images):
-            prompts: Any = [str(prompt)]
-            if not options.train_text_encoder:
-                prompts = _embedded(base, embeddings, str(prompt), weight_dtype(options))
-            seed = options.seed + k
-            (picture,) = generate.paint(
-                base.pipe, prompts, [seed], side, base.guidance, steps=generate.STEPS
-            )
-            record = {"prompt": prompt, "step": step, "seed": seed, "base": base.ref.to_dict()}
-            path = config.folder / "validation" / f"{step:06}-{name}-{k}.png"
-            save_image(picture, path, record=record, overwrite=True)
-            callbacks.on_picture(f"{name}-{k}", step, picture)
-
-
-def _embedded(
-    base: Base, embeddings: TextEmbeddings, prompt: str, dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
-    """A prompt and no words as a pipeline takes them, now that the text encoder is gone."""
-    row, empty = ([number] for number in embeddings.rows([prompt, ""]))
-    device, config = base.pipe.unet.device, base.pipe.config
-    tensors = {
-        "prompt_embeds": embeddings.states[row],
-        "negative_prompt_embeds": embeddings.states[empty],
-    }
-    if embeddings.pooled is not None:
-        tensors["pooled_prompt_embeds"] = embeddings.pooled[row]
-        tensors["negative_pooled_prompt_embeds"] = embeddings.pooled[empty]
-        if config.get("force_zeros_for_empty_prompt"):  # the empty prompt of SDXL is zeros
-            tensors |= {
-                name: torch.zeros_like(tensor)
-                for name, tensor in tensors.items()
-                if name.startswith("negative")
-            }
-    return {name: tensor.to(device, dtype) for name, tensor in tensors.items()}
 
 
 def _checkpoints(options: TeachOptions) -> int:

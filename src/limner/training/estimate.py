@@ -71,6 +71,7 @@ def plan(config: TeachConfig, callbacks: Callbacks) -> Plan:
         lr_num_cycles=TeachOptions.lr_num_cycles,
         lr_power=TeachOptions.lr_power,
         validation_steps=None,
+        validation_prompt=(),
         num_validation_images=TeachOptions.num_validation_images,  # else it is refused
     )
     peak_memory.forget_peak()

@@ -27,6 +27,7 @@ NOT_DECIDING = frozenset(
         "checkpoints_total_limit",
         "validation_steps",
         "num_validation_images",
+        "validation_prompt",
         "sample_batch_size",
         "gradient_checkpointing",
         "max_train_steps",

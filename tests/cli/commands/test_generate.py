@@ -114,6 +114,37 @@ def test_a_subject_is_known_to_the_model(limner: Command, tmp_path: Path) -> Non
     assert "mydog" in str((read_record("with.png") or {})["models"])
 
 
+@pytest.mark.slow
+def test_what_mini_sd_was_taught_is_painted_by_its_identifier(limner: Command) -> None:
+    """One command teaches, paints prompts of one's own with and without the identifier, and one
+    more makes a picture of the subject; the flags are those of the course."""
+    need_minis("mini-sd")
+    photos = Path(__file__).parents[3] / "examples" / "subject"
+    limner(
+        *("teach", photos, "--name", "pack", "--model", "mini-sd"),
+        *("--instance-prompt", "a photo of ohwx backpack", "--learning-rate", 1e-2),
+        *("--class-prompt", "a photo of a backpack", "--max-train-steps", 3),
+        *("--num-class-images", 1, "--class-inference-steps", 2, "--class-guidance-scale", 5),
+        *("--validation-prompt", "a backpack at sea", "--validation-prompt", "ohwx backpack"),
+        *("--num-validation-images", 1),
+    )
+    folder = Path(".home/subjects/pack")
+    names = sorted(file.name for file in (folder / "run" / "validation").iterdir())
+    assert names == [
+        f"000003-{which}-prompt{k}-0.png" for which in ("with", "without") for k in (1, 2)
+    ]
+    asked = ("generate", "a photo of ohwx backpack", *MINI, *QUICK, "--seed", 1)
+    limner(*asked, "-o", "plain.png")
+    limner(*asked, "--subject", "pack", "-o", "pack.png")
+    limner(*asked, "--subject", "pack=0", "-o", "none.png")
+    plain, taught, none = (np.asarray(Image.open(f)) for f in ("plain.png", "pack.png", "none.png"))
+    assert (plain != taught).any()
+    np.testing.assert_array_equal(plain, none)
+    (model,) = (read_record("pack.png") or {})["models"]
+    assert model["name"] == "mini-sd"
+    assert "pack" in str(model["adapters"])
+
+
 def test_the_store_lists_shows_and_makes_it_again(
     limner: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ def generate(**given: Any) -> None:
 
     \b
     limner generate "a photo of a rabbit" --profile mini -o rabbit.png
-    limner generate "a photo of a [V] dog on a beach" --subject mydog --model sd15
+    limner generate "a photo of ohwx dog on a beach" --subject mydog --model sd15
 
     Picture k is the one of --seed + k; each carries a record of how it was made. The store keeps
     them as one run, which `limner runs replay` does again.

@@ -89,12 +89,14 @@ def flags(
             names = flag_name(spec.name)
             if kind is bool:
                 names += f"/--no-{names[2:]}"
+            several: dict[str, Any] = {"multiple": True} if kind is tuple else {}
             choices = spec.metadata["choices"]
             command = click.option(
                 names,
                 spec.name,
-                type=click.Choice(choices) if choices else kind,
+                type=click.Choice(choices) if choices else str if several else kind,
                 default=None,
+                **several,
                 help=_help(spec, (defaults or {}).get(spec.name)),
             )(command)
         return command
@@ -109,7 +111,7 @@ def _help(spec: dataclasses.Field[Any], default: object = None) -> str:
     if default is not None:
         text = re.sub(r" \(default: [^)]*\)", "", text)
         notes.append(f"default {default}")
-    elif spec.default is not None and spec.default is not False:
+    elif spec.default not in (None, False, ()):
         notes.append(f"default {spec.default}")
     if low is not None and high is not None and high < 1e6:
         notes.append(f"{low:g}–{high:g}")

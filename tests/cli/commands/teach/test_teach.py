@@ -226,6 +226,7 @@ def test_a_plan_of_a_run_that_validates_or_keeps_no_prior(
     monkeypatch.setenv("LIMNER_TRACK", "tensorboard")
     asked = ("teach", "photos", "--name", "mycat", "--model", "mini-sd", *PROMPTS)
     validated = ("--validation-steps", 50, "--num-validation-images", 1)
+    validated += ("--validation-prompt", "a cat at sea", "--validation-prompt", "ohwx cat")
     found = limner.json(*asked, "--no-with-prior-preservation", *validated, "--dry-run")
     assert (found["steps"], found["class_images"]) == (500, 0)
 
@@ -233,6 +234,11 @@ def test_a_plan_of_a_run_that_validates_or_keeps_no_prior(
 BAD: dict[str, tuple[tuple[object, ...], str]] = {
     "lambda below 0": (("--prior-loss-weight", -1), "prior_loss_weight must be at least 0"),
     "rank 0": (("--rank", 0), "rank must be between 1 and"),
+    "class images without guidance": (
+        ("--class-guidance-scale", -1),
+        "class_guidance_scale must be between 0 and 100",
+    ),
+    "a validation prompt of nothing": (("--validation-prompt", " "), "what is to be seen"),
     "resolution": (("--resolution", 36), "multiple of 8, got 36"),
     "no identifier": (("--instance-prompt", "a photo of a cat"), "has no identifier"),
     "a common identifier": (("--instance-prompt", "a red cat"), "'red' is a common word"),
