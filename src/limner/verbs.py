@@ -119,7 +119,7 @@ VERBS = _by_name(
             hides_seam=True,
             is_asked_in_suites=True,
         ),
-        Verb("cutout", Picture.CUTOUT, options=("edit",)),
+        Verb("cutout", Picture.CUTOUT, options=("edit", "frame")),
         Verb(
             "background",
             Picture.EDIT,

@@ -181,7 +181,7 @@ def test_what_is_not_understood_says_what_is(
 def test_settings_by_name_are_all_fields_of_the_options() -> None:
     """What type checkers are told is what the options have: names and types."""
     told = get_type_hints(call.PaintSettings) | get_type_hints(call.RedactSettings)
-    told |= get_type_hints(call.OutlineSettings)
+    told |= get_type_hints(call.OutlineSettings) | get_type_hints(call.CutoutSettings)
     fields = {}
     for kind in (DetectOptions, SegmentOptions, *call.OPTIONS.values()):
         hints = get_type_hints(kind)

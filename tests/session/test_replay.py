@@ -48,6 +48,9 @@ MORE: dict[str, Callable[[Session, Any], Run]] = {
     "a mask": lambda session, image: session.cutout(
         image, [MASKED], edit=EditOptions(dilate=2, feather=3)
     ),
+    "a trimmed cut-out": lambda session, image: session.cutout(
+        image, [MASKED], trim=True, pad="10%", square=True
+    ),
     "a colour": lambda session, image: session.background(image, [BOXED], background.Colour("red")),
     "a picture behind": lambda session, image: session.background(
         image, [BOXED], background.Picture(PURPLE, "digest")

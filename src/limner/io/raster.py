@@ -158,6 +158,20 @@ class Raster:
             pixels = Image.frombytes(mode, (width, height), values.tobytes())
         return replace(self, pixels=pixels)
 
+    def framed(self, box: IntBox) -> Raster:
+        """The part in a box; where the box reaches beyond the picture all values are black, and
+        transparent where there is an alpha."""
+        if isinstance(self.pixels, Image.Image):
+            return replace(self, pixels=self.pixels.crop(box))
+        x0, y0, x1, y1 = box
+        width, height = self.size
+        left, top = max(x0, 0), max(y0, 0)
+        part = self.pixels[top : min(y1, height), left : min(x1, width)]
+        black = _typed(np.array(self.levels[0]), self.dtype)
+        values = np.full((y1 - y0, x1 - x0, self.pixels.shape[2]), black, self.dtype)
+        values[top - y0 : top - y0 + part.shape[0], left - x0 : left - x0 + part.shape[1]] = part
+        return replace(self, pixels=values)
+
     def padded(self, left: int, top: int, right: int, bottom: int) -> Raster:
         """A larger one; the new part continues the border's pixels."""
         whole = self.window((0, 0, *self.size))

@@ -2,6 +2,7 @@
 
 from limner.options.base import changed, check_honoured, field_type, from_dict, setting, to_dict
 from limner.options.endpoint import EndpointOptions
+from limner.options.framing import FrameOptions
 from limner.options.inference import (
     BACKGROUND,
     CUTOUT,
@@ -32,6 +33,7 @@ __all__ = [
     "EditOptions",
     "EndpointOptions",
     "EverythingOptions",
+    "FrameOptions",
     "InpaintOptions",
     "LabelOptions",
     "RedactOptions",

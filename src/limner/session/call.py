@@ -19,6 +19,7 @@ from limner.options import (
     DetectOptions,
     EditOptions,
     EverythingOptions,
+    FrameOptions,
     InpaintOptions,
     RedactOptions,
     SegmentOptions,
@@ -86,6 +87,14 @@ class EditSettings(SegmentSettings, total=False):
     keep_metadata: bool
 
 
+class CutoutSettings(EditSettings, total=False):
+    """``FrameOptions`` by its fields, and those of editing."""
+
+    trim: bool
+    pad: str | None
+    square: bool
+
+
 class PaintSettings(EditSettings, total=False):
     """``InpaintOptions`` by its fields, and those of editing."""
 
@@ -129,6 +138,7 @@ OPTIONS: Mapping[str, type[Any]] = {
     "everything": EverythingOptions,
     "inpaint": InpaintOptions,
     "edit": EditOptions,
+    "frame": FrameOptions,
     "redact": RedactOptions,
 }
 """A verb's arguments that hold options."""

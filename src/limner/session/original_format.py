@@ -10,8 +10,12 @@ import numpy as np
 from PIL import Image as pil
 
 from limner import pipeline
+from limner.errors import OptionError
+from limner.io.limits import MAX_PIXELS
 from limner.io.raster import Layer, Raster, changed_pixels, cut, put_layers
 from limner.models.classical.fill import fill
+from limner.ops.masks import IntBox
+from limner.options import FrameOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -57,6 +61,31 @@ def cut_out(original: Raster, cutout: Image) -> tuple[Image, Raster]:
         )
     raster = cut(original, np.asarray(cutout.getchannel("A")))
     return raster.rgba(), raster
+
+
+def framed(cutout: Image, raster: Raster, frame: FrameOptions) -> tuple[Image, Raster, IntBox]:
+    """A cut-out's view and values on another canvas, and that canvas in pixels of the picture,
+    which it may reach beyond.
+
+    Raises:
+        OptionError: it would be larger than pictures may be.
+    """
+    x0, y0, x1, y1 = 0, 0, *cutout.size
+    if frame.trim:
+        x0, y0, x1, y1 = cutout.getchannel("A").getbbox() or (x0, y0, x1, y1)
+    room = frame.room(max(x1 - x0, y1 - y0))
+    x0, y0, x1, y1 = x0 - room, y0 - room, x1 + room, y1 + room
+    if frame.square:
+        side = max(x1 - x0, y1 - y0)
+        x0, y0 = x0 - (side - (x1 - x0)) // 2, y0 - (side - (y1 - y0)) // 2
+        x1, y1 = x0 + side, y0 + side
+    if (x1 - x0) * (y1 - y0) > max(MAX_PIXELS, cutout.width * cutout.height):
+        raise OptionError(
+            f"The cut-out would be {x1 - x0}x{y1 - y0} pixels, more than {MAX_PIXELS:,}: "
+            "take trim, a smaller pad, or no square."
+        )
+    box = (x0, y0, x1, y1)
+    return cutout.crop(box), raster.framed(box), box
 
 
 def _see_through(original: Raster, layer: Layer) -> Layer:

@@ -18,13 +18,13 @@ from limner.io.arrays import SHAPES, is_array, picture_of
 from limner.io.raster import Raster
 from limner.io.read import raster_of
 from limner.ops.selection import Selection
-from limner.options import DetectOptions, SegmentOptions
+from limner.options import DetectOptions, FrameOptions, SegmentOptions
 from limner.prompts import VisualPrompt
 from limner.protocols import ModelRef
 from limner.runs.record import Job, RunRecord, describe
 from limner.session import views
 from limner.session.candidates import MaskCandidates
-from limner.session.original_format import cut_out, edited
+from limner.session.original_format import cut_out, edited, framed
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -260,6 +260,8 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
     edits: tuple[pipeline.Edit, ...] = ()
     cutout: Image | None = None
+    frame: FrameOptions | None = None
+    """The canvas of the cut-out; None: the picture's own."""
     redaction: pipeline.Redaction | None = None
     original: Raster | None = None
     """What was edited, where that isn't the source as it was opened."""
@@ -276,15 +278,19 @@ def make_run(job: Job, source: Source, outcome: Outcome, models: Sequence[ModelR
         original = replace(original, exif=None)
     grounding, redaction = outcome.grounding, outcome.redaction
     edits, cutout = outcome.edits, outcome.cutout
+    facts = dict(outcome.facts)
     rasters: tuple[Raster, ...] = ()
     if edits:
         edits, rasters = edited(original, edits, continued=outcome.continued)
     elif cutout is not None:
         cutout, raster = cut_out(original, cutout)
+        if outcome.frame is not None:
+            cutout, raster, box = framed(cutout, raster, outcome.frame)
+            facts["frame_xyxy"] = list(box)
         rasters = (raster,)
     if redaction and edits:
         redaction = replace(redaction, edit=edits[0])
-    result = {"objects": len(grounding), **outcome.facts, **_shortfall(grounding)}
+    result = {"objects": len(grounding), **facts, **_shortfall(grounding)}
     if edits:
         result["edits"] = [edit.to_dict() for edit in edits]
     if redaction:

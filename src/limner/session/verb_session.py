@@ -10,7 +10,13 @@ from typing import Any, Unpack
 from limner import pipeline
 from limner.errors import PromptError
 from limner.io.images import digests_kept
-from limner.options import EditOptions, EverythingOptions, InpaintOptions, RedactOptions
+from limner.options import (
+    EditOptions,
+    EverythingOptions,
+    FrameOptions,
+    InpaintOptions,
+    RedactOptions,
+)
 from limner.pipeline.background import Backdrop
 from limner.prompts import Text, VisualPrompt
 from limner.prompts.prompt_list import AnyPrompts, prompts_of
@@ -21,8 +27,8 @@ from limner.runs.record import Job
 from limner.session.cache.stages import Stages
 from limner.session.call import (
     CanvasSettings,
+    CutoutSettings,
     DetectSettings,
-    EditSettings,
     OutlineSettings,
     PaintSettings,
     RedactSettings,
@@ -318,11 +324,16 @@ class VerbSession:
         find: AnyPrompts | None = None,
         *,
         edit: EditOptions | None = None,
-        **named: Unpack[EditSettings],
+        frame: FrameOptions | None = None,
+        **named: Unpack[CutoutSettings],
     ) -> Run:
-        """What is found, alone on transparency (RGBA of the image's size); arguments as in
-        ``edit``."""
-        call = strict("cutout", find, named, edit=edit)
+        """What is found, alone on transparency (RGBA), on a canvas of the image's size or as
+        ``frame`` says; arguments as in ``edit``.
+
+        Example:
+            ``Session().cutout("photo.jpg", (530, 180, 780, 600), trim=True, pad="5%").show()``
+        """
+        call = strict("cutout", find, named, edit=edit, frame=frame)
         return self._answer("cutout", call, image)
 
     def background(

@@ -53,7 +53,7 @@ def os_errors(path: Path, refusal: type[InputError]) -> Iterator[None]:
         raise refusal(f"{path} can't be {verb}: {reason}.") from error
 
 
-def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]:
+def places(settings: Settings) -> list[tuple[Path, Place]]:
     """Each input with the place of its results, in order; no two places have one name.
 
     An input that is named twice is one; of several, results of this command are none.
@@ -89,7 +89,7 @@ def places(settings: Settings, suffix: str = ".png") -> list[tuple[Path, Place]]
             )
         files = {settings.image: Place(out.parent, out.stem, out.suffix)}
     else:
-        files = _named(settings, suffix)
+        files = _named(settings)
     _check_not_input(files)
     return list(files.items())
 
@@ -107,7 +107,7 @@ def _is_folder(image: Path) -> bool:
     return is_folder
 
 
-def _named(settings: Settings, suffix: str) -> dict[Path, Place]:
+def _named(settings: Settings) -> dict[Path, Place]:
     """Each input's file with a place of its own, named after it."""
     by_target: dict[Path, list[Path]] = {}
     known: set[Path] = set()
@@ -121,7 +121,7 @@ def _named(settings: Settings, suffix: str) -> dict[Path, Place]:
     if len(settings.images) > 1:
         by_target = {target: _not_results(by_target, target, settings.verb) for target in by_target}
     return {
-        file: Place(target, f"{name}-{settings.verb}", suffix)
+        file: Place(target, f"{name}-{settings.verb}", settings.suffix)
         for target, files in by_target.items()
         for file, name in zip(files, unique_names(files), strict=True)
     }

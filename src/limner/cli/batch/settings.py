@@ -30,6 +30,8 @@ class Settings:
     no_record: bool = False
     track: tuple[str, ...] = ()
     track_to: Path = Path(WORKING_FOLDER)
+    suffix: str = ".png"
+    """Of a result's picture where ``out`` names none."""
     copy_unchanged: bool = False
     """A picture in which nothing was found is a result too."""
 

@@ -44,13 +44,13 @@ def streamed(settings: Settings) -> Iterator[Settings]:
         return
     _check(settings)
     with tempfile.TemporaryDirectory(prefix="limner-") as folder:
-        picture = Path(folder) / f"{settings.image.stem}-{settings.verb}.png"
+        picture = Path(folder) / f"{settings.image.stem}-{settings.verb}{settings.suffix}"
         stdout = sys.stdout
         with redirect_stdout(sys.stderr):
             yield replace(settings, out=picture, is_streamed=True)
         if not picture.is_file():
             raise NothingFound("Nothing was found, so there is no picture to write to stdout.")
-        if more := len([*Path(folder).glob(f"{picture.stem}-*.png")]):
+        if more := len([*Path(folder).glob(f"{picture.stem}-*{picture.suffix}")]):
             say_note(f"stdout holds one picture; {more} more need --out with a file's name.")
         stdout.buffer.write(picture.read_bytes())
         stdout.flush()

@@ -25,8 +25,17 @@ from limner.cli.options.prompt_flags import ObjectCommand
 from limner.cli.options.prompts_file import asked_prompts, prompts_option
 from limner.cli.options.run_store import originals_kept
 from limner.cli.options.session import finding_of, recording_session_of
+from limner.cli.options.transparent_format import OPAQUE, format_option, suffix_of
 from limner.errors import ImageError, OptionError, OutputError, StillVisible
-from limner.options import BACKGROUND, CUTOUT, FEATHER, EditOptions, InpaintOptions, RedactOptions
+from limner.options import (
+    BACKGROUND,
+    CUTOUT,
+    FEATHER,
+    EditOptions,
+    FrameOptions,
+    InpaintOptions,
+    RedactOptions,
+)
 from limner.session.preflight import check_models
 from limner.session.prompt_files import Opener
 from limner.verbs import VERBS, Picture, Verb
@@ -123,12 +132,21 @@ def remove(ctx: click.Context, /, **given: Any) -> None:
 @click.command(cls=ObjectCommand)
 @batch_options
 @flags(EditOptions, leave_out=frozenset({"context", "region"}), defaults=CUTOUT)
+@flags(FrameOptions)
+@format_option
 @prompts_option
 @finding_options
 @click.pass_context
 def cutout(ctx: click.Context, /, **given: Any) -> None:
-    """An object alone on transparency (RGBA, the image's size)."""
-    _change(ctx, "cutout", given, edit=typed(EditOptions, given))
+    """An object alone on transparency (RGBA), on a canvas of the image's size or a trimmed one.
+
+    \b
+    limner cutout cup.jpg --box 180,20,440,300 --trim --pad 5% --square --format webp
+    """
+    given["suffix"] = suffix_of(given["image_format"], given["out"])
+    frame = typed(FrameOptions, given)
+    frame_or_none = None if frame == FrameOptions() else frame
+    _change(ctx, "cutout", given, edit=typed(EditOptions, given), frame=frame_or_none)
 
 
 @click.command(cls=ObjectCommand)
@@ -290,7 +308,7 @@ def losses(verb: Verb, source: Source, place: Place) -> list[str]:
 
 def _check_format(settings: Settings, verb: Verb) -> None:
     is_cutout = verb.output is Picture.CUTOUT
-    if is_cutout and settings.out and settings.out.suffix.lower() in (".jpg", ".jpeg"):
+    if is_cutout and settings.out and settings.out.suffix.lower() in OPAQUE:
         raise OutputError(f"{settings.out} would be a JPEG, which has no transparency: use .png.")
 
 

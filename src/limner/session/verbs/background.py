@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 from limner import pipeline
 from limner.errors import PromptError, UnsupportedPrompt
-from limner.options import EditOptions, InpaintOptions, check_honoured
+from limner.options import EditOptions, FrameOptions, InpaintOptions, check_honoured
 from limner.pipeline.background import Backdrop
 from limner.prompts import Text
 from limner.protocols import Inpainter, OnStep
@@ -22,6 +22,7 @@ _PAINTED_BACKGROUND_OBEYS = frozenset({"feather", "context", "keep_metadata", "r
 
 def cutout(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | None) -> Run:
     edit: EditOptions | None = request.setting("edit")
+    frame: FrameOptions | None = request.setting("frame")
     check_honoured(edit or EditOptions(), CUTOUT_OBEYS, "a cut-out", "nothing is painted around it")
     source = Source.open(image)
     grounding, slots = finder.ground(source, request.prompts, request.finding)
@@ -29,7 +30,7 @@ def cutout(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | 
     if grounding.mask.any():
         picture = pipeline.cut_out(source.image, grounding.mask, edit)
     keep_metadata = bool(edit and edit.keep_metadata)
-    outcome = Outcome(grounding, slots, cutout=picture, keep_metadata=keep_metadata)
+    outcome = Outcome(grounding, slots, cutout=picture, frame=frame, keep_metadata=keep_metadata)
     return run_of(finder.models, request, source, outcome)
 
 
