@@ -241,6 +241,30 @@ class Inpainter(Model, Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Matte:
+    """The main thing of a picture."""
+
+    alpha: npt.NDArray[np.float32]
+    """(H, W) of the picture's size, 0..1: how much of each pixel is the thing's."""
+    score: float
+    """0..1; a model's own, no probability."""
+
+
+@runtime_checkable
+class Matting(Model, Protocol):
+    """Takes the main thing of a picture, without being told which."""
+
+    soft: bool
+    """Whether its alpha has soft edges; otherwise it is an outline, 0 or 1."""
+    caveat: str
+    """What a person must know of each of its answers, in a few words; "" nothing."""
+
+    def matte(self, image: Image) -> Matte:
+        """The thing; alpha is 0 everywhere where it sees none."""
+        ...
+
+
 @runtime_checkable
 class Encoder(Model, Protocol):
     """Pictures, and words where it reads them, as vectors whose cosine is their similarity."""

@@ -53,6 +53,8 @@ class Verb:
     """It looks for what it found in its own result."""
     is_private: bool = False
     """What goes in is not to lie in a second place, nor to be named by what comes out."""
+    takes_main_thing: bool = False
+    """Without prompts it is about the main thing of the picture."""
     is_asked_in_suites: bool = False
     """Suites and sweeps can ask it."""
 
@@ -61,14 +63,19 @@ class Verb:
         """Whether a model fills what was found."""
         return self.painting is Painting.ALWAYS
 
-    def tasks(self, *, by_words: bool, captioned: bool, from_words: bool) -> tuple[str, ...]:
+    def tasks(
+        self, *, by_words: bool, captioned: bool, from_words: bool, prompted: bool = True
+    ) -> tuple[str, ...]:
         """The tasks whose models decide the answer: another painter doesn't change an outline.
 
         Args:
             by_words: a phrase or an example is looked for.
             captioned: a caption's phrases are.
             from_words: words say what is to be painted.
+            prompted: there is any prompt.
         """
+        if self.takes_main_thing and not prompted:
+            return ("matte",)
         paints = self.repaints or (self.painting is Painting.FROM_WORDS and from_words)
         tasks = {
             "caption": captioned,
@@ -119,7 +126,7 @@ VERBS = _by_name(
             hides_seam=True,
             is_asked_in_suites=True,
         ),
-        Verb("cutout", Picture.CUTOUT, options=("edit", "frame")),
+        Verb("cutout", Picture.CUTOUT, options=("edit", "frame"), takes_main_thing=True),
         Verb(
             "background",
             Picture.EDIT,

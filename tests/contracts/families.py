@@ -19,6 +19,7 @@ from limner.registry import store
 from limner.registry.pool import ModelPool
 from limner.registry.resolve import resolve
 from limner.registry.weights import Runtime
+from tests.models.tiny_birefnet import save_tiny_birefnet
 from tests.models.tiny_edgetam import save_tiny_edgetam
 from tests.models.tiny_encoders import save_tiny_blip, save_tiny_clip, save_tiny_dino
 from tests.models.tiny_faces import save_tiny_centerface
@@ -76,6 +77,8 @@ ALL = (
     Family("blip", "caption", save=save_tiny_blip),
     Family("grounding_dino", "detect", save=save_tiny_grounding_dino),
     Family("florence", "detect", also=("caption", "segment"), save=save_tiny_florence),
+    Family("middle", "matte", weightless="grabcut-middle"),
+    Family("birefnet", "matte", save=save_tiny_birefnet),
     Family("vlm", "detect", weightless="vlm:gpt-4o"),
     Family("qwen_vl", "detect", save=partial(save_tiny_qwen, says=json.dumps([CAT]))),
 )

@@ -14,7 +14,7 @@ from PIL import Image
 from limner.errors import ImageError, LimnerError, OptionError, UnsupportedPrompt
 from limner.options import DetectOptions, InpaintOptions, SegmentOptions
 from limner.prompts import Box, Exemplar, Like, Mask, Point, PromptKind, Text, VisualPrompt
-from limner.protocols import Captioner, Detector, Encoder, Inpainter, Segmenter
+from limner.protocols import Captioner, Detector, Encoder, Inpainter, Matting, Segmenter
 from limner.registry import catalog
 from tests.models.tiny_encoders import save_tiny_clip
 
@@ -257,6 +257,25 @@ def test_a_captioner_answers_each_picture(
     assert all(isinstance(sentence, str) and sentence for sentence in together)
     assert together[0] == together[2] == model.caption([picture])[0]
     assert model.caption([]) == []
+
+
+@pytest.mark.parametrize("family", of("matte"), ids=str)
+def test_a_matting_model_takes_the_bright_disc(
+    family: Family, models: dict[str, Any], picture: Image.Image
+) -> None:
+    """Alpha of the picture's size in 0..1, the same each time; 0 and 1 alone where it isn't soft,
+    and then a person is told."""
+    model = models[str(family)]
+    assert isinstance(model, Matting)
+    first, again = model.matte(picture), model.matte(picture)
+    assert first.alpha.shape == (128, 160)
+    assert first.alpha.dtype == np.float32
+    assert 0 <= first.alpha.min() <= first.alpha.max() <= 1
+    assert 0 <= first.score <= 1
+    assert np.array_equal(first.alpha, again.alpha)
+    assert first.alpha[64, 80] > 0.5 > first.alpha[5, 5]
+    assert model.soft == bool(set(np.unique(first.alpha)) - {0, 1})
+    assert model.soft or model.caveat
 
 
 @pytest.mark.parametrize("family", [*of("encode"), *of("caption")], ids=str)

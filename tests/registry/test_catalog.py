@@ -111,8 +111,9 @@ def test_what_reads_phrases_for_a_family_can() -> None:
 
 
 def test_the_table_says_what_the_adapters_say() -> None:
-    from limner.models import blip, clip, dino, grounding_dino, owlvit
+    from limner.models import birefnet, blip, clip, dino, grounding_dino, owlvit
     from limner.models.classical import adapters as classical
+    from limner.models.classical import middle
     from limner.models.diffusion import loading, other_pipelines, pipeline_table, stable_diffusion
     from limner.models.faces import faces
     from limner.models.fastsam import fastsam
@@ -151,7 +152,10 @@ def test_the_table_says_what_the_adapters_say() -> None:
     for name, reader in (painters | encoders).items():
         assert (PromptKind.TEXT in families[name].accepts) is reader.takes_text
     captioners = {"blip": blip.Blip}
-    assert set(adapters) | set(painters) | set(encoders) | set(captioners) == set(families)
+    mattings = {"middle": middle.Middle, "birefnet": birefnet.BiRefNet}
+    assert not any(families[name].accepts for name in mattings)
+    others = {**painters, **encoders, **captioners, **mattings}
+    assert set(adapters) | set(others) == set(families)
     assert set(families["qwen_vl"].types) == set(qwen.ARCHITECTURES)
     assert set(families["dino"].types) == set(dino.ARCHITECTURES)
     assert set(families["stable_diffusion"].types) == set(loading.PIPELINES)
@@ -192,7 +196,7 @@ def test_profiles_name_a_model_for_every_task() -> None:
             family = catalog.families()[catalog.catalog()[chosen["remove"]].family]
             assert PromptKind.TEXT not in family.accepts, "what removes needs no words"
     assert all(catalog.catalog()[m].weightless for m in catalog.profile("classical").values())
-    mini = {k: v for k, v in catalog.profile("mini").items() if k != "remove"}
+    mini = {k: v for k, v in catalog.profile("mini").items() if k not in ("remove", "matte")}
     assert all(catalog.catalog()[m].shipped for m in mini.values())
 
 
@@ -288,6 +292,7 @@ def test_the_minis_do_every_task_with_nothing_to_fetch() -> None:
         "accelerate": (),
         "encode": ("mini-clip", "mini-dino"),
         "caption": ("mini-blip",),
+        "matte": ("grabcut-middle",),
     }
 
 

@@ -4,14 +4,20 @@ import hashlib
 import json
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from limner.errors import OutputError, UnknownModel, UnsafeWeights, WeightsMissing
+from limner.protocols import Matting
 from limner.registry import catalog, store
+from limner.registry.pool import ModelPool
 from limner.registry.pull import pull
+from limner.registry.weights import Runtime
 from tests.hub_server import HubServer, Repo, commit_of
+from tests.models.tiny_birefnet import save_tiny_birefnet
 from tests.registry.doubles import CONFIG, EXTRAS, NEWER, SAM, WEIGHTS, an_entry
 
 
@@ -304,3 +310,25 @@ def test_two_pulls_at_once_fetch_once(hub: HubServer) -> None:
         thread.join()
     assert len(results) == 3
     assert hub.fetched().count("model.safetensors") == 1
+
+
+def test_a_matting_model_is_pulled_from_the_hubs_layout_and_answers(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    """Only the one ONNX file, which lies in a folder of its own: no pickles, no other precisions;
+    at the commit that the catalog pins; and the network in it is the one that answers."""
+    save_tiny_birefnet(tmp_path / "made", file="onnx/model.onnx")
+    graph = (tmp_path / "made/onnx/model.onnx").read_bytes()
+    files = {"onnx/model.onnx": graph, "onnx/model_fp16.onnx": b"half", "config.json": b"{}"}
+    hub.repos["someone/matting"] = Repo(files)
+    lite = catalog.catalog()["birefnet-lite"]
+    entry = replace(lite, repo="someone/matting", revision=commit_of(files))
+    weights = pull(entry)
+    assert weights.path is not None
+    fetched = {p.relative_to(weights.path).as_posix() for p in weights.path.rglob("*.*")}
+    assert fetched == {"onnx/model.onnx", "limner.json"}
+    assert weights.ref.files == (("onnx/model.onnx", hashlib.sha256(graph).hexdigest()),)
+    assert weights.ref.revision == entry.revision
+    model = ModelPool().get(weights, Runtime())
+    assert isinstance(model, Matting)
+    assert model.matte(Image.new("RGB", (9, 7), "white")).score > 0.9

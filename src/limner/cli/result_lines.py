@@ -58,6 +58,7 @@ def _facts(
     count = len(run.grounding)
     facts = [f"{count} object{'s' if count > 1 else ''}"] if count else []
     facts += _shortfall(record["result"]) or ([] if count else ["nothing found"])
+    facts += [caveat] if (caveat := record["result"].get("caveat")) else []
     if outputs and not count and settings.copy_unchanged:
         facts.append("copied as it is, not checked by anybody")
     if run.edits:

@@ -22,6 +22,7 @@ from limner.pipeline.ground import (
     segment_everything,
 )
 from limner.pipeline.look import InferenceMode
+from limner.pipeline.main_thing import cut_out_main_thing
 from limner.pipeline.redact import BoxRegions, Redaction, cover_empty, redact, separate_prompts
 from limner.pipeline.rotate import detect_turned
 from limner.pipeline.stopwatch import Stopwatch
@@ -47,6 +48,7 @@ __all__ = [
     "composite_background",
     "cover_empty",
     "cut_out",
+    "cut_out_main_thing",
     "detect",
     "detect_turned",
     "extended",

@@ -20,14 +20,18 @@ from limner.prompts import PromptKind
 from limner.registry import bundled
 from limner.registry.wheels import Wheel
 
-TASKS = ("segment", "detect", "inpaint", "generate", "refine", "accelerate", "encode", "caption")
+TASKS = (
+    "segment", "detect", "inpaint", "generate", "refine",
+    "accelerate", "encode", "caption", "matte",
+)  # fmt: skip
 """What checkpoints are there for."""
 ANSWERING = ("detect", "segment", "inpaint")
 """Tasks whose models answer a verb; the others help, or judge what came of it."""
-SLOTS = (*ANSWERING, "remove", "generate", "refine", "encode", "caption")
+SLOTS = (*ANSWERING, "remove", "generate", "refine", "encode", "caption", "matte")
 """Where a session has a model. ``remove`` is a second one for the task to inpaint: what removes
 where no words say what is to be painted. ``generate`` makes whole pictures from words. ``refine``
-does the last steps of what inpaints; what accelerates is part of what it accelerates."""
+does the last steps of what inpaints; what accelerates is part of what it accelerates. ``matte``
+takes the main thing of a picture, which no prompt says."""
 COMMERCIAL = ("yes", "no", "restricted")
 WHERE = frozenset({PromptKind.POINT, PromptKind.BACKGROUND_POINT, PromptKind.BOX, PromptKind.MASK})
 """Kinds that say where a thing is, which whoever is to find it doesn't take."""
@@ -46,6 +50,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "grabcut": "limner.models.classical.adapters:load_grabcut",
         "opencv_inpaint": "limner.models.classical.adapters:load_opencv_inpaint",
         "haar": "limner.models.classical.adapters:load_haar",
+        "middle": "limner.models.classical.middle:load",
+        "birefnet": "limner.models.birefnet:load",
         "faces": "limner.models.faces.faces:load",
         "clip": "limner.models.clip:load",
         "dino": "limner.models.dino:load",

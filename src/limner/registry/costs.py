@@ -39,6 +39,10 @@ COSTS: dict[str, Cost] = {
     "centerface": Cost(memory_gb=0.8, prompt=1.0),
     "yunet": Cost(memory_gb=0.3, prompt=0.1, measured=False),
     "opencv-inpaint": Cost(memory_gb=0.3, image=2.0),
+    "grabcut-middle": Cost(memory_gb=0.3, image=0.5, measured=False),
+    # BiRefNet: what others report of one picture on a CPU, in float32; never measured here.
+    "birefnet-lite": Cost(memory_gb=2.4, image=6, measured=False),
+    "birefnet": Cost(memory_gb=5.0, image=16, measured=False),
     "sam-vit-base": Cost(memory_gb=1.5, image=6.1, prompt=0.05),
     "sam-vit-large": Cost(memory_gb=2.5, image=19, prompt=0.05, measured=False),
     "sam-vit-huge": Cost(memory_gb=4.0, image=38, prompt=0.05, measured=False),

@@ -19,7 +19,7 @@ from limner.registry.weights import OWN_FOLDER, Weights
 
 VERBS = (
     "detect", "embed", "segment", "segment_everything", "inpaint", "encode_images",
-    "encode_texts", "caption",
+    "encode_texts", "caption", "matte",
 )  # fmt: skip
 """The protocols' methods that compute."""
 LIBRARIES = frozenset(

@@ -300,9 +300,12 @@ def family_of(folder: Path) -> str:
         UnknownModel: with the types that are known.
         ModelError: several ONNX files, or one that can't be read.
     """
+    bare = not any((folder / name).is_file() for name in ("config.json", "model_index.json"))
     for family in catalog.families().values():  # weights that come without a config
         files = (kind for kind in family.types if kind.endswith((".safetensors", ".onnx")))
-        if any((folder / file).is_file() for file in files):
+        # A name that any model's file may have, as onnx/model.onnx, says nothing beside a config.
+        named = (file for file in files if bare or "/" not in file)
+        if any((folder / file).is_file() for file in named):
             return family.name
     pipeline = lock.read_json(folder / "model_index.json")
     config = lock.read_json(folder / "config.json")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Union
 
 from limner.errors import OptionError
 from limner.protocols import Say
-from limner.registry import catalog
+from limner.registry import catalog, face_choice, matting_choice
 from limner.registry.weights import as_path
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class SessionChoices(TypedDict, total=False):
     generate: str
     encode: str
     caption: str
+    matte: str
     commercial_safe: bool
     device: str | None
     dtype: str | None
@@ -85,3 +86,18 @@ class ModelChoices:
         if isinstance(own.get("models"), Mapping):
             own["models"] = {task: as_path(task, name) for task, name in own["models"].items()}
         return cls(**own)
+
+
+def models_of(profile: str, overrides: Mapping[str, str]) -> dict[str, str]:
+    """A profile's models by task, beside those that a session names."""
+    models = dict(catalog.profile(profile))
+    if "inpaint" in overrides:  # who names a painter means it for all that is painted
+        models.pop("remove", None)
+    # What is here and better is also for replays: it is in the session's names then.
+    if models.get("detect") == face_choice.LAST and "detect" not in overrides:
+        better = face_choice.best_here()
+        if better:
+            models["detect"] = f"{better}|{face_choice.LAST}"
+    if models.get("matte") == matting_choice.GUESS and "matte" not in overrides:
+        models["matte"] = matting_choice.best_here() or matting_choice.GUESS
+    return models

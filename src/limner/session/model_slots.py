@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from limner.protocols import (
     Detector,
     Encoder,
     Inpainter,
+    Matting,
     Model,
     ModelRef,
     Notifies,
@@ -27,14 +28,14 @@ from limner.protocols import (
     Segmenter,
     TextToImage,
 )
-from limner.registry import catalog, endpoints, face_choice, pool, store
+from limner.registry import catalog, endpoints, face_choice, matting_choice, pool, store
 from limner.registry.device import DTYPES, check_names, choose, let_threads_sleep, tune_allocator
 from limner.registry.resolve import resolve
 from limner.registry.subjects import adapter_of, with_distinct_names
 from limner.registry.weights import Runtime, Weights, between, is_path, members_of
 from limner.session import painter_files
 from limner.session.alternatives import Alternatives
-from limner.session.choices import ModelChoices
+from limner.session.choices import ModelChoices, models_of
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -67,7 +68,7 @@ class Models:
             choose(choices.device)
         self._choices = choices
         self.profile = choices.profile
-        self.names: dict[str, str] = {**_models_of(choices.profile, overrides), **overrides}
+        self.names: dict[str, str] = {**models_of(choices.profile, overrides), **overrides}
         self.answered: dict[str, ModelRef] = {}
         """Models used so far, by task; those of a consensus by task and name."""
         self.others = Alternatives(choices.profile, choices.commercial_safe)
@@ -334,6 +335,12 @@ class Models:
     def captioner(self) -> Captioner:
         return self._load("caption", Captioner)  # type: ignore[type-abstract]
 
+    @property
+    def matting(self) -> Matting:
+        if sentence := matting_choice.sentence(self.names.get("matte", "")):
+            self._say(sentence)
+        return self._load("matte", Matting)  # type: ignore[type-abstract]
+
     def _load(self, task: str, kind: type[ModelT], name: str | None = None) -> ModelT:
         weights = self.weights(task, name)
         model = self._pool.get(weights, self._runtime_for(weights))
@@ -377,18 +384,6 @@ class Models:
             let_threads_sleep()
             self._runtime = choose(self._choices.device, self._choices.dtype)
         return self._runtime
-
-
-def _models_of(profile: str, overrides: Mapping[str, str]) -> dict[str, str]:
-    """A profile's models by task, beside those that a session names."""
-    models = dict(catalog.profile(profile))
-    if "inpaint" in overrides:  # who names a painter means it for all that is painted
-        models.pop("remove", None)
-    if models.get("detect") == face_choice.LAST and "detect" not in overrides:
-        better = face_choice.best_here()  # also for replays: it is in the session's names then
-        if better:
-            models["detect"] = f"{better}|{face_choice.LAST}"
-    return models
 
 
 def _reader(entry: catalog.ModelEntry | None, name: str) -> str:

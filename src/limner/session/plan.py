@@ -41,6 +41,7 @@ def tasks_of(
         by_words=any(prompt.says_what for prompt in looked_for),
         captioned=bool(settings.get("what_is_here")),
         from_words=paints_words(verb, settings),
+        prompted=bool(prompts),
     )
 
 

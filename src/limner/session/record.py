@@ -215,7 +215,7 @@ def _start_of(
     return RunStart(
         verb=job.verb,
         job=job.digest(source.digest),
-        words=words_of(call),
+        words=words_of(call) or ("the main thing" if VERBS[job.verb].takes_main_thing else ""),
         asked=request_json,
         models={task: names[task] for task in job.models},
         input_digest=source.digest,

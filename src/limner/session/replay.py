@@ -92,7 +92,9 @@ def replay(
         run = verb(source, **arguments)
     else:
         positional = [arguments.pop(each) for each in ("paint", "behind") if each in arguments]
-        run = verb(source, list(call.prompts), *positional, finding=_finding(call), **arguments)
+        run = verb(
+            source, list(call.prompts) or None, *positional, finding=_finding(call), **arguments
+        )
     return _compared(store, entry, run, outputs_of(run))
 
 

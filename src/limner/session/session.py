@@ -49,8 +49,9 @@ class Session(VerbSession):
 
     Args:
         profile: a row of the catalog's profiles, naming a model for each task.
-        models: task ("detect", "segment", "inpaint", "encode", "caption") -> model name or local
-            folder; overrides the profile. To detect, several with + between them are a consensus.
+        models: task ("detect", "segment", "inpaint", "encode", "caption", "matte") -> model name or
+            local folder; overrides the profile. To detect, several with + between them are a
+            consensus.
             "remove" names what removes where no words say what is to be painted (absent: what
             inpaints), "refine" what does the last steps of what inpaints.
         commercial_safe: refuse models whose licence bars commercial use.
@@ -70,7 +71,7 @@ class Session(VerbSession):
             one's memory only.
 
     A task's model is also an argument of its own, ``Session(detect="owlvit-base-patch32")``; so
-    with segment, inpaint, remove, generate, encode and caption.
+    with segment, inpaint, remove, generate, encode, caption and matte (what takes the main thing).
 
     Every verb takes an image (a path or a picture) and prompts, and returns a ``Run``. That nothing
     was found is a result, not an error.

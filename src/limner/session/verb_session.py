@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from limner import pipeline
-from limner.errors import PromptError
+from limner.errors import OptionError, PromptError
 from limner.io.images import digests_kept
 from limner.options import (
     EditOptions,
@@ -328,12 +328,18 @@ class VerbSession:
         **named: Unpack[CutoutSettings],
     ) -> Run:
         """What is found, alone on transparency (RGBA), on a canvas of the image's size or as
-        ``frame`` says; arguments as in ``edit``.
+        ``frame`` says; without ``find`` the main thing, by the model for ``matte``. Other arguments
+        as in ``edit``.
 
         Example:
             ``Session().cutout("photo.jpg", (530, 180, 780, 600), trim=True, pad="5%").show()``
         """
         call = strict("cutout", find, named, edit=edit, frame=frame)
+        if find is not None and not call.prompts:
+            raise OptionError(
+                "Nothing was asked for: give a phrase, a box or another prompt, or leave the list "
+                "out for the main thing."
+            )
         return self._answer("cutout", call, image)
 
     def background(

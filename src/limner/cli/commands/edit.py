@@ -20,7 +20,7 @@ from limner.cli.batch.settings import Settings
 from limner.cli.batch.tries import own_folder
 from limner.cli.console import JPEG_NOTE, say, say_note
 from limner.cli.options.finding import finding_options
-from limner.cli.options.flags import check_detecting, flags, typed
+from limner.cli.options.flags import check_detecting, check_unprompted, flags, typed
 from limner.cli.options.prompt_flags import ObjectCommand
 from limner.cli.options.prompts_file import asked_prompts, prompts_option
 from limner.cli.options.run_store import originals_kept
@@ -134,13 +134,18 @@ def remove(ctx: click.Context, /, **given: Any) -> None:
 @flags(EditOptions, leave_out=frozenset({"context", "region"}), defaults=CUTOUT)
 @flags(FrameOptions)
 @format_option
+@click.option("--matting", help="Model that takes the main thing: a name, or a folder.")
 @prompts_option
 @finding_options
 @click.pass_context
 def cutout(ctx: click.Context, /, **given: Any) -> None:
     """An object alone on transparency (RGBA), on a canvas of the image's size or a trimmed one.
 
+    Without --box, --point, --text or another prompt it is the main thing, with soft edges by a
+    matting model (birefnet-lite); where none is here it is a guess, and that is said.
+
     \b
+    limner cutout cup.jpg --trim
     limner cutout cup.jpg --box 180,20,440,300 --trim --pad 5% --square --format webp
     """
     given["suffix"] = suffix_of(given["image_format"], given["out"])
@@ -240,11 +245,15 @@ def _change(ctx: click.Context, verb: str, given: dict[str, Any], **arguments: A
     """Run a changing verb over the inputs; ``arguments`` are the session verb's own arguments."""
     settings = Settings.of(verb, given)
     prompts = asked_prompts(ctx, given, settings)
-    if not prompts:
+    if not prompts and VERBS[verb].takes_main_thing:
+        check_unprompted(given)
+    elif not prompts:
         raise OptionError(
             "Nothing was asked for: give --point x,y, --box left,top,right,bottom, --mask m.png, "
             '--text "dog", --exemplar dog.jpg or --prompts FILE.'
         )
+    elif given.get("matting"):
+        raise OptionError("--matting has no effect beside a prompt, which says what is meant.")
     _check_format(settings, VERBS[verb])
     check_detecting(given, prompts.typed, [*given.get("verify", ()), *prompts.phrases])
     session = recording_session_of(given)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.errors import OptionError
-from limner.options import DetectOptions, field_type
+from limner.options import DetectOptions, SegmentOptions, field_type
 
 if TYPE_CHECKING:
     from limner.prompts.syntax import Draft
@@ -178,3 +178,20 @@ def check_detecting(
             raise OptionError(
                 f"--threshold-for {phrase!r} has no effect: what was asked for is {named}."
             )
+
+
+def check_unprompted(given: Mapping[str, Any]) -> None:
+    """Refuse settings of finding by prompts where there is none.
+
+    Raises:
+        OptionError: a setting that would have no effect.
+    """
+    fields = (*dataclasses.fields(DetectOptions), *dataclasses.fields(SegmentOptions))
+    names = ("detector", "segmenter", "threshold_for", "select", *(spec.name for spec in fields))
+    idle = [flag_name(name) for name in names if given.get(name) not in (None, (), "")]
+    if idle:
+        have = "have" if len(idle) > 1 else "has"
+        raise OptionError(
+            f"{' and '.join(idle)} {have} no effect without a prompt, where the main thing is "
+            "taken: give --box, --point, --mask, --text or --exemplar."
+        )

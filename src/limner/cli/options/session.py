@@ -78,6 +78,7 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
         "refine": given.get("refiner"),
         "encode": given.get("encoder"),
         "caption": given.get("captioner"),
+        "matte": given.get("matting"),
     }
     session = Session(
         profile=given["profile"],

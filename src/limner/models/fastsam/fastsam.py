@@ -67,7 +67,7 @@ def load(weights: Weights, runtime: Runtime) -> FastSam:
     if weights.path is None:
         raise WeightsMissing(f"{weights.ref.name} needs a folder with its .onnx file.")
     path = store.onnx_in(weights.path)
-    graph = read_graph(path, weights.ref.name, runtime)
+    graph = read_graph(path, weights, runtime)
     reader = catalog.families()["fastsam"].text_encoder
     return FastSam(weights.ref, graph, weights.defaults, lambda: _encoder(reader, runtime))
 

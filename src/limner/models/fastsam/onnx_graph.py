@@ -7,7 +7,6 @@ built for it, on the CUDA device that was chosen.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from limner.errors import MissingExtra, ModelError
+from limner.errors import ModelError
+from limner.models.blocks.onnx_session import first_line, fits, open_session
 from limner.models.fastsam.yolo_decode import COEFFICIENTS
 from limner.registry import onnx_header
-from limner.registry.weights import Runtime
+from limner.registry.weights import Runtime, Weights
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,7 +54,7 @@ class Graph:
         try:
             answer = self.session.run(None, {self.input: given})
         except Exception as error:  # of onnxruntime's own, which share no base
-            raise ModelError(f"onnxruntime can't run this network: {_first_line(error)}") from error
+            raise ModelError(f"onnxruntime can't run this network: {first_line(error)}") from error
         rows, prototypes = (np.asarray(part[0], dtype=np.float32) for part in answer)
         if rows.shape[0] != ROWS or prototypes.shape[0] != COEFFICIENTS:
             raise ModelError(
@@ -64,11 +64,8 @@ class Graph:
         return rows, prototypes
 
 
-def read_graph(path: Path, name: str, where: Runtime) -> Graph:
+def read_graph(path: Path, weights: Weights, where: Runtime) -> Graph:
     """The network in an exported file, ready to run.
-
-    Args:
-        name: the model's, for errors.
 
     Raises:
         ModelError: another network, or a file that onnxruntime can't read.
@@ -76,18 +73,18 @@ def read_graph(path: Path, name: str, where: Runtime) -> Graph:
         MissingExtra: onnxruntime isn't installed.
     """
     header = onnx_header.read(path)
-    onnx_header.check_closed(path, header)
+    onnx_header.check_closed(path, header)  # before anything of it is told
     names = _told(header, "names", {})
     if len(names) != 1:
         raise ModelError(
             f"{path} tells {len(names)} kinds of things apart and FastSAM knows one, anything: "
             "this is another YOLO."
         )
-    session = _session(path, name, where)
+    session = open_session(path, weights, where)
     (taken, *more), given = session.get_inputs(), session.get_outputs()
     shapes = [tuple(output.shape) for output in given]
     wanted = [(1, ROWS, "boxes"), (1, COEFFICIENTS, "height", "width")]
-    if more or len(shapes) != 2 or not all(map(_fits, shapes, wanted)):
+    if more or len(shapes) != 2 or not all(map(fits, shapes, wanted)):
         raise ModelError(
             f"{path} gives {' and '.join(map(str, shapes))}, and a FastSAM "
             f"{' and '.join(map(str, wanted))}: export it with `{EXPORT}`, without nms=True."
@@ -100,46 +97,9 @@ def read_graph(path: Path, name: str, where: Runtime) -> Graph:
     return Graph(session, taken.name, half, (width, height), stride, takes_any)
 
 
-def _fits(shape: Sequence[int | str], wanted: Sequence[int | str]) -> bool:
-    """Whether an output has this shape, as far as the file says; a name stands for any number."""
-    return len(shape) == len(wanted) and all(
-        isinstance(a, str) or isinstance(b, str) or a == b
-        for a, b in zip(shape, wanted, strict=True)
-    )
-
-
 def _told(header: onnx_header.OnnxFile, key: str, default: Any) -> Any:
     """A value that Ultralytics wrote into the file, as Python writes it."""
     try:
         return ast.literal_eval(header.metadata.get(key, repr(default)))
     except (ValueError, SyntaxError):
         return default
-
-
-def _session(path: Path, name: str, where: Runtime) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra(
-            f'{name} needs the package onnxruntime: pip install "limner[fastsam]".'
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone, which are also raised
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=_providers(where))
-    except Exception as error:  # of onnxruntime's own, which share no base
-        raise ModelError(f"{path} can't be read by onnxruntime: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _providers(where: Runtime) -> list[Any]:
-    import onnxruntime
-
-    kind, _, number = where.device.partition(":")
-    if kind == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        return [("CUDAExecutionProvider", {"device_id": number or "0"}), "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]

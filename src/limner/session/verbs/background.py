@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from limner import pipeline
-from limner.errors import PromptError, UnsupportedPrompt
+from limner.errors import OptionError, PromptError, UnsupportedPrompt
 from limner.options import EditOptions, FrameOptions, InpaintOptions, check_honoured
 from limner.pipeline.background import Backdrop
 from limner.prompts import Text
 from limner.protocols import Inpainter, OnStep
 from limner.session.finder import Finder, check_boxed
+from limner.session.footprint import check_fits
 from limner.session.model_slots import Models
 from limner.session.request import Request, run_of
-from limner.session.results import AnyImage, Outcome, Run, Source
+from limner.session.results import AnyImage, FindOptions, Outcome, Run, Source
 
 CUTOUT_OBEYS = frozenset({"dilate", "feather", "keep_metadata"})
 _BACKDROP_OBEYS = frozenset({"feather", "keep_metadata", "region"})
@@ -25,12 +26,38 @@ def cutout(finder: Finder, request: Request, image: AnyImage, on_step: OnStep | 
     frame: FrameOptions | None = request.setting("frame")
     check_honoured(edit or EditOptions(), CUTOUT_OBEYS, "a cut-out", "nothing is painted around it")
     source = Source.open(image)
+    if not request.prompts:
+        return _main_thing(finder, request, source)
     grounding, slots = finder.ground(source, request.prompts, request.finding)
     picture = None
     if grounding.mask.any():
         picture = pipeline.cut_out(source.image, grounding.mask, edit)
     keep_metadata = bool(edit and edit.keep_metadata)
     outcome = Outcome(grounding, slots, cutout=picture, frame=frame, keep_metadata=keep_metadata)
+    return run_of(finder.models, request, source, outcome)
+
+
+def _main_thing(finder: Finder, request: Request, source: Source) -> Run:
+    """Raises:
+    OptionError: settings of finding by prompts.
+    """
+    if request.finding != FindOptions():
+        raise OptionError(
+            "Settings for finding by prompts, and selections, have no effect without a prompt: "
+            "the main thing is taken."
+        )
+    check_fits(source.image.size, ())
+    edit: EditOptions | None = request.setting("edit")
+    model = finder.models.matting
+    grounding, picture = pipeline.cut_out_main_thing(source.image, model, edit)
+    outcome = Outcome(
+        grounding,
+        ("matte",),
+        {"caveat": model.caveat} if model.caveat and len(grounding) else {},
+        cutout=picture,
+        frame=request.setting("frame"),
+        keep_metadata=bool(edit and edit.keep_metadata),
+    )
     return run_of(finder.models, request, source, outcome)
 
 
