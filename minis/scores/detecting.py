@@ -16,6 +16,7 @@ from typing import Any
 import supervision as sv
 
 from limner.evaluation.metrics import average_precision
+from limner.models.blocks.nms import relative
 from limner.ops.masks import box_of
 from limner.options import DetectOptions
 from limner.prompts import Box, Exemplar, Text, VisualPrompt
@@ -50,7 +51,11 @@ def by_words(models: ShippedModels, shown: Sequence[Scene], split: Split) -> flo
 
 
 def by_example(models: ShippedModels, shown: Mapping[str, Sequence[Scene]]) -> float:
-    """AP50 with each noun asked, by one picture of it, of the scenes that hold it."""
+    """AP50 with each noun asked, by one picture of it, of the scenes that hold it.
+
+    Each picture's best answer counts 1, as transformers shows it: of every picture it is known that
+    the noun is there, and pictures are not compared.
+    """
     boxes: list[list[Labelled]] = []
     answers: list[sv.Detections] = []
     for index, (noun, some) in enumerate(shown.items()):
@@ -58,6 +63,8 @@ def by_example(models: ShippedModels, shown: Mapping[str, Sequence[Scene]]) -> f
         for scene in some:
             detections = models.detector.detect(pictured(scene.image), [prompt], ALL_SCORES)
             detections.class_id[:] = index
+            if len(detections):
+                detections.confidence = relative(detections.confidence)
             answers.append(detections)
             boxes.append([(index, thing.box) for thing in scene.things if thing.noun == noun])
     return ap50(boxes, answers, len(shown))

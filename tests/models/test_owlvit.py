@@ -101,6 +101,7 @@ def test_whole_example_matches_transformers(
     options = DetectOptions(threshold=threshold, nms_threshold=nms, max_detections=10_000)
     found = detector.detect(image, [show(example)], options)
     wanted = upstream.guided(image, example, threshold, nms)
+    assert (found.confidence >= threshold).all()  # what is shown is what was cut
     assert_same(found, wanted, at_least=min(2, least(size_wh)))
     assert set(found.data["class_name"]) <= {"example"}
 
@@ -315,13 +316,15 @@ def test_an_empty_answer_has_every_key(detector: OwlViT, prompts: list[VisualPro
 
 
 def test_thresholds_come_from_options_then_from_the_catalog(folder: Path) -> None:
-    defaults = {"threshold": 0.3, "exemplar_threshold": 0.6}
+    """A box in the picture itself has one of its own: it matches itself, and more matches it."""
+    defaults = {"threshold": 0.3, "exemplar_threshold": 0.6, "like_threshold": 0.7}
     detector = load(Weights(REF, folder, defaults), Runtime())
-    prompts = [*say("dog"), show(noise(60, 60))]
-    assert detector._thresholds(prompts, DetectOptions()).tolist() == [0.3, 0.6]
-    assert detector._thresholds(prompts, DetectOptions(threshold=0.2)).tolist() == [0.2, 0.2]
+    like = VisualPrompt(likes=(Like(Box(0, 0, 9, 9)),))
+    prompts = [*say("dog"), show(noise(60, 60)), like]
+    assert detector._thresholds(prompts, DetectOptions()).tolist() == [0.3, 0.6, 0.7]
+    assert detector._thresholds(prompts, DetectOptions(threshold=0.2)).tolist() == [0.2] * 3
     bare = load(Weights(REF, folder), Runtime())
-    assert bare._thresholds(prompts, DetectOptions()).tolist() == [0.1, 0.1]
+    assert bare._thresholds(prompts, DetectOptions()).tolist() == [0.1] * 3
 
 
 REFUSED = {

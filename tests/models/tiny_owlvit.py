@@ -152,14 +152,17 @@ class Upstream:
     def guided(
         self, image: Image.Image, example: Image.Image, threshold: float, nms_threshold: float
     ) -> Any:
+        """The scores are those that the threshold cut."""
         inputs = self.processor(images=image, query_images=example, return_tensors="pt")
         with torch.inference_mode():
             outputs = self.model.image_guided_detection(**inputs)
             (answer,) = self.processor.post_process_image_guided_detection(
                 outputs, threshold, nms_threshold, target_sizes=torch.tensor([image.size[::-1]])
             )
-        labels = torch.zeros(len(answer["scores"]))
-        return _visible(answer["boxes"], answer["scores"], labels, image.size)
+        # Shown relative to the best of all boxes, also of those in the padding.
+        best = outputs.logits.max().sigmoid() + 1e-6
+        scores = (0.9 * answer["scores"] + 0.1) * best
+        return _visible(answer["boxes"], scores, torch.zeros(len(scores)), image.size)
 
 
 def _visible(boxes: Any, scores: Any, labels: Any, size_wh: tuple[int, int]) -> Any:

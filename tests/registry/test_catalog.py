@@ -52,7 +52,7 @@ def test_an_entry_says_what_it_costs_and_allows(entry: catalog.ModelEntry) -> No
     assert entry.commercial == "yes" or entry.limits, "a limit must be explained"
     options = OPTIONS.get(entry.task)
     known = {f.name for f in dataclasses.fields(options)} if options else set()
-    known |= {"exemplar_threshold"} if entry.family == "owlvit" else set()
+    known |= {"exemplar_threshold", "like_threshold"} if entry.family == "owlvit" else set()
     known |= {"conf", "iou"} if entry.family == "fastsam" else set()
     known |= {"num_beams", "length_penalty"} if entry.family == "blip" else set()
     known |= {"num_beams", "caption_task"} if entry.family == "florence" else set()

@@ -3,17 +3,20 @@ the one sentence that bad input gets."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import supervision as sv
 import torch
 from PIL import Image
 
-from limner import LimnerError, Run, Session, VisualPrompt
+from limner import Box, LimnerError, Run, Session, VisualPrompt
 from limner.errors import ImageError, OptionError, PromptError
+from limner.prompts import Like
 from tests.conftest import need_minis
 
 LAWN = Path(__file__).parents[2] / "examples" / "scenes" / "lawn.png"
@@ -70,6 +73,23 @@ def test_settings_are_honoured_and_recorded(session: Session) -> None:
     assert edit.record.job.options["inpaint"]["guidance_scale"] == 7
     assert edit.edits[0].seed == 3
     assert "\n" not in repr(edit)
+
+
+def test_an_example_in_the_picture_finds_all_of_its_kind(session: Session) -> None:
+    """Three sunflowers and nothing else, and a threshold above a score that is shown cuts it: the
+    apple came along, and scores were shown relative to the best."""
+    like = VisualPrompt(likes=(Like(Box(15, 85, 71, 159)),))
+    run = session.detect(LAWN, like)
+    truth = json.loads(LAWN.with_suffix(".json").read_text())
+    (flower,) = (row["id"] for row in truth["categories"] if row["name"] == "sunflower")
+    boxes = np.array([r["bbox"] for r in truth["annotations"] if r["category_id"] == flower])
+    boxes[:, 2:] += boxes[:, :2]
+    overlap = sv.box_iou_batch(boxes, np.asarray(run.boxes))
+    assert overlap.shape == (3, 3)
+    assert (overlap.max(axis=0) > 0.4).all()
+    assert (overlap.max(axis=1) > 0.4).all()
+    best, *_, last = np.asarray(run.detections.confidence).tolist()
+    assert len(session.detect(LAWN, like, threshold=(best + last) / 2).boxes) < 3
 
 
 NOTHING = r"^Nothing was asked for: give [^.]*\.$"

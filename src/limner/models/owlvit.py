@@ -167,7 +167,8 @@ class OwlViT:
     accepts = frozenset({PromptKind.TEXT, PromptKind.EXEMPLAR, PromptKind.LIKE})
 
     def __init__(self, pretrained: Pretrained, architecture: Architecture) -> None:
-        """``defaults``: ``threshold``; for examples ``exemplar_threshold``; ``nms_threshold``."""
+        """``defaults``: ``threshold``; for examples ``exemplar_threshold``, in the picture itself
+        ``like_threshold``; ``nms_threshold``."""
         self.ref, self._defaults = pretrained.ref, pretrained.defaults
         self._model, self._processor = pretrained.model, pretrained.processor
         self._tokenizer = pretrained.tokenizer
@@ -184,9 +185,8 @@ class OwlViT:
         A candidate box answers one phrase, the one it fits best of those whose threshold it
         reaches, so phrases asked together compete; an example competes with nothing.
 
-        A phrase's confidence is a probability. An example's is relative, as in transformers: 1 for
-        the image's best match whatever that is worth, 0 for a tenth of it. The threshold cuts the
-        absolute score of both.
+        The confidence is the score that the threshold cuts. transformers shows an example's best
+        match as 1, whatever it is worth, and a tenth of it as 0; which boxes answer is as there.
 
         Raises:
             OptionError: a setting without effect.
@@ -236,11 +236,12 @@ class OwlViT:
         """(N,) least score for each prompt."""
         phrase = self._defaults.get("threshold", 0.1)
         example = self._defaults.get("exemplar_threshold", phrase)
+        like = self._defaults.get("like_threshold", example)
         return np.array(
             [
                 options.least_score(prompt.text.phrase, phrase)
                 if prompt.text is not None
-                else options.least_score("", example)
+                else options.least_score("", like if prompt.likes else example)
                 for prompt in prompts
             ]
         )

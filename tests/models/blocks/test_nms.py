@@ -45,11 +45,14 @@ def test_an_example_competes_with_nothing() -> None:
     ]
 
 
-def test_an_examples_threshold_is_absolute_and_its_confidence_relative() -> None:
+def test_an_examples_score_is_the_one_that_its_threshold_cuts() -> None:
+    """It was shown relative to the best, so that a threshold just below what was shown cut it."""
     scores = np.array([[0.8], [0.44], [0.3], [0.07]], np.float32)
     rows, _, confidence = answers(scores, np.array([False]), np.array([0.4]))
     assert rows.tolist() == [0, 1]
-    np.testing.assert_allclose(confidence, [1.0, 0.5], atol=1e-5)
+    np.testing.assert_array_equal(confidence, scores[:2, 0])
+    rows, _, _ = answers(scores, np.array([False]), np.array([0.0]))
+    assert rows.tolist() == [0, 1, 2]  # below a tenth of the best nothing answers, as upstream
 
 
 def test_relative_of_nothing_is_nothing() -> None:

@@ -34,24 +34,23 @@ def answers(
         thresholds: (N,) least score for each prompt.
 
     Returns:
-        (K,) candidate, (K,) prompt and (K,) confidence, in no order that matters.
+        (K,) candidate, (K,) prompt and (K,) score, the one that the threshold cut, in no order that
+        matters.
     """
     enough = scores >= thresholds
     phrases = np.flatnonzero(competes)
     chosen = np.zeros_like(enough)
-    confidence = scores.astype(np.float32)
     if phrases.size:
         best = phrases[np.where(enough, scores, -1)[:, phrases].argmax(axis=1)]
         rows = np.arange(len(scores))
         chosen[rows, best] = enough[rows, best]
     for n in np.flatnonzero(~competes):
-        confidence[:, n] = relative(np.where(enough[:, n], confidence[:, n], 0))
-        chosen[:, n] = confidence[:, n] > 0
+        chosen[:, n] = enough[:, n] & (relative(scores[:, n]) > 0)
     rows, prompts = np.nonzero(chosen)
-    return rows, prompts, confidence[rows, prompts]
+    return rows, prompts, scores[rows, prompts].astype(np.float32)
 
 
-def relative(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def relative(scores: Floats) -> npt.NDArray[np.float32]:
     """(P,) scores from a tenth of the best up to the best, as 0..1 (transformers,
     ``post_process_image_guided_detection``; scenic's shading of boxes in the notebook)."""
     best = scores.max() + np.float32(1e-6)
