@@ -31,6 +31,10 @@ OnStep = Callable[[int, int], None]
 """Progress: ``on_step(done, total)``; exceptions it raises stop the work."""
 Say = Callable[[str], None]
 """Gets sentences that a person should read."""
+DROPPED = "dropped"
+"""In the ``metadata`` of everything mode's rows, where thresholds left none: how many
+``candidates`` there were, the ``thresholds`` by their options' names, and in ``keep`` values that
+would keep some (empty: none would)."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,10 @@ class EverythingSegmenter(Segmenter, Protocol):
         options: EverythingOptions,
         on_step: OnStep | None = None,
     ) -> sv.Detections:
-        """All stable masks, best first; ``mask`` is an ``sv.CompactMask``."""
+        """All stable masks, best first; ``mask`` is an ``sv.CompactMask``.
+
+        Where its thresholds left none, ``metadata`` may hold ``DROPPED``.
+        """
         ...
 
 

@@ -73,7 +73,7 @@ CASES = (
     Case(
         "mini-everything",
         "segment scene.png --everything --points-per-side 5 --pred-iou-thresh 0.6"
-        f" --stability-score-thresh 0.7 {MINI}",
+        f" --stability-score-thresh 0.7 --box-nms-thresh 0.7 {MINI}",
         exact=False,
     ),
     Case("mini-what-is-here", f"detect scene.png --what-is-here {MINI}", exact=False),

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from limner.errors import LicenceRefused, ModelError, UnknownModel
-from limner.options import DetectOptions, InpaintOptions, SegmentOptions
+from limner.options import DetectOptions, EverythingOptions, InpaintOptions, SegmentOptions
 from limner.prompts import PromptKind
 from limner.registry import catalog
 from limner.registry.costs import COSTS
@@ -52,6 +52,9 @@ def test_an_entry_says_what_it_costs_and_allows(entry: catalog.ModelEntry) -> No
     assert entry.commercial == "yes" or entry.limits, "a limit must be explained"
     options = OPTIONS.get(entry.task)
     known = {f.name for f in dataclasses.fields(options)} if options else set()
+    known |= (
+        {f.name for f in dataclasses.fields(EverythingOptions)} if entry.family == "sam" else set()
+    )
     known |= {"exemplar_threshold", "like_threshold"} if entry.family == "owlvit" else set()
     known |= {"conf", "iou"} if entry.family == "fastsam" else set()
     known |= {"num_beams", "length_penalty"} if entry.family == "blip" else set()

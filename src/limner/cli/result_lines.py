@@ -43,6 +43,11 @@ def say_run(
     if len(outputs) > 1 and settings.lists_all:
         for line in wrapped(f"also {', '.join(_companions(outputs))}", width):
             say(line)
+    if dropped := record["result"].get("dropped"):
+        from limner.pipeline.dropped import dropped_sentence
+
+        for line in wrapped(dropped_sentence(dropped, as_flags=True), width):
+            say(line)
     if "caption" in record["result"]:
         phrases = ", ".join(record["result"]["phrases"])
         looked = f"looked for {phrases}" if phrases else "it names nothing to look for"

@@ -152,20 +152,38 @@ class SegmentOptions(Checked):
 class EverythingOptions(Checked):
     """Everything mode: a grid of points, each asked, the stable answers kept.
 
-    Names and defaults are those of segment-anything's ``SamAutomaticMaskGenerator``.
+    Names are those of segment-anything's ``SamAutomaticMaskGenerator``, and so are a model's
+    defaults, unless it carries its own (``defaults`` in ``limner models info``).
     """
 
-    points_per_side: int = setting(32, "Points along each side of the grid.", low=1, high=256)
-    points_per_batch: int = setting(64, "Points asked at once: lower it to save memory.", low=1)
-    pred_iou_thresh: float = setting(
-        0.88, "Least quality that the model predicts for its mask.", low=0.0, high=1.0
+    points_per_side: int | None = setting(
+        None,
+        "Points along each side of the grid (default: the model's own, mostly 32).",
+        low=1,
+        high=256,
     )
-    stability_score_thresh: float = setting(
-        0.95, "Least IoU of the mask cut a little higher and a little lower.", low=0.0, high=1.0
+    points_per_batch: int = setting(64, "Points asked at once: lower it to save memory.", low=1)
+    pred_iou_thresh: float | None = setting(
+        None,
+        "Least quality that the model predicts for its mask (default: the model's own, mostly "
+        "0.88).",
+        low=0.0,
+        high=1.0,
+    )
+    stability_score_thresh: float | None = setting(
+        None,
+        "Least IoU of the mask cut a little higher and a little lower (default: the model's own, "
+        "mostly 0.95).",
+        low=0.0,
+        high=1.0,
     )
     stability_score_offset: float = setting(1.0, "How much higher and lower, in logits.", low=0.0)
-    box_nms_thresh: float = setting(
-        0.7, "Of masks whose boxes' IoU is above this, the best one stays.", low=0.0, high=1.0
+    box_nms_thresh: float | None = setting(
+        None,
+        "Of masks whose boxes' IoU is above this, the best one stays (default: the model's own, "
+        "mostly 0.7).",
+        low=0.0,
+        high=1.0,
     )
     min_mask_region_area: int = setting(
         0, "Holes and specks below this many pixels are mended.", low=0

@@ -26,6 +26,7 @@ from limner.pipeline.stopwatch import Stopwatch
 from limner.pipeline.tiles import SEEN
 from limner.prompts import PromptKind, Text, VisualPrompt
 from limner.protocols import (
+    DROPPED,
     Detector,
     EverythingSegmenter,
     ImageEmbedding,
@@ -66,6 +67,8 @@ class Grounding:
     detections: sv.Detections
     seconds: Mapping[str, float] = field(default_factory=dict)
     empty: tuple[EmptyOutline, ...] = ()
+    dropped: Mapping[str, Any] = field(default_factory=dict)
+    """Of everything mode whose thresholds left nothing: see ``protocols.DROPPED``."""
 
     def __len__(self) -> int:
         return len(self.detections)
@@ -379,4 +382,5 @@ def segment_everything(
         embedding = embed(segmenter, image) if embed else segmenter.embed(image)
     with watch.stage("segment"):
         outlines = segmenter.segment_everything(embedding, options or EverythingOptions(), on_step)
-    return Grounding(image.size, (), without_empty(outlines)[0], watch.seconds)
+    dropped = outlines.metadata.get(DROPPED, {})
+    return Grounding(image.size, (), without_empty(outlines)[0], watch.seconds, dropped=dropped)

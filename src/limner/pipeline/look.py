@@ -57,8 +57,8 @@ def look(
     with ``look="turned"`` tiles of a large picture and the whole one turned (``rotate.ANGLES``).
 
     Each tile is asked with the same thresholds and without a limit; what makes boxes crowd each
-    other out is applied to what all looks found together. An example image's scores are relative to
-    what lies in the same tile, where a detector's scores of examples are relative.
+    other out is applied to what all looks found together. What is like an example
+    is held against the best match in the same tile, where a detector does that.
 
     With ``look="zoom"`` this is the first look; ``zoom.zoomed`` goes on from it.
     """

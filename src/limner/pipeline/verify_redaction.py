@@ -163,8 +163,8 @@ class _Looks:
     def by(self, detector: Detector) -> Iterator[Look]:
         """The look that was asked for, then turned, in tiles, and turned at another scale.
 
-        An example's scores are relative to what else is in view: it is looked for the first way
-        only.
+        What is like an example hangs on what else is in view, for what is far less like it than the
+        best match is no answer: it is looked for the first way only.
         """
         # Every box counts here: the best face elsewhere must not take the place of the hidden one.
         usual_options = unlimited(self.options)

@@ -20,7 +20,7 @@ from limner.io.read import raster_of
 from limner.ops.selection import Selection
 from limner.options import DetectOptions, FrameOptions, SegmentOptions
 from limner.prompts import VisualPrompt
-from limner.protocols import ModelRef
+from limner.protocols import DROPPED, ModelRef
 from limner.runs.record import Job, RunRecord, describe
 from limner.session import views
 from limner.session.candidates import MaskCandidates
@@ -291,6 +291,8 @@ def make_run(job: Job, source: Source, outcome: Outcome, models: Sequence[ModelR
     if redaction and edits:
         redaction = replace(redaction, edit=edits[0])
     result = {"objects": len(grounding), **facts, **_shortfall(grounding)}
+    if grounding.dropped:
+        result[DROPPED] = dict(grounding.dropped)
     if edits:
         result["edits"] = [edit.to_dict() for edit in edits]
     if redaction:

@@ -11,6 +11,7 @@ from limner.errors import OptionError, StillVisible
 from limner.io.save import save_image
 from limner.ops import detections as dets
 from limner.ops.overlay import overlay
+from limner.pipeline.dropped import dropped_sentence
 from limner.pipeline.notebook import count_of, objects_html, png_of, show_picture
 from limner.verbs import VERBS, Picture
 
@@ -114,6 +115,8 @@ def save(run: Viewed, path: str | Path, *, overwrite: bool) -> Path:
 def line(run: Viewed) -> str:
     """``Run(edit: 1 object, 0 pixels changed outside, seed 3)``."""
     facts = [count_of(len(run.grounding))]
+    if run.grounding.dropped:
+        facts.append(dropped_sentence(run.grounding.dropped))
     if run.edits:
         facts.append(f"{run.edits[0].outside_changed_pixels} pixels changed outside the mask")
         if run.edits[0].seed is not None:

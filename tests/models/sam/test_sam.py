@@ -564,7 +564,7 @@ def test_of_masks_alike_the_one_that_needed_no_mending_stays() -> None:
     specked = whole.copy()
     specked[18, 28] = True
     mended = automatic._mended(
-        [found(specked, 0.9), found(whole, 0.8)], EverythingOptions(min_mask_region_area=5)
+        [found(specked, 0.9), found(whole, 0.8)], below_area=5, most_overlap=0.7
     )
     assert [one.score for one in mended] == [0.8]
 

@@ -8,8 +8,11 @@ its twin; an empty mask is dropped. Masks are looked at one at a time and kept a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import heapq
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +22,7 @@ import torch
 from limner.models.blocks.nms import suppress
 from limner.ops import detections, masks
 from limner.options import EverythingOptions
-from limner.protocols import OnStep
+from limner.protocols import DROPPED, OnStep
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +30,49 @@ Ask = Callable[[Floats], tuple[torch.Tensor, npt.NDArray[np.float32]]]
 """(N, 2) XY points of the original image -> (N, M, h, w) logits and (N, M) predicted IoU."""
 Upscale = Callable[[torch.Tensor], torch.Tensor]
 """(h, w) logits as the decoder gives them -> (H, W) float32 at the original size."""
+
+
+SHOWN = 10
+"""Where thresholds drop all, the ones that are named would keep about so many before the
+suppression."""
+RECALLED = 32
+"""Candidates that are remembered for that, by the quality that the model predicts."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a candidate must reach; the defaults are ``SamAutomaticMaskGenerator``'s."""
+
+    points_per_side: int = 32
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    mask_threshold: float = 0.0
+
+    @classmethod
+    def of(cls, options: EverythingOptions, own: Mapping[str, Any]) -> Filters:
+        """What was given, else the model's own, else the defaults."""
+        names = cls.__dataclass_fields__
+        given = {name: getattr(options, name, None) for name in names}
+        given = {name: value for name, value in given.items() if value is not None}
+        return cls(**{name: own[name] for name in names if name in own} | given)
+
+
+@dataclass
+class Candidates:
+    """How many masks were looked at, and the best of those that no filter let through."""
+
+    count: int = 0
+    best: list[tuple[float, int, torch.Tensor]] = field(default_factory=list)
+    """A heap of (score, number, (h, w) logits on the CPU)."""
+
+    def add(self, score: float, logits: torch.Tensor) -> None:
+        """Remember a candidate, if it is among the ``RECALLED`` best."""
+        self.count += 1
+        if len(self.best) < RECALLED or score > self.best[0][0]:
+            push = heapq.heappush if len(self.best) < RECALLED else heapq.heappushpop
+            push(self.best, (score, self.count, logits.cpu().clone()))
 
 
 @dataclass(frozen=True)
@@ -47,22 +93,36 @@ def everything(
     upscale: Upscale,
     size_wh: tuple[int, int],
     options: EverythingOptions,
-    mask_threshold: float,
+    own: Mapping[str, Any],
     on_step: OnStep | None = None,
 ) -> sv.Detections:
-    """All stable masks of an image, best first; ``on_step`` counts points."""
-    points = point_grid(options.points_per_side) * size_wh
+    """All stable masks of an image, best first; ``on_step`` counts points.
+
+    Where none is stable, ``metadata`` says under ``DROPPED`` which thresholds would keep some.
+
+    Args:
+        own: the model's own settings.
+    """
+    filters = Filters.of(options, own)
+    points = point_grid(filters.points_per_side) * size_wh
     stable: list[StableMask] = []
+    candidates = Candidates()
     for start in range(0, len(points), options.points_per_batch):
         batch = points[start : start + options.points_per_batch]
         logits, scores = ask(batch)
-        stable += _filtered(logits, scores, batch, upscale, options, mask_threshold)
+        stable += _filtered(logits, scores, batch, upscale, filters)
+        if not stable:
+            for n, m in np.ndindex(*scores.shape):
+                candidates.add(float(scores[n, m]), logits[n, m])
         if on_step:
             on_step(start + len(batch), len(points))
-    stable = _best(stable, _scores(stable), options.box_nms_thresh)
+    found = _best(stable, _scores(stable), filters.box_nms_thresh)
     if options.min_mask_region_area:
-        stable = _mended(stable, options)
-    return _detections(stable)
+        found = _mended(found, options.min_mask_region_area, filters.box_nms_thresh)
+    rows = _detections(found)
+    if not stable:
+        rows.metadata[DROPPED] = _dropped(candidates, upscale, filters)
+    return rows
 
 
 def point_grid(per_side: int) -> Floats:
@@ -86,15 +146,15 @@ def _filtered(
     scores: npt.NDArray[np.float32],
     points: Floats,
     upscale: Upscale,
-    options: EverythingOptions,
-    threshold: float,
+    filters: Filters,
 ) -> Iterator[StableMask]:
     """A threshold of 0 switches its filter off, as it does in the original: predicted IoUs may be
     negative."""
-    least_iou, least_stability = options.pred_iou_thresh, options.stability_score_thresh
+    least_iou, least_stability = filters.pred_iou_thresh, filters.stability_score_thresh
+    threshold = filters.mask_threshold
     for n, m in zip(*np.nonzero((scores > least_iou) | (least_iou == 0)), strict=True):
         full = upscale(logits[n, m])
-        stability = stability_score(full, threshold, options.stability_score_offset)
+        stability = stability_score(full, threshold, filters.stability_score_offset)
         if least_stability and not stability >= least_stability:
             continue
         mask = (full > threshold).cpu().numpy()
@@ -107,6 +167,33 @@ def _filtered(
                 stability,
                 point_xy,
             )
+
+
+def _dropped(candidates: Candidates, upscale: Upscale, filters: Filters) -> Mapping[str, Any]:
+    """How many candidates there were, which thresholds dropped them all, and which would keep some;
+    of these none where every candidate is empty."""
+    pairs = []
+    for score, _, logits in candidates.best:
+        full = upscale(logits)
+        if (full > filters.mask_threshold).any():
+            offset = filters.stability_score_offset
+            pairs.append((score, stability_score(full, filters.mask_threshold, offset)))
+    best = sorted(pairs, key=lambda pair: pair[0] * pair[1], reverse=True)[:SHOWN]
+    thresholds = {
+        "pred_iou_thresh": filters.pred_iou_thresh,
+        "stability_score_thresh": filters.stability_score_thresh,
+    }
+    worst = [min(values) for values in zip(*best, strict=True)]
+    keep = {
+        name: min(now, _just_below(least))
+        for (name, now), least in zip(thresholds.items(), worst, strict=bool(best))
+    }
+    return {"candidates": candidates.count, "thresholds": thresholds, "keep": keep}
+
+
+def _just_below(value: float) -> float:
+    """The largest number of two digits below it, and not below 0."""
+    return max(math.ceil(value * 100 - 1 - 1e-6) / 100, 0.0)
 
 
 def _best(stable: Sequence[StableMask], merit: Floats, threshold: float) -> list[StableMask]:
@@ -123,14 +210,14 @@ def _scores(stable: Sequence[StableMask]) -> Floats:
     return np.array([one.score for one in stable], dtype=np.float64)
 
 
-def _mended(stable: Sequence[StableMask], options: EverythingOptions) -> list[StableMask]:
+def _mended(stable: Sequence[StableMask], below_area: int, most_overlap: float) -> list[StableMask]:
     """Small holes filled, specks dropped; then a second suppression, for boxes have shrunk, in
     which masks that needed no mending go first. Best first."""
     mended, changed = [], []
     for one in stable:
         before = one.mask[0]
-        filled = masks.fill_holes(before, options.min_mask_region_area)
-        after = masks.drop_specks(filled, options.min_mask_region_area)
+        filled = masks.fill_holes(before, below_area)
+        after = masks.drop_specks(filled, below_area)
         xyxy = masks.box_of(after) or one.xyxy
         mended.append(
             StableMask(
@@ -145,7 +232,7 @@ def _mended(stable: Sequence[StableMask], options: EverythingOptions) -> list[St
     order = np.lexsort((-_scores(mended), np.array(changed, dtype=bool)))
     merit = np.empty(len(mended))
     merit[order] = -np.arange(len(mended))
-    best = _best(mended, merit, options.box_nms_thresh)
+    best = _best(mended, merit, most_overlap)
     return sorted(best, key=lambda one: -one.score)
 
 

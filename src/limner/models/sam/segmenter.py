@@ -102,8 +102,9 @@ class SamSegmenter:
     )
 
     def __init__(self, ref: ModelRef, network: Network, defaults: Mapping[str, Any]) -> None:
-        """``defaults``: ``mask_threshold``."""
+        """``defaults``: ``mask_threshold``, and for everything mode ``EverythingOptions``'s."""
         self.ref = ref
+        self._defaults = defaults
         self._network = network
         self._threshold = float(defaults.get("mask_threshold", 0.0))
         alone = network.device.type == "cpu" and math.prod(network.shapes[0][-2:]) > SMALL_GRID
@@ -182,7 +183,7 @@ class SamSegmenter:
         """All stable masks, best first, as an ``sv.CompactMask``.
 
         ``data`` holds ``mask_score``, ``stability_score`` and ``point_xy``, the (N, 2) grid points
-        that were asked.
+        that were asked; ``metadata``, where no mask is stable, what ``DROPPED`` says.
         """
         seen = self._seen(embedding)
 
@@ -198,7 +199,7 @@ class SamSegmenter:
                 lambda logits: enlarge(logits, passes),
                 embedding.size_wh,
                 options,
-                self._threshold,
+                {**self._defaults, "mask_threshold": self._threshold},
                 on_step,
             )
 
