@@ -141,8 +141,8 @@ boxes are off by several pixels of it. For any detector:
 
 - `--look tiles` looks at the whole and at tiles of `--slice-wh` pixels that share `--overlap-wh`;
   what the tiles cut is joined by what two of them both see of it. What is like an
-  example image is held against the best match in the same tile, where a model does that (OWL-ViT leaves out what has
-  under a tenth of its score).
+  example image is held against the best match in the same tile, where a model does that: OWL-ViT
+  leaves out what has under a tenth of its score.
 - `--look zoom` crops around each find, enlarges the crop and asks again, at most twice a find.
 
 Beside those in the tables there are vision-language models on a server: `--detector vlm:NAME`, see
