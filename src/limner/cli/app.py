@@ -11,8 +11,10 @@ import click
 
 from limner.cli.check_words import check_words
 from limner.cli.console import say, say_lines
+from limner.cli.help_page import HelpGroup
 from limner.cli.process import check_working_folder, open_closed_streams, sentence_of
 from limner.cli.slips import check_command, check_values
+from limner.cli.usage_errors import usage_sentence
 from limner.errors import LimnerError
 from limner.version import __version__
 
@@ -67,7 +69,7 @@ BROKEN_PIPE = 141
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HelpGroup):
     """A group that imports a command's module when the command is used."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -84,7 +86,7 @@ class LazyGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
             inner = click.Context(command, ctx, name)
-            if type(command) is click.Group:  # limner teach reads its first word by itself
+            if type(command) is HelpGroup:  # limner teach reads its first word by itself
                 check_command(command, inner, rest)
             elif not isinstance(command, click.Group):
                 check_values(command, inner, rest)
@@ -161,16 +163,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _usage(error: click.UsageError) -> int:
-    """What click would show, but what was typed is shown as text."""
+    """What click refuses, in one sentence; a group without a command shows its help."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         say_lines(error.format_message(), err=True)
         return error.exit_code
-    if error.ctx is not None:
-        say_lines(error.ctx.get_usage(), err=True)
-        say(f"Try '{error.ctx.command_path} --help' for help.", err=True)
-        say("", err=True)
-    say(f"limner: {error.format_message()}", err=True)
-    return error.exit_code
+    return _fail(usage_sentence(error), error.exit_code)
 
 
 def _bug(error: BaseException) -> int:

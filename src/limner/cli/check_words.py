@@ -1,8 +1,8 @@
-"""Refusals that all commands share: text that is no UTF-8, and ``-`` for a file."""
+"""Refusals that all commands share: text that is no UTF-8, ``-`` for a file, what is no number."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,6 +37,85 @@ class FilePath(click.Path):
         return super().convert(value, param, ctx)
 
 
+if TYPE_CHECKING:  # click before 8.4 has no types of types
+    AnyType = click.ParamType[Any]
+    AnyChoice = click.Choice[Any]
+else:
+    AnyType, AnyChoice = click.ParamType, click.Choice
+
+
+class Voiced(AnyType):
+    """A type of click's whose refusal is said as limner says it."""
+
+    def expected(self) -> str:
+        """What is expected, as in "expected a number"."""
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"expected {self.expected()}, got {str(value)!r}.", param, ctx)
+
+
+class Whole(Voiced, click.types.IntParamType):
+    name = "number"
+
+    def expected(self) -> str:
+        return "a whole number"
+
+
+class Number(Voiced, click.types.FloatParamType):
+    name = "number"
+
+    def expected(self) -> str:
+        return "a number"
+
+
+class WholeRange(Voiced, click.IntRange):
+    name = "number"
+
+    def expected(self) -> str:
+        return f"a whole number{_between(self.min, self.max)}"
+
+
+class NumberRange(Voiced, click.FloatRange):
+    name = "number"
+
+    def expected(self) -> str:
+        return f"a number{_between(self.min, self.max)}"
+
+
+class OneOf(Voiced, AnyChoice):
+    def expected(self) -> str:
+        *others, last = map(str, self.choices)
+        return f"{', '.join(others)} or {last}" if others else last
+
+
+def _between(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}"
+    return f" from {low:g} up" if low is not None else f" up to {high:g}"
+
+
+def voiced(kind: AnyType) -> AnyType:
+    """The same type, in limner's voice where click has one of its own."""
+    match kind:
+        case Voiced():
+            return kind
+        case click.Choice():
+            return OneOf(kind.choices, kind.case_sensitive)
+        case click.IntRange():
+            return WholeRange(kind.min, kind.max, kind.min_open, kind.max_open, kind.clamp)
+        case click.FloatRange():
+            return NumberRange(kind.min, kind.max, kind.min_open, kind.max_open, kind.clamp)
+        case click.types.IntParamType():
+            return Whole()
+        case click.types.FloatParamType():
+            return Number()
+    return kind
+
+
 def check_words(command: click.Command) -> click.Command:
     """The same command, whose parameters refuse such words; those of a group's commands too."""
     if isinstance(command, click.Group):
@@ -48,4 +127,6 @@ def check_words(command: click.Command) -> click.Command:
             parameter.type = Words()
         elif type(kind) is click.Path and not kind.allow_dash:
             parameter.type = FilePath(kind)
+        else:
+            parameter.type = voiced(kind)
     return command

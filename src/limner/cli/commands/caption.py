@@ -10,13 +10,14 @@ import click
 
 from limner.cli.batch.output_paths import counted, folders_below, os_errors
 from limner.cli.console import say, say_json
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.flags import profile_option, runtime_options
 from limner.cli.options.session import session_of
 from limner.errors import ImageError, OptionError, OutputError
 from limner.io.limits import MAX_PIXELS
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--captioner", help="Model that describes: a name, or a folder (./my-blip).")
 @click.option(
@@ -36,7 +37,12 @@ from limner.io.limits import MAX_PIXELS
 @profile_option
 @runtime_options
 def caption(**given: Any) -> None:
-    """Say in a sentence what is in each of PICTURES, files or folders of them."""
+    """Say in a sentence what is in each of PICTURES, files or folders of them.
+
+    \b
+    limner caption lawn.png --profile mini
+    limner caption photos --profile mini --metadata
+    """
     from limner.io import images
 
     files, folder = _files(given["pictures"]), _folder(given)

@@ -10,6 +10,7 @@ import click
 
 from limner.cli.batch.output_paths import new_picture
 from limner.cli.console import row_of, say, say_json, say_note, say_table, saying_once
+from limner.cli.help_groups import SETTINGS, GroupedOption
 from limner.cli.options.flags import check_detecting, flags, runtime_options
 from limner.cli.options.prompt_flags import ObjectCommand, drafts, object_options
 from limner.cli.options.run_store import no_record_option
@@ -42,12 +43,16 @@ MOST_BOXES = 5
 @object_options
 @click.option(
     "--select",
+    cls=GroupedOption,
+    heading=SETTINGS["DetectOptions"],
     multiple=True,
     metavar="WHICH",
     help=f"Keep of each prompt's finds: {SELECT_SYNTAX}.",
 )
 @click.option(
     "--threshold-for",
+    cls=GroupedOption,
+    heading=SETTINGS["DetectOptions"],
     multiple=True,
     metavar="PHRASE=SCORE",
     help="Least score for one phrase's boxes, such as dog=0.3.",
@@ -67,6 +72,10 @@ MOST_BOXES = 5
 @click.pass_context
 def compare(ctx: click.Context, /, **given: Any) -> None:
     """Ask several models the same, and see what each finds, how fast, in how much memory.
+
+    \b
+    limner compare photo.jpg --text face --models haar,mini-owlvit
+    limner compare cup.jpg --point 300,110 --models grabcut,mini-sam
 
     Detectors are asked for phrases and examples, segmenters for points, boxes and masks. A model
     that can't answer is a row that says why. Each is loaded in a process of its own.

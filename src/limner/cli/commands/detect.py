@@ -53,6 +53,10 @@ json_objects_option = click.option(
 def detect(ctx: click.Context, /, **given: Any) -> None:
     """Boxes around what a phrase or an example image names.
 
+    \b
+    limner detect photo.jpg --text face
+    limner detect lawn.png --text apple --profile mini -o apples.png
+
     Writes a picture with the boxes and a COCO JSON file beside it; for a folder also
     annotations-detect.json, which lists all of them. Classes are numbered as they were asked for.
     """
@@ -72,6 +76,10 @@ def detect(ctx: click.Context, /, **given: Any) -> None:
 @click.pass_context
 def segment(ctx: click.Context, /, **given: Any) -> None:
     """Outline what you click on, box or name.
+
+    \b
+    limner segment cup.jpg --point 300,110
+    limner segment lawn.png --text apple --object --text rabbit --profile mini
 
     Writes a picture with the outlines, a COCO JSON file with the masks as RLE, and a folder with a
     mask PNG for each object; for a folder also annotations-segment.json, which lists all of them.

@@ -19,6 +19,7 @@ from limner.cli.batch.run_batch import Work, batch_options, run_batch
 from limner.cli.batch.settings import Settings
 from limner.cli.batch.tries import own_folder
 from limner.cli.console import JPEG_NOTE, say, say_note
+from limner.cli.help_groups import BEHIND, GroupedOption
 from limner.cli.options.finding import finding_options
 from limner.cli.options.flags import check_detecting, check_unprompted, flags, typed
 from limner.cli.options.prompt_flags import ObjectCommand
@@ -77,6 +78,8 @@ def painting_options(command: Command) -> Command:
 
 PAINTING = ("negative_prompt", "subjects", "refiner", "fast")
 """Options that matter only where words are painted."""
+behind_option = partial(click.option, cls=GroupedOption, heading=BEHIND)
+"""A flag of what is put behind what is kept."""
 LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 
 
@@ -95,7 +98,8 @@ def edit(ctx: click.Context, /, **given: Any) -> None:
     """Replace what is found by what --paint says.
 
     \b
-    limner edit room.jpg --find "the sofa" --paint "a red leather sofa" --profile base
+    limner edit lawn.png --text apple --paint "a mushroom" --profile mini
+    limner edit cup.jpg --box 330,170,450,330 --paint "a leaf" --profile mini
     """
     from limner.prompts import Text
 
@@ -119,7 +123,12 @@ def edit(ctx: click.Context, /, **given: Any) -> None:
 @finding_options
 @click.pass_context
 def remove(ctx: click.Context, /, **given: Any) -> None:
-    """Take an object away and continue its surroundings."""
+    """Take an object away and continue its surroundings.
+
+    \b
+    limner remove photo.jpg --point 172,384
+    limner remove lawn.png --text apple --profile mini -o gone.png
+    """
     _change(
         ctx,
         "remove",
@@ -139,14 +148,14 @@ def remove(ctx: click.Context, /, **given: Any) -> None:
 @finding_options
 @click.pass_context
 def cutout(ctx: click.Context, /, **given: Any) -> None:
-    """An object alone on transparency (RGBA), on a canvas of the image's size or a trimmed one.
-
-    Without --box, --point, --text or another prompt it is the main thing, with soft edges by a
-    matting model (birefnet-lite); where none is here it is a guess, and that is said.
+    """An object alone on transparency (RGBA), on a canvas of the image's size or less.
 
     \b
     limner cutout cup.jpg --trim
-    limner cutout cup.jpg --box 180,20,440,300 --trim --pad 5% --square --format webp
+    limner cutout cup.jpg --box 180,20,440,300 --trim --pad 5% --format webp
+
+    Without --box, --point, --text or another prompt it is the main thing, with soft edges by a
+    matting model (birefnet-lite); where none is here it is a guess, and that is said.
     """
     given["suffix"] = suffix_of(given["image_format"], given["out"])
     frame = typed(FrameOptions, given)
@@ -160,11 +169,11 @@ def cutout(ctx: click.Context, /, **given: Any) -> None:
 @flags(InpaintOptions, leave_out=frozenset({"method", "radius"}))
 @inpainter_option
 @painting_options
-@click.option("--negative-prompt", default="", help="What must not be painted.")
-@click.option("--picture", type=click.Path(path_type=Path), help="Put this picture behind it.")
-@click.option("--colour", "--color", help="One colour: a CSS name or #rrggbb.")
-@click.option("--blur", type=float, help="The same background out of focus, by this radius.")
-@click.option("--paint", help="Paint what these words say (a diffusion model).")
+@behind_option("--negative-prompt", default="", help="What must not be painted.")
+@behind_option("--picture", type=click.Path(path_type=Path), help="Put this picture behind it.")
+@behind_option("--colour", "--color", help="One colour: a CSS name or #rrggbb.")
+@behind_option("--blur", type=float, help="The same background out of focus, by this radius.")
+@behind_option("--paint", help="Paint what these words say (a diffusion model).")
 @prompts_option
 @finding_options
 @click.pass_context
@@ -174,7 +183,6 @@ def background(ctx: click.Context, /, **given: Any) -> None:
     \b
     limner background cup.jpg --box 180,20,440,300 --blur 12
     limner background cup.jpg --box 180,20,440,300 --colour white
-    limner background cup.jpg --text cup --paint "a beach at dusk" --profile base
     """
     inpaint = typed(InpaintOptions, given)
     behind = _behind(given)
@@ -225,6 +233,10 @@ def _behind(given: dict[str, Any]) -> Text | Backdrop:
 @click.pass_context
 def redact(ctx: click.Context, /, **given: Any) -> None:
     """Hide faces, plates or anything else, and check that it is hidden.
+
+    \b
+    limner redact photo.jpg --text face
+    limner redact photos --text face -o hidden
 
     What is written is made of the surroundings in every style: nothing of what was hidden is left.
     What a detector found is looked for again on the result, also turned, at two scales and in

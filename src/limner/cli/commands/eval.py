@@ -10,6 +10,7 @@ import click
 
 from limner.cli.batch.output_paths import check_writable
 from limner.cli.console import say
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.flags import jobs_option, runtime_options
 from limner.cli.options.run_store import caching_option, keeping_options
 from limner.cli.progress import progress
@@ -25,7 +26,7 @@ ALLOW = "LIMNER_ALLOW_PYTHON"
 """Environment variable that allows Python in all suites."""
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("suite", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -70,11 +71,11 @@ ALLOW = "LIMNER_ALLOW_PYTHON"
 def eval(suite: Path, outputs: Sequence[Path], **given: Any) -> None:
     """Run a suite of prompt tests: pictures x prompts x models, and what must hold.
 
-    Exits with 0 when all pass, 100 when some fail, 2 when the suite is wrong.
-
     \b
     limner eval suite.yaml -o report.html -o junit.xml
     limner eval suite.yaml --baseline last
+
+    Exits with 0 when all pass, 100 when some fail, 2 when the suite is wrong.
     """
     from limner.cli.options.answerer_config import answerer_config
     from limner.evaluation.cells.runner import Execution

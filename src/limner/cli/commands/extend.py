@@ -21,6 +21,7 @@ from limner.cli.commands.edit import (
     painting_options,
     write_changed,
 )
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.flags import flag_name, flags, typed
 from limner.cli.options.session import recording_session_of
 from limner.errors import OptionError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from limner.session.request import Request
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @batch_options
 @flags(InpaintOptions)
 @inpainter_option
@@ -69,12 +70,11 @@ if TYPE_CHECKING:
 def extend(**given: Any) -> None:
     """Grow the canvas, and paint what is on the new part (outpainting).
 
-    The picture's own pixels stay as they are, but for --overlap.
-
     \b
-    limner extend photo.jpg --extend left=256,top=10%
     limner extend photo.jpg --aspect 16:9
-    limner extend photo.jpg --extend right=50% --paint "a beach at dusk" --profile base
+    limner extend lawn.png --extend right=25% --paint grass --profile mini
+
+    The picture's own pixels stay as they are, but for --overlap.
     """
     from limner.pipeline.extend import SYNTAX, edit_of, parse_aspect, parse_extension
     from limner.prompts import Text

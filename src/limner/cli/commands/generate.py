@@ -11,6 +11,7 @@ import click
 
 from limner.cli.commands.edit import refiner_option, subject_option
 from limner.cli.console import say, say_json
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.charts import file_stem
 from limner.cli.options.flags import flags, profile_option, runtime_options, typed
 from limner.cli.options.run_store import keeping_options, recording_store
@@ -25,7 +26,7 @@ LONGEST = 60
 """Letters of the prompt in a file's name."""
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("prompt")
 @click.option("--negative-prompt", default="", help="What must not be painted.")
 @subject_option
@@ -50,7 +51,7 @@ def generate(**given: Any) -> None:
 
     \b
     limner generate "a photo of a rabbit" --profile mini -o rabbit.png
-    limner generate "a photo of ohwx dog on a beach" --subject mydog --model sd15
+    limner generate "a red car" --profile mini --seed 7 --num-images-per-prompt 2
 
     Picture k is the one of --seed + k; each carries a record of how it was made. The store keeps
     them as one run, which `limner runs replay` does again.

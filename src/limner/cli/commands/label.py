@@ -11,6 +11,7 @@ import click
 
 from limner.cli.batch.output_paths import check_writable
 from limner.cli.console import say, say_json, say_note
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.finding import detecting_options
 from limner.cli.options.flags import flags, profile_option, runtime_options, typed
 from limner.cli.options.run_store import caching_option, keeping_options
@@ -26,7 +27,7 @@ MOST_EMPTY = 5
 """Empty outlines that are named in one line."""
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "--prompts",
@@ -55,13 +56,13 @@ MOST_EMPTY = 5
 def label(**given: Any) -> None:
     """Outline what FILE shows in many pictures, and write one dataset of it.
 
+    \b
+    limner label photos --prompts boxes.csv -o dataset
+    limner label drawings --prompts classes.yaml --format yolo-seg --profile mini
+
     DATA is a folder of pictures, or a dataset of boxes (COCO, YOLO, Pascal VOC). Class names and
     numbers are those of FILE, the same in every picture. Killed and run again, it does what is
     left. Exits with 2 when a picture couldn't be read; the others are in the dataset.
-
-    \b
-    limner label photos --prompts boxes.csv -o dataset
-    limner label photos --prompts classes.yaml --format yolo-seg --profile small
     """
     data: Path = given["data"]
     if given["out"] is not None:

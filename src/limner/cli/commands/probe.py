@@ -78,7 +78,11 @@ if TYPE_CHECKING:
 @charts_option
 @click.pass_context
 def probe(ctx: click.Context, /, **given: Any) -> None:
-    """How far an answer hangs on its prompt: mean, spread, and the worst case's picture.
+    """How far an answer hangs on its prompt: mean, spread, the worst case's picture.
+
+    \b
+    limner probe photo.jpg --box 150,0,310,215 --times 3
+    limner probe lawn.png --text apple --profile mini -o worst.png
 
     Points and boxes are moved a little, a phrase is said in other words; with --paint the seed
     is varied instead, scored by CLIP-T where the profile has an encoder and by the seam otherwise.

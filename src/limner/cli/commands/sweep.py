@@ -10,6 +10,7 @@ import click
 
 from limner.cli.batch.output_paths import check_writable, clear_remains
 from limner.cli.console import say
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.flags import jobs_option, runtime_options
 from limner.cli.options.run_store import caching_option, keeping_options, no_record_option
 from limner.cli.progress import progress
@@ -24,7 +25,7 @@ ASKED_ABOVE = 1_000
 """Cells that are begun without a question."""
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -44,14 +45,14 @@ ASKED_ABOVE = 1_000
 def sweep(recipe: Path, out: Path | None, **given: Any) -> None:
     """Try many settings of one verb and lay out what comes of them.
 
+    \b
+    limner sweep recipe.toml -o sweep
+    limner sweep recipe.toml -o sweep --resume -j 2
+
     The recipe is a TOML file: docs/sweeps.md says what it may hold.
 
     Exits with 0 when every cell was made, 1 when some failed, 2 when all did or the recipe is
     wrong.
-
-    \b
-    limner sweep recipe.toml -o sweep
-    limner sweep recipe.toml -o sweep --resume -j 2
     """
     from limner.cli.commands.cell_command import command_of
     from limner.cli.options.answerer_config import answerer_config

@@ -9,6 +9,7 @@ import click
 
 from limner.cli.commands.score.score_data import asked_by_name, report
 from limner.cli.console import say
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.charts import charts_option, check_charts, draw_charts, file_stem
 from limner.cli.options.report import (
     check_report,
@@ -35,7 +36,7 @@ MOST_BOXES = 1000
 """Boxes a picture that are looked at: what a threshold is for comes after them."""
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @data_options
 @click.option(
     "--least-iou",
@@ -51,6 +52,10 @@ MOST_BOXES = 1000
 @charts_option
 def tune(**given: Any) -> None:
     """The threshold for each phrase, with how sure it is, from ten or fewer labelled pictures.
+
+    \b
+    limner tune labelled
+    limner tune labelled -o tuned.json --charts tuned
 
     DATA is labelled in COCO JSON, YOLO text files or Pascal VOC XML; its class names are the
     phrases. They are asked together, as one command with several --object asks them.

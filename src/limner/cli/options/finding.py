@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from limner.cli.help_groups import SETTINGS, GroupedOption
 from limner.cli.options.flags import flags
 from limner.cli.options.prompt_flags import object_options
 from limner.ops.selection import SELECT_SYNTAX
@@ -32,12 +33,16 @@ def detecting_options(command: Command) -> Command:
     for decorate in (
         click.option(
             "--select",
+            cls=GroupedOption,
+            heading=SETTINGS["DetectOptions"],
             multiple=True,
             metavar="WHICH",
             help=f"Keep of each prompt's finds: {SELECT_SYNTAX}.",
         ),
         click.option(
             "--threshold-for",
+            cls=GroupedOption,
+            heading=SETTINGS["DetectOptions"],
             multiple=True,
             metavar="PHRASE=SCORE",
             help="Least score for one phrase's boxes, such as dog=0.3.",
@@ -62,7 +67,7 @@ def captioning_options(command: Command) -> Command:
         click.option(
             "--what-is-here",
             is_flag=True,
-            help="Describe the picture in a sentence, and find each thing that it names.",
+            help="Find each thing that a caption of it names.",
         ),
     ):
         command = decorate(command)

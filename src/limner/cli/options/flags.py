@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.help_groups import REST, SETTINGS, Setting
 from limner.errors import OptionError
 from limner.options import DetectOptions, SegmentOptions, field_type
 
@@ -97,6 +98,8 @@ def flags(
                 type=click.Choice(choices) if choices else str if several else kind,
                 default=None,
                 **several,
+                cls=Setting,
+                heading=SETTINGS.get(cls.__name__, REST),
                 help=_help(spec, (defaults or {}).get(spec.name)),
             )(command)
         return command

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from limner.prompts.syntax import SYNTAX, Draft, parse_objects
+from limner.cli.help_page import HelpCommand
+from limner.prompts.syntax import Draft, parse_objects
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,10 +28,23 @@ _FLAGS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--not-like",), "not_like"),
     (("--label",), "label"),
 )
-_METAVARS = {"not": "TEXT", "like": "BOX", "not_like": "BOX", "label": "NAME"}
+_METAVARS = {"not": "TEXT", "like": "BOX", "not_like": "BOX", "label": "NAME", "exemplar": "FILE"}
+_HELP = {
+    "text": 'A phrase, such as "the red cup".',
+    "not": "What the --text before it doesn't mean.",
+    "box": "Left,top,right,bottom in pixels or percentages.",
+    "point": "X,y on the object; x,y:bg (or x,y:0) beside it.",
+    "mask": "A picture of its size: bright where the object is, a cut-out of it, or with a hole "
+    "erased there.",
+    "exemplar": "Example picture, or picture@left,top,right,bottom.",
+    "like": "Box of an example in this picture; repeatable.",
+    "not_like": "Box of what it isn't like, in this picture.",
+    "label": "What the object is called in results.",
+}
+"""A line each at 80 columns, so that all of them are seen at once; ``SYNTAX`` says more."""
 
 
-class ObjectCommand(click.Command):
+class ObjectCommand(HelpCommand):
     """A command that remembers its prompt options in their typed order."""
 
     def make_parser(self, ctx: click.Context) -> Any:
@@ -71,7 +85,7 @@ def object_options(command: Command) -> Command:
             name,
             multiple=True,
             metavar=_METAVARS.get(name, name.upper()),
-            help=SYNTAX[name][0].upper() + SYNTAX[name][1:] + ".",
+            help=_HELP[name],
             expose_value=False,
         )(command)
     return command

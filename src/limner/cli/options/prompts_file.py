@@ -35,8 +35,8 @@ def prompts_option(command: Command) -> Command:
         "prompts_file",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Each picture's own prompts from a file, instead of flags: boxes or points (.csv, or "
-        "labels of COCO, YOLO, VOC), or the phrases of each class (.yaml).",
+        help="Each picture's own prompts: boxes or points (.csv, COCO, YOLO, VOC), or phrases of "
+        "classes (.yaml).",
     )(command)
 
 

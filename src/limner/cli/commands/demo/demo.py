@@ -18,6 +18,7 @@ import click
 from limner.cli.batch.output_paths import check_writable, os_errors
 from limner.cli.commands.demo.choice import ALIKE, FILES, FIND, PAINT, PAIR, SEED
 from limner.cli.console import say
+from limner.cli.help_page import HelpCommand
 from limner.errors import OutputError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ PHOTO = (
 )
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=HelpCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--out",
     "-o",
@@ -139,6 +140,10 @@ PHOTO = (
 )
 def demo(out: Path) -> None:
     """Show what limner does: the main job on a drawn scene and a photograph, offline.
+
+    \b
+    limner demo
+    limner demo -o page
 
     Runs commands as you would type them, says each, and writes a page with what each one made. The
     scene is answered by the tiny models that ship with limner, the photograph by classical methods.

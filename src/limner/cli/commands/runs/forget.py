@@ -13,6 +13,7 @@ import click
 
 from limner.cli.batch.output_paths import os_errors
 from limner.cli.console import say
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.run_store import opened_store, stage_cache, store_option
 from limner.errors import ImageError, LimnerError, StoreError
 from limner.home import WORKING_FOLDER
@@ -36,7 +37,7 @@ class Picture:
         return str(self.path.expanduser().absolute())
 
 
-@click.command("forget")
+@click.command("forget", cls=HelpCommand)
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -56,6 +57,10 @@ class Picture:
 @store_option
 def forget(files: tuple[Path, ...], results: bool, track_to: Path, store: str | None) -> None:
     """Remove every copy, result, mask, cached answer and tracker's file of a picture.
+
+    \b
+    limner runs forget cat.jpg
+    limner runs forget cup.jpg --results
 
     FILE is the picture, a folder of them, or the path where one lay when runs were recorded. The
     cache of stages is emptied: its answers don't say which picture they are of. What lies outside

@@ -15,6 +15,8 @@ import click
 from limner.cli.commands.runs.actions import compare, export, import_runs, replay
 from limner.cli.commands.runs.forget import forget
 from limner.cli.console import aligned, say, say_json
+from limner.cli.help_groups import REST, GroupedOption
+from limner.cli.help_page import HelpGroup
 from limner.cli.options.run_store import (
     collecting_of,
     entry_of,
@@ -37,7 +39,7 @@ ID_SHOWN = 8
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=HelpGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def runs() -> None:
     """What was done here: list it, explain it, do it again.
 
@@ -49,7 +51,9 @@ def runs() -> None:
 @runs.command("list")
 @click.option("--verb", help="Only this verb.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs that ended so.")
-@click.option("--model", help="Only runs in which this model took part.")
+@click.option(
+    "--model", cls=GroupedOption, heading=REST, help="Only runs in which this model took part."
+)
 @click.option("--tag", help="Only runs with this tag.")
 @click.option("--suite", metavar="ID", help="Only runs of this eval; a beginning will do.")
 @click.option("--sweep", metavar="ID", help="Only runs of this sweep; a beginning will do.")
@@ -75,7 +79,12 @@ def list_runs(
     as_json: bool,
     store: str | None,
 ) -> None:
-    """Show the runs, newest first."""
+    """Show the runs, newest first.
+
+    \b
+    limner runs list
+    limner runs list --verb cutout --since 2h
+    """
     from limner.runs.entries import Wanted
 
     after = parse_since(since, datetime.now(UTC)) if since is not None else None
@@ -96,7 +105,12 @@ def list_runs(
 @click.option("--json", "as_json", is_flag=True, help="All that is known of it, as JSON.")
 @store_option
 def show(run: str, as_json: bool, store: str | None) -> None:
-    """Explain one run: what was asked, what answered, what came out."""
+    """Explain one run: what was asked, what answered, what came out.
+
+    \b
+    limner runs show latest
+    limner runs show cup-cutout.png --json
+    """
     opened = opened_store(store)
     entry = entry_of(opened, run)
     if as_json:
@@ -119,7 +133,12 @@ def show(run: str, as_json: bool, store: str | None) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @store_option
 def open_run(run: str, role: str, out: Path | None, overwrite: bool, store: str | None) -> None:
-    """Print where a run's picture lies, and show it if a person watches."""
+    """Print where a run's picture lies, and show it if a person watches.
+
+    \b
+    limner runs open latest
+    limner runs open latest~1 --role mask -o mask.png
+    """
     opened = opened_store(store)
     entry = entry_of(opened, run)
     files = entry.of_role(role)
@@ -149,7 +168,12 @@ def open_run(run: str, role: str, out: Path | None, overwrite: bool, store: str 
 @click.option("--clear", is_flag=True, help="Take the rating back.")
 @store_option
 def rate(run: str, rating: str | None, clear: bool, store: str | None) -> None:
-    """Give a run 1 (bad) to 5 (good)."""
+    """Give a run 1 (bad) to 5 (good).
+
+    \b
+    limner runs rate latest 4
+    limner runs rate latest --clear
+    """
     if clear == (rating is not None):
         raise OptionError("Give a rating from 1 to 5, or --clear.")
     if rating is not None and rating not in list("12345"):
@@ -163,7 +187,12 @@ def rate(run: str, rating: str | None, clear: bool, store: str | None) -> None:
 @click.argument("text")
 @store_option
 def note(run: str, text: str, store: str | None) -> None:
-    """Write something about a run."""
+    """Write something about a run.
+
+    \b
+    limner runs note latest "the rim is soft"
+    limner runs note latest~1 "the handle is missing"
+    """
     say(f"{opened_store(store).note(run, text)[:ID_SHOWN]}  noted")
 
 
@@ -171,7 +200,12 @@ def note(run: str, text: str, store: str | None) -> None:
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
 @store_option
 def delete(names: tuple[str, ...], store: str | None) -> None:
-    """Forget runs; their files go with the next `limner runs gc`."""
+    """Forget runs; their files go with the next `limner runs gc`.
+
+    \b
+    limner runs delete latest
+    limner runs delete latest latest~1
+    """
     for run_id in opened_store(store).delete(names):
         say(f"{run_id[:ID_SHOWN]}  deleted")
 
@@ -192,7 +226,12 @@ def delete(names: tuple[str, ...], store: str | None) -> None:
 )
 @store_option
 def gc(dry_run: bool, everything: bool, shared: bool, store: str | None) -> None:
-    """Remove this store's files that no run names."""
+    """Remove this store's files that no run names.
+
+    \b
+    limner runs gc --dry-run
+    limner runs gc --all
+    """
     from limner.runs.files import GRACE
 
     collecting = collecting_of(store)

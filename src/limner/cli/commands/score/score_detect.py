@@ -13,6 +13,7 @@ from limner.cli.commands.score.score_data import (
     draw_ranked,
     report,
 )
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.charts import RANKED, charts_option, check_charts
 from limner.cli.options.flags import flags, typed
 from limner.cli.options.report import (
@@ -32,7 +33,7 @@ from limner.options import DetectOptions
 PROTOCOLS = ("coco", "lvis", "d3")
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @data_options
 @click.option(
     "--predictions",
@@ -53,6 +54,10 @@ PROTOCOLS = ("coco", "lvis", "d3")
 @charts_option
 def detect(**given: Any) -> None:
     """Boxes against labelled boxes: average precision.
+
+    \b
+    limner score detect labelled
+    limner score detect labelled --detector mini-owlvit -o report.json
 
     DATA is a folder labelled in COCO JSON, YOLO text files or Pascal VOC XML. The model is asked
     for each labelled class by its name, and every box counts down to score 0 unless --threshold is

@@ -11,6 +11,7 @@ import click
 
 from limner.cli.batch.output_paths import os_errors
 from limner.cli.console import say_note
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.report import (
     check_report,
     finish,
@@ -33,7 +34,7 @@ VERBS = ("edit", "remove", "background", "redact", "cutout")
 """Whose results have the size of the picture, and its name followed by theirs."""
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 @click.option(
@@ -55,7 +56,11 @@ VERBS = ("edit", "remove", "background", "redact", "cutout")
 @model_options("encoder")
 @report_options
 def edit(**given: Any) -> None:
-    """An edit against the picture before it: what changed outside the mask, and the seam.
+    """An edit held against the picture before: changes outside the mask, and the seam.
+
+    \b
+    limner score edit photo.jpg gone.png --mask hole.png
+    limner score edit photo.jpg gone.png -m hole.png --paint wall --profile mini
 
     BEFORE and AFTER are two pictures, or two folders with pictures of the same names.
     """

@@ -17,6 +17,7 @@ from limner.cli.commands.score.score_data import (
     report,
 )
 from limner.cli.console import say_note
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.charts import RANKED, charts_option, check_charts, draw_charts
 from limner.cli.options.report import (
     check_report,
@@ -42,7 +43,7 @@ NOC_AT = (0.85, 0.9)
 """IoUs that the published NoC tables ask for."""
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @data_options
 @click.option(
     "--predictions",
@@ -65,6 +66,10 @@ NOC_AT = (0.85, 0.9)
 @charts_option
 def segment(**given: Any) -> None:
     """Outlines against labelled masks: IoU, boundary F, average precision, clicks.
+
+    \b
+    limner score segment lawn.json --prompt box --profile mini
+    limner score segment lawn.json --clicks 3 --profile mini
 
     DATA is a folder labelled in COCO JSON, YOLO text files or Pascal VOC XML, with masks. A mask
     of a folder belongs to the picture whose name its own begins with; overlays and maps that

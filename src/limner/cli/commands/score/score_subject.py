@@ -20,6 +20,7 @@ from limner.cli.commands.score.subject_options import (
     print_scores,
 )
 from limner.cli.console import say, say_note
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.charts import charts_option, draw_charts
 from limner.cli.options.report import (
     check_report,
@@ -45,7 +46,7 @@ OF_ADAPTERS = ("model", "instance_prompt", "class_prompt", *PAINTING)
 OF_FOLDERS = ("prompt", "class_images", "fid")
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("real", type=click.Path(path_type=Path))
 @click.argument("made", required=False, type=click.Path(path_type=Path))
 @click.option(
@@ -75,6 +76,10 @@ OF_FOLDERS = ("prompt", "class_images", "fid")
 @charts_option
 def subject(**given: Any) -> None:
     """Portraits of a subject: DreamBooth's DINO, CLIP-I, CLIP-T, PRES and DIV.
+
+    \b
+    limner score subject portraits painted --prompt bag --profile mini
+    limner score subject portraits painted --prompt bag --profile mini -o s.json
 
     REAL is a folder of the subject's photographs, MADE one of painted pictures; MADE/prompts.json
     maps each file name to the words it was painted from. With --adapter the portraits are painted

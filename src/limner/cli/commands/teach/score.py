@@ -17,6 +17,7 @@ from limner.cli.commands.score.subject_options import (
     print_scores,
 )
 from limner.cli.console import say, say_note
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.charts import charts_option, draw_charts
 from limner.cli.options.report import model_options, report_options, write_report
 from limner.cli.progress import progress
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from limner.registry.subjects import Subject
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("name")
 @click.argument("photographs", type=click.Path(path_type=Path))
 @painting_options
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 @charts_option
 def score(**given: Any) -> None:
     """Score every checkpoint of a subject against its PHOTOGRAPHS, and name the best.
+
+    \b
+    limner teach score mybag portraits --profile mini --prompts 2 --seeds 1
+    limner teach score mybag portraits --profile mini --prompts 1 --seeds 1 -o s.json
 
     DreamBooth's DINO, CLIP-I, CLIP-T, PRES and DIV over its dataset's prompts; leak and drift say
     what became of the class when the identifier isn't said. The scores stay on the subject's card.

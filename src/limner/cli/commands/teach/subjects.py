@@ -9,14 +9,20 @@ import click
 
 from limner.cli.commands.score.subject_options import print_scores
 from limner.cli.console import aligned, say, say_json
+from limner.cli.help_page import HelpCommand
 from limner.cli.options.report import print_table
 from limner.errors import ModelError, OutputError
 
 
-@click.command("list")
+@click.command("list", cls=HelpCommand)
 @click.option("--json", "as_json", is_flag=True, help="All cards as JSON on stdout.")
 def listed(as_json: bool) -> None:
-    """List the subjects that were taught."""
+    """List the subjects that were taught.
+
+    \b
+    limner teach list
+    limner teach list --json
+    """
     from limner.registry import subjects
 
     taught = subjects.all_subjects(lambda sentence: say(f"limner: {sentence}", err=True))
@@ -35,11 +41,16 @@ def _row(card: Any) -> tuple[str, ...]:
     return card["name"], card["called"], card["base"]["name"], trained, str(card["steps"])
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="The card as JSON on stdout.")
 def show(name: str, as_json: bool) -> None:
-    """Say how a subject was taught, and how its checkpoints scored."""
+    """Say how a subject was taught, and how its checkpoints scored.
+
+    \b
+    limner teach show mybag
+    limner teach show mybag --json
+    """
     from limner.registry import subjects
     from limner.registry.subject_readme import judged
 
@@ -77,7 +88,7 @@ def show(name: str, as_json: bool) -> None:
             say(str(subject.folder / path))
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("name")
 @click.option(
     "--layout",
@@ -89,7 +100,12 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="A .safetensors.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def export(name: str, layout: str, out: Path, overwrite: bool) -> None:
-    """Write a subject's adapter for another program."""
+    """Write a subject's adapter for another program.
+
+    \b
+    limner teach export mybag -o mybag.safetensors
+    limner teach export mybag --layout kohya -o mybag-a1111.safetensors
+    """
     from limner.io.save import write_atomic
     from limner.registry import subjects
 
@@ -107,13 +123,18 @@ def export(name: str, layout: str, out: Path, overwrite: bool) -> None:
     say(f"{out}  {layout}, for {subject.card['base']['name']}")
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("names", nargs=-1, required=True, metavar="NAME[=WEIGHT]...")
 @click.option("--model", help="The model to merge into (default: the one they were taught to).")
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="A new folder.")
 @click.option("--overwrite", is_flag=True, help="Replace a folder that a merge made.")
 def merge(names: tuple[str, ...], model: str | None, out: Path, overwrite: bool) -> None:
-    """Write a whole model that knows the subjects, for --inpainter or another program."""
+    """Write a whole model that knows the subjects, for --inpainter or another program.
+
+    \b
+    limner teach merge mybag -o bag-painter
+    limner teach merge mybag=0.8 --model mini-sd-inpaint -o bag-painter-less
+    """
     from limner.registry import pool, subjects
 
     adapters = [subjects.adapter_of(*subjects.parse(text)) for text in names]

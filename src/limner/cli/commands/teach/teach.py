@@ -18,6 +18,8 @@ from limner.cli.commands.teach import score
 from limner.cli.commands.teach import subjects as taught
 from limner.cli.commands.teach.photos import caption, check_looking, looking_options, outline_of
 from limner.cli.console import say, say_json, saying_once
+from limner.cli.help_groups import PROMPTS, GroupedOption
+from limner.cli.help_page import HelpGroup
 from limner.cli.options.flags import flag_name, flags, typed
 from limner.cli.options.run_store import keeping_options, recording_store
 from limner.cli.options.tracking import tracking, tracking_options
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from limner.training.estimate import Plan
 
 
-class TeachGroup(click.Group):
+class TeachGroup(HelpGroup):
     """``limner teach FOLDER`` is ``limner teach run FOLDER``; a folder named like a command is
     written ``./list``."""
 
@@ -58,7 +60,9 @@ def teach() -> None:
 
 @teach.command("run")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", help="What the subject is called from then on.")
+@click.option(
+    "--name", cls=GroupedOption, heading=PROMPTS, help="What the subject is called from then on."
+)
 @click.option("--model", help="Diffusion model that is taught: a name, or a folder.")
 @flags(TeachOptions)
 @click.option(
@@ -76,6 +80,15 @@ def teach() -> None:
 @click.option("--json", "as_json", is_flag=True, help="The card, or the plan, as JSON on stdout.")
 def run(**given: Any) -> None:
     """Teach a model the subject that the photographs in FOLDER show.
+
+    \b
+    limner teach run portraits --name mybag --model mini-sd-inpaint \\
+        --instance-prompt "a photo of ohwx backpack" \\
+        --class-prompt "a photo of a backpack" \\
+        --num-class-images 4 --max-train-steps 8
+    limner teach run portraits --name mybag --model mini-sd-inpaint \\
+        --instance-prompt "a photo of ohwx backpack" \\
+        --class-prompt "a photo of a backpack" --dry-run
 
     A run that was stopped goes on with the same command, to the same weights. Captions are read
     from FOLDER/metadata.jsonl where there is one, or from a .txt beside each photograph.
