@@ -13,6 +13,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["LIMNER_STORE"] = "off"
 # Nor does any test find the models that its developer has fetched.
 os.environ["LIMNER_HOME"] = str(Path(tempfile.gettempdir()) / f"limner-no-models-{os.getpid()}")
+# Nor what its developer has settled for all commands.
+os.environ.pop("LIMNER_CONFIG", None)
+os.environ.pop("LIMNER_PROFILE", None)
 
 import pytest
 from hypothesis import HealthCheck, settings

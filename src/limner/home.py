@@ -31,3 +31,18 @@ def home() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("limner", appauthor=False)
+
+
+def configuration_file() -> Path | None:
+    """A user's settings: ``LIMNER_CONFIG``, else ``config.toml`` in ``LIMNER_HOME``, else in the
+    user's folder of settings (``XDG_CONFIG_HOME``); None: ``LIMNER_CONFIG`` is ``off``."""
+    named = os.environ.get("LIMNER_CONFIG") or ""
+    if named.lower() == "off":
+        return None
+    if named:
+        return Path(named).expanduser().absolute()
+    if os.environ.get("LIMNER_HOME"):
+        return home() / "config.toml"
+    from platformdirs import user_config_path
+
+    return user_config_path("limner", appauthor=False) / "config.toml"

@@ -5,7 +5,9 @@ Examples are run as they stand: tests/cli/test_examples.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -57,7 +59,8 @@ def test_prompts_are_on_the_first_screen(path: str) -> None:
     assert max(map(len, lines)) <= WIDTH
     prompts = grouped(context.command.params).get(PROMPTS, [])
     screen = "\n".join(lines[:HEIGHT])
-    hidden = [option.opts for option in prompts if f"{max(option.opts, key=len)} " not in screen]
+    flags = [max(option.opts, key=len) for option in prompts]
+    hidden = [flag for flag in flags if not re.search(f"^  .*{flag}[ ,]", screen, re.MULTILINE)]
     assert hidden == []
 
 
@@ -94,7 +97,7 @@ def test_a_verbs_headings(limner: Command) -> None:
 def test_every_command_has_two_examples_that_fit(path: str) -> None:
     text = HelpText.of(LEAVES[path].command.help)
     assert len(text.commands) == 2, text.commands
-    assert all(" ".join(words).startswith(path) for words in text.commands)
+    assert all(" ".join(words).removeprefix("cat $(").startswith(path) for words in text.commands)
     assert all(len(line) <= WIDTH - 2 for each in text.examples for line in each.splitlines())
 
 
@@ -139,3 +142,40 @@ def test_clicks_errors_are_said_as_limners(limner: Command, line: str) -> None:
     assert (answer.code, answer.stdout) == (2, "")
     (sentence,) = answer.stderr.splitlines()
     assert sentence.startswith(f"limner: {REFUSED[line]}")
+
+
+COMPLETED = {
+    "limner seg": ["segment"],
+    "limner segment --prof": ["--profile"],
+    "limner segment im.png --look ": ["whole", "tiles", "zoom", "turned"],
+    "limner models inf": ["info"],
+    "limner teach mer": ["merge"],
+    "limner config se": ["set"],
+    "limner segmnt --prof": [],
+}
+"""What stands before the cursor -> what the shell is offered."""
+
+
+@pytest.mark.parametrize("line", COMPLETED)
+def test_the_shell_completes(limner: Command, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """click exits by itself when it has answered: that was called a bug, at each tab."""
+    monkeypatch.setenv("_LIMNER_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+    answer = limner.run()
+    assert answer.stderr == ""
+    offered = [row.partition(",")[2] for row in answer.stdout.split()]
+    assert offered == COMPLETED[line]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shells_script_is_printed(
+    limner: Command, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    """docs/configuration.md names the line that takes it in."""
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    assert f"_LIMNER_COMPLETE={shell}_source limner" in page
+    monkeypatch.setenv("_LIMNER_COMPLETE", f"{shell}_source")
+    answer = limner()
+    assert f"_LIMNER_COMPLETE={shell}_complete" in answer.stdout
+    assert answer.stderr == ""

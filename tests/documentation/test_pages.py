@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import pairwise
@@ -363,3 +364,22 @@ def test_the_table_of_painters_says_what_the_code_says() -> None:
             str(kind.native_size),
             f"× {kind.grid}",
         ]
+
+
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+
+
+def test_the_page_about_configuration_holds(
+    reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its commands run, its file is one, and its table has every setting, flag and variable."""
+    from limner.cli.configuration import KEYS, checked
+
+    text = CONFIGURATION.read_text()
+    for block in build.blocks(CONFIGURATION, "sh"):
+        for words in block.commands:
+            assert main(words[1:]) == 0, (words, capsys.readouterr().err)
+    (block,) = build.blocks(CONFIGURATION, "toml")
+    assert set(checked(tomllib.loads(block.text), CONFIGURATION)) <= set(KEYS)
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{k.name}` | `{k.flag}` | `{k.variable}` |" for k in KEYS.values()]

@@ -61,9 +61,12 @@ COMMANDS = {
     ),
     "runs": ("limner.cli.commands.runs.runs", "List, explain, compare and replay what was done."),
     "models": ("limner.cli.commands.models.models", "List, explain, fetch and locate models."),
+    "config": ("limner.cli.commands.config", "Settle profile, store, models and trackers once."),
 }
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""
 
+COMPLETE = "_LIMNER_COMPLETE"
+"""Set where a shell asks for completions, which click answers and exits by itself."""
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
@@ -82,6 +85,8 @@ class LazyGroup(HelpGroup):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """click's, which answers a slip with what was probably meant."""
+        if ctx.resilient_parsing:  # a shell completes what isn't all typed yet
+            return super().resolve_command(ctx, args)
         check_command(self, ctx, args)
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
@@ -136,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = list(sys.argv[1:] if argv is None else argv)
         check_working_folder()
         code = limner.main(
-            words, "limner", standalone_mode=False
+            words, "limner", complete_var=COMPLETE, standalone_mode=False
         )  # an exit code where a command set one
         sys.stdout.flush()  # here, where a reader that went away is not an error
         return code if isinstance(code, int) else 0
@@ -149,6 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _fail("Interrupted; finished results are kept, run again to go on.", INTERRUPTED)
     except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and os.environ.get(COMPLETE):
+            return error.code if isinstance(error.code, int) else 0
         # click swaps the streams and exits by itself, with 1, when a pipe breaks; any other exit is
         # asked for by code that has no business to.
         if isinstance(error, BrokenPipeError) or sys.stdout is not stdout:

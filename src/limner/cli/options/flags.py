@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.configuration import default_profile
 from limner.cli.help_groups import REST, SETTINGS, Setting
 from limner.errors import OptionError
 from limner.options import DetectOptions, SegmentOptions, field_type
@@ -28,8 +29,8 @@ def profile_option(command: Command) -> Command:
     """Adds which models answer where none is named."""
     return click.option(
         "--profile",
-        default="classical",
-        show_default=True,
+        default=default_profile,
+        show_default="classical",
         help="Which models by default: classical has no weights; mini ships with limner and "
         "knows drawn things; small, base, large.",
     )(command)

@@ -31,7 +31,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], str], ...] = (
 _METAVARS = {"not": "TEXT", "like": "BOX", "not_like": "BOX", "label": "NAME", "exemplar": "FILE"}
 _HELP = {
     "text": 'A phrase, such as "the red cup".',
-    "not": "What the --text before it doesn't mean.",
+    "not": "A phrase for what it is not; follows a --text.",
     "box": "Left,top,right,bottom in pixels or percentages.",
     "point": "X,y on the object; x,y:bg (or x,y:0) beside it.",
     "mask": "A picture of its size: bright where the object is, a cut-out of it, or with a hole "

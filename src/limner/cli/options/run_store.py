@@ -8,6 +8,8 @@
                           folder); ``off``: none is kept
 ``LIMNER_CACHE_SIZE``     keep so many megabytes of them (default 2000)
 ========================  ===================================================================
+
+Where nothing is typed and ``LIMNER_STORE`` isn't set, the user's configuration names the store.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.configuration import text_of
 from limner.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
@@ -82,7 +85,7 @@ def stage_cache(given: Mapping[str, Any]) -> StageCache | None:
     from limner.session.cache.disk import MOST_BYTES, StageCache
 
     place = os.environ.get("LIMNER_CACHE") or ""
-    store = given["store"] or os.environ.get("LIMNER_STORE") or ""
+    store = given["store"] or text_of("store") or ""
     unkept = given["no_store"] or store.lower() in OFF
     if given["no_cache"] or place.lower() in OFF or (unkept and not place):
         return None
@@ -114,7 +117,7 @@ def recording_store(given: Mapping[str, Any]) -> Callable[[], Store] | None:
         raise OptionError("--store and --no-store exclude each other: give one of them.")
     if not all(tag.strip() and len(tag) <= 256 for tag in given["tags"]):
         raise OptionError("--tag takes a word of up to 256 letters.")
-    place = given["store"] or os.environ.get("LIMNER_STORE") or None
+    place = given["store"] or text_of("store")
     if given["no_store"] or (place and place.lower() in OFF):
         if given["tags"]:
             raise OptionError("--tag has no effect where runs aren't recorded.")
@@ -206,7 +209,7 @@ def originals_kept(given: Mapping[str, Any], digest: str) -> tuple[str, ...]:
     from limner.runs.forget import holding
     from limner.runs.location import locate
 
-    place = given["store"] or os.environ.get("LIMNER_STORE") or None
+    place = given["store"] or text_of("store")
     if place and place.lower() in OFF:
         place = None  # what was recorded before is still there
     try:
@@ -233,7 +236,7 @@ def is_there(location: Location) -> bool:
 
 
 def _looked_into(place: str | None) -> str | None:
-    place = place or os.environ.get("LIMNER_STORE") or None
+    place = place or text_of("store")
     if place and place.lower() in OFF:
         raise StoreError(f"Stores are off ({place}): name one with --store.")
     return place

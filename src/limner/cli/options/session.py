@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import click
+
+from limner.cli.configuration import models
 from limner.cli.console import saying_once
 from limner.cli.options.flags import threshold_for, typed
 from limner.cli.options.run_store import recording_store, stage_cache
 from limner.cli.terminal_session import is_first_here
-from limner.errors import OptionError
+from limner.errors import OptionError, UnknownModel
 from limner.ops.selection import parse_selection
 from limner.options import DetectOptions, SegmentOptions
 from limner.session import FindOptions, Session
 from limner.session.model_slots import MINI_SAID
+
+TASK_OF = {
+    "detector": "detect",
+    "segmenter": "segment",
+    "inpainter": "inpaint",
+    "generator": "generate",
+    "refiner": "refine",
+    "encoder": "encode",
+    "captioner": "caption",
+    "matting": "matte",
+}
+"""Flag of a model -> where a session has it."""
 
 
 def finding_of(given: dict[str, Any]) -> FindOptions:
@@ -58,6 +73,34 @@ def _listener() -> Callable[[str], None]:
     return say
 
 
+def _configured(given: dict[str, Any]) -> dict[str, str]:
+    """The models of the environment and of the user's file by task; none beside a profile that was
+    typed.
+
+    Raises:
+        UnknownModel: no model has such a name; where it stands.
+    """
+    context = click.get_current_context(silent=True)
+    source = context.get_parameter_source("profile") if context else None
+    if source is click.core.ParameterSource.COMMANDLINE:
+        return {}
+    from limner.registry.resolve import resolve
+    from limner.registry.weights import as_path, is_path, members_of
+
+    names = {}
+    for role, setting in models().items():
+        if given.get(role):
+            continue
+        name = names[TASK_OF[role]] = str(setting.value)
+        for member in members_of(TASK_OF[role], name):
+            try:
+                if not is_path(as_path("", member)):
+                    resolve(member)
+            except UnknownModel as error:
+                raise UnknownModel(f"{setting.source}, models.{role}: {error}") from None
+    return names
+
+
 def session_of(given: dict[str, Any], **recording: Any) -> Session:
     """A session with the models that were named; a name that can't be meant is refused at once.
 
@@ -70,19 +113,11 @@ def session_of(given: dict[str, Any], **recording: Any) -> Session:
     """
     from limner.session import Session
 
-    named = {
-        "detect": given.get("detector"),
-        "segment": given.get("segmenter"),
-        "inpaint": given.get("inpainter"),
-        "generate": given.get("generator"),
-        "refine": given.get("refiner"),
-        "encode": given.get("encoder"),
-        "caption": given.get("captioner"),
-        "matte": given.get("matting"),
-    }
+    named = {task: given.get(role) for role, task in TASK_OF.items()}
+    configured = _configured(given)
     session = Session(
         profile=given["profile"],
-        models={task: name for task, name in named.items() if name},
+        models=configured | {task: name for task, name in named.items() if name},
         commercial_safe=given["commercial_safe"],
         device=given["device"],
         dtype=given["dtype"],

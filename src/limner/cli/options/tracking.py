@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from limner.cli.configuration import default_trackers
 from limner.cli.console import say
 from limner.home import WORKING_FOLDER
 
@@ -40,7 +41,8 @@ def tracking_options(command: Command) -> Command:
         ),
         click.option(
             "--track",
-            default="",
+            default=default_trackers,
+            show_default=False,
             metavar="NAMES",
             envvar="LIMNER_TRACK",
             callback=_names,

@@ -49,7 +49,7 @@ def score(**given: Any) -> None:
 
     \b
     limner teach score mybag portraits --profile mini --prompts 2 --seeds 1
-    limner teach score mybag portraits --profile mini --prompts 1 --seeds 1 -o s.json
+    limner teach score mybag portraits --profile mini --seeds 1 -o s.json
 
     DreamBooth's DINO, CLIP-I, CLIP-T, PRES and DIV over its dataset's prompts; leak and drift say
     what became of the class when the identifier isn't said. The scores stay on the subject's card.
