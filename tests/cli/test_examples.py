@@ -20,7 +20,7 @@ from .command import Command
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PHOTOS = {"photo.jpg": "astronaut.png", "cup.jpg": "coffee.png", "cat.jpg": "chelsea.png"}
 
-NEEDS_A_HUB = {"limner models pull", "limner models check"}
+NEEDS_A_HUB = {"limner models pull", "limner models check", "limner models rm"}
 """They fetch, or need what was fetched: here they are parsed, not run."""
 SLOW = {"compare", "demo", "eval", "score", "teach", "probe", "label", "sweep"}
 """Commands whose examples take longer than some seconds."""

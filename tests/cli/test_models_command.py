@@ -61,8 +61,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 def test_every_task_and_kind_of_prompt_can_be_asked_for() -> None:
     """Help names all that the catalog knows, and a table has rows for each task."""
     shown = " ".join(run("list", "--help").stdout.split())
-    assert f"[{'|'.join(catalog.TASKS)}]" in shown
-    assert f"[{'|'.join(kind.value for kind in PromptKind)}]" in shown
+    assert f"One of {', '.join(catalog.TASKS)}." in shown
+    assert f"One of {', '.join(kind.value for kind in PromptKind)}." in shown
     for task in catalog.TASKS:
         rows = json.loads(run("list", "--task", task, "--json").stdout)
         assert rows, task

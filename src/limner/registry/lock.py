@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,9 +90,19 @@ def read(name: str) -> LockEntry | None:
 
 def write(name: str, entry: LockEntry) -> None:
     """Add or replace one entry; other threads and processes lose none of theirs."""
+    _change(lambda models: models | {name: entry.to_dict()})
+
+
+def remove(name: str) -> None:
+    """Take one entry out, if it is there."""
+    if name in _read_all():
+        _change(lambda models: {key: value for key, value in models.items() if key != name})
+
+
+def _change(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     path = home() / LOCK
     with exclusive(path.with_name(f"{LOCK}.lock")):
-        models = _read_all() | {name: entry.to_dict()}
+        models = change(_read_all())
         text = json.dumps({"version": 1, "models": dict(sorted(models.items()))}, indent=2)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{LOCK}.")
         try:

@@ -47,7 +47,7 @@ def print_plan(
     say(f"  the largest picture and its objects: up to {memory:g} GB")
     total = sum(row.get("seconds_per_image", 0.0) for row in rows) * len(inputs)
     memory = round(memory + sum(row.get("memory_gb", 0.0) for row in rows), 1)  # all stay loaded
-    say(f"  in all about {_duration(total)} and {memory:g} GB on this machine's CPU")
+    say(f"  in all about {duration(total)} and {memory:g} GB on this machine's CPU")
     say(f"  first result: {inputs[0][1].main}")
 
 
@@ -173,7 +173,7 @@ def _line(row: dict[str, Any]) -> str:
         parts.append(str(row["licence"]))
     if "memory_gb" in row:
         about = "estimated " if row["estimated"] else ""
-        parts.append(f"{row['memory_gb']:g} GB, {about}{_duration(row['seconds_per_image'])}")
+        parts.append(f"{row['memory_gb']:g} GB, {about}{duration(row['seconds_per_image'])}")
     if "looks_per_image" in row:
         parts.append(f"{row['looks_per_image']:g} looks an image")
     if not row["here"]:
@@ -181,7 +181,8 @@ def _line(row: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """For people: seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.1f} s"
     if seconds < 5400:

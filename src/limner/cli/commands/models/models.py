@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.console import row_of, say, say_json, say_table
+from limner.cli.console import say, say_json
 from limner.cli.help_page import HelpGroup
 from limner.cli.progress import new_bar
 from limner.errors import OptionError
@@ -63,7 +63,9 @@ def list_models(
     if as_json:
         say_json([_facts(entry) for entry in entries], indent=2)
     else:
-        _print_table(entries)
+        from limner.cli.commands.models.tables import print_models
+
+        print_models(entries)
 
 
 @models.command("info")
@@ -201,6 +203,68 @@ def where(name: str | None) -> None:
     say(str(store.where(entry)))
 
 
+@models.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--yes", is_flag=True, help="Don't ask before removing.")
+def remove_models(names: tuple[str, ...], yes: bool) -> None:
+    """Remove models that were fetched, and say how much that frees.
+
+    \b
+    limner models rm slimsam-77
+    limner models rm owlvit-base-patch32 sd15-inpaint --yes
+
+    Only what lies in limner's own folder (limner models where) is removed: no model that ships, no
+    folder of yours. Subjects that were taught stay, and need their base again when they are used.
+    """
+    from limner.registry.remove import check_removable, remove, size_of
+
+    for name in names:
+        if is_path(as_path("", name)):
+            raise OptionError(f"{name} is a folder of yours: limner removes only what it fetched.")
+    chosen = list({entry.name: entry for entry in map(_resolved, names)}.values())
+    for entry in chosen:
+        check_removable(entry)
+        again = "" if entry.repo or entry.wheel else "; limner can't fetch it again"
+        _say(f"{entry.name}: {_megabytes(size_of(entry))}{again}")
+    if not yes and sys.stdin.isatty():
+        click.confirm("Remove?", default=False, abort=True, err=True)
+    for entry in chosen:
+        say(f"{entry.name}  {_megabytes(remove(entry))} removed")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
+@models.command("profiles")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def list_profiles(as_json: bool) -> None:
+    """Show each profile's models, what they cost here, and what it can't do.
+
+    \b
+    limner models profiles
+    limner models profiles --json
+    """
+    from limner.cli.commands.models.profiles import cannot, profile_rows
+    from limner.cli.commands.models.tables import print_profiles
+
+    rows = profile_rows()
+    if not as_json:
+        print_profiles(rows)
+        return
+    names = dict.fromkeys(row.profile for row in rows)
+    say_json(
+        {
+            name: {
+                "models": [row.to_dict() for row in rows if row.profile == name],
+                "cannot": cannot(name),
+            }
+            for name in names
+        },
+        indent=2,
+    )
+
+
 def _resolved(name: str) -> ModelEntry:
 
     entry, notice = resolve(name)
@@ -297,22 +361,6 @@ def _how_to_get(entry: ModelEntry) -> str:
     if entry.shipped:
         return REINSTALL
     return entry.how or f"limner models pull {entry.name}"
-
-
-def _print_table(entries: list[ModelEntry]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    from limner.registry import store
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("name", "task", "size", "licence", "commercial", "here"):
-        table.add_column(column, no_wrap=column != "licence")
-    for entry in entries:
-        is_here = "yes" if store.is_here(entry) else ""
-        row = (entry.name, entry.purpose, entry.size, entry.licence, entry.commercial, is_here)
-        table.add_row(*row_of(*row))
-    say_table(table, width=200)
 
 
 @contextlib.contextmanager
