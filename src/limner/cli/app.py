@@ -61,6 +61,10 @@ COMMANDS = {
     ),
     "runs": ("limner.cli.commands.runs.runs", "List, explain, compare and replay what was done."),
     "models": ("limner.cli.commands.models.models", "List, explain, fetch and locate models."),
+    "doctor": (
+        "limner.cli.commands.doctor.doctor",
+        "What is here, what is missing for what, what is broken.",
+    ),
     "config": ("limner.cli.commands.config", "Settle profile, store, models and trackers once."),
 }
 """Verb -> (module that defines it, its line in ``--help``): the help needs no module loaded."""

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from limner.errors import OptionError
 from limner.registry.weights import Runtime
@@ -72,6 +73,24 @@ def devices() -> tuple[str, ...]:
     if torch.backends.mps.is_available():
         gpus.append("mps")
     return (*gpus, "cpu")
+
+
+def described() -> list[dict[str, Any]]:
+    """Each device: ``name``, ``what`` it is, ``memory_bytes``, ``dtype`` that it is quickest in."""
+    import torch
+
+    devices_here = []
+    for name in devices():
+        what, memory = platform.processor() or platform.machine(), memory_limit()
+        if name.startswith("cuda"):
+            properties = torch.cuda.get_device_properties(name)
+            what, memory = properties.name, properties.total_memory
+        elif name == "cpu":
+            what = f"{what}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+        devices_here.append(
+            {"name": name, "what": what, "memory_bytes": memory, "dtype": _quickest(name)}
+        )
+    return devices_here
 
 
 def _quickest(device: str) -> str:
