@@ -130,7 +130,7 @@ def key_of(name: str) -> Key:
         short[each] for each in difflib.get_close_matches(name.rpartition(".")[2], short, n=1)
     ]
     meant = f"did you mean {near[0]}?" if near else f"there is {', '.join(KEYS)}."
-    raise OptionError(f"There is no setting {name!r}: {meant}")
+    raise OptionError(f"There is no setting {name!r:.80}: {meant}")
 
 
 def settings() -> dict[str, Setting]:
