@@ -73,7 +73,7 @@ def prepare(name: str, limner: Command) -> None:
 
 def examples(name: str) -> list[list[str]]:
     """The examples of a command, or of all commands of a group, in an order in which they run."""
-    command = program.get_command(click.Context(program), name)
+    command = program.get_command(click.Context(program, **program.context_settings), name)
     assert command is not None
     if not isinstance(command, click.Group):
         return HelpText.of(command.help).commands
@@ -108,7 +108,7 @@ def test_examples_run(name: str, limner: Command, scene: Path) -> None:
 
 def _parse(words: Sequence[str]) -> None:
     """As click reads them: no flag or argument that the command doesn't have."""
-    context = click.Context(program, info_name="limner")
+    context = click.Context(program, info_name="limner", **program.context_settings)
     command: click.Command | None = program
     for word in words[1:3]:
         assert isinstance(command, click.Group)

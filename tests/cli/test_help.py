@@ -107,13 +107,13 @@ def test_a_group_says_its_commands_whole_sentences() -> None:
     assert len(groups) >= 4
     for name in groups:
         command = _command(name)
-        assert "..." not in command.get_help(click.Context(command, terminal_width=WIDTH)).replace(
-            "[ARGS]...", ""
-        )
+        assert "..." not in command.get_help(
+            click.Context(command, terminal_width=WIDTH, **program.context_settings)
+        ).replace("[ARGS]...", "")
 
 
 def _command(name: str) -> click.Command:
-    command = program.get_command(click.Context(program), name)
+    command = program.get_command(click.Context(program, **program.context_settings), name)
     assert command is not None
     return command
 

@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, str] = {
     "edgetam": "the segmenter edgetam",
     "fastsam": "the segmenters fastsam-s and fastsam-x",
     "heif": "HEIC pictures, as phones take them",
+    "matting": "cutout of the main thing, by birefnet and birefnet-lite",
     "optuna": "sweeps that search by Optuna's samplers",
     "perceptual": "LPIPS, FID and KID in scores",
     "postgres": "a store of runs in PostgreSQL",
