@@ -206,3 +206,11 @@ def test_a_bug_of_ours_is_one_sentence_too(
     answer = limner.run("segment", "ok.png", "--box", "1,1,9,9")
     assert answer.code == 70
     assert "LIMNER_DEBUG" in answer.stderr
+
+
+def test_a_name_with_a_nul_is_no_file(limner: Command) -> None:
+    """Found by fuzzing: "embedded null byte", a bug in limner."""
+    Image.new("RGB", (4, 4)).save("in.png")
+    answer = limner.run("background", "in.png", "--picture", "a\0b")
+    assert answer.code == 2
+    assert "can't be a file's name" in answer.stderr

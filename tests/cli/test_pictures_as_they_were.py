@@ -404,8 +404,8 @@ def test_the_help_of_a_cut_out_states_the_defaults_that_it_uses(limner: Command)
     import re
 
     text = " ".join(limner("cutout", "--help").stdout.split())
-    dilate = re.search(r"--dilate INTEGER.*?\[default (\d+)", text)
-    feather = re.search(r"--feather INTEGER.*?\[default (\d+)", text)
+    dilate = re.search(r"--dilate NUMBER.*?\[default (\d+)", text)
+    feather = re.search(r"--feather NUMBER.*?\[default (\d+)", text)
     assert dilate
     assert feather
     Image.new("RGB", (60, 50), "grey").save("in.png")

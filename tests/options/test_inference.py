@@ -60,13 +60,17 @@ def kind_of(cls: type[Any], name: str) -> tuple[type, bool]:
     return opts.field_type(hints[name])
 
 
+SEVERAL = ("phrase_thresholds", "validation_prompt")
+"""Fields that hold more than one value."""
+
+
 @pytest.mark.parametrize(("cls", "spec"), FIELDS)
 def test_every_field_is_flat_typed_and_explained(
     cls: type[Any], spec: dataclasses.Field[Any]
 ) -> None:
     """What the command line is generated from: a simple type, a sentence, a legal default."""
     kind, optional = kind_of(cls, spec.name)
-    assert kind in (bool, int, float, str) or spec.name == "phrase_thresholds"
+    assert kind in (bool, int, float, str) or spec.name in SEVERAL
     assert spec.metadata["help"].endswith(".")
     assert spec.default is not None or optional
     assert getattr(cls(**{spec.name: spec.default}), spec.name) == spec.default
@@ -114,6 +118,8 @@ def test_wrong_types_and_non_numbers_are_option_errors(
     """True is no int, "1" is no number, NaN passes no comparison and must not pass for legal."""
     kind, optional = kind_of(cls, spec.name)
     wrong = [*WRONG[kind], *([] if optional else [None])]
+    if spec.name == "validation_prompt":
+        wrong = [5, [5], [""], [("dog", 2)], None]  # one prompt may be given without a list
     for value in wrong:
         with pytest.raises(OptionError, match=spec.name):
             cls(**{spec.name: value})

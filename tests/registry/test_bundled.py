@@ -39,7 +39,7 @@ def test_a_mini_is_found_in_the_package(package: Path, tmp_path: Path) -> None:
     assert store.is_here("mini-sam")
     assert [path for path, _ in weights.ref.files] == ["model.safetensors"]
     assert weights.ref.licence == "Apache-2.0"
-    assert weights.defaults == {"mask_threshold": 0.0}
+    assert weights.defaults["mask_threshold"] == 0.0
     assert pull(catalog.catalog()["mini-sam"]) == weights
     assert store.verify("mini-sam") == store.locked("mini-sam")
     assert not (tmp_path / "home").exists()

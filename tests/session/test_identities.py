@@ -28,6 +28,7 @@ def identity(segment: str, **how: Any) -> str:
 def test_models_are_known_by_task_and_only_those_asked_for() -> None:
     models = Session().models
     known = {"segment": "grabcut", "detect": "haar", "inpaint": "opencv-inpaint"}
+    known |= {"matte": "grabcut-middle"}
     assert models.identities() == known
     assert models.identities(["detect", "caption"]) == {"detect": "haar"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +35,8 @@ class FilePath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "-":
             self.fail("- is no file: give it a name (./- for one that is called so).", param, ctx)
+        if "\0" in os.fsdecode(value):
+            self.fail(f"{visible(os.fsdecode(value))} can't be a file's name.", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -69,12 +69,12 @@ class SegmentSettings(DetectSettings, total=False):
 class OutlineSettings(SegmentSettings, total=False):
     """``EverythingOptions`` by its fields, and those of finding."""
 
-    points_per_side: int
+    points_per_side: int | None
     points_per_batch: int
-    pred_iou_thresh: float
-    stability_score_thresh: float
+    pred_iou_thresh: float | None
+    stability_score_thresh: float | None
     stability_score_offset: float
-    box_nms_thresh: float
+    box_nms_thresh: float | None
     min_mask_region_area: int
 
 

@@ -99,7 +99,7 @@ def test_subfolders_are_named_or_taken(limner: Command) -> None:
         (("a.png", "b.jpg", "--recursive"), "give a folder"),
         (("a.png", ""), "got nothing"),
         (("https://example.org/a.png",), "download the picture first"),
-        ((), "IMAGE..."),
+        ((), "IMAGE is missing"),
     ],
 )
 def test_what_fails_for_all_fails_before_the_first(

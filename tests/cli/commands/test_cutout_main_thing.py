@@ -111,7 +111,7 @@ def test_nothing_seen_is_nothing_found(limner: Command) -> None:
         (("--box", "1,1,9,9", "--matting", LITE), "--matting has no effect beside a prompt"),
         (("--matting", "haar"), "one to matte is needed: birefnet-lite"),
         (("--matting", LITE, "--feather", "3"), "the edges of its matte are soft by themselves"),
-        (("--context", "2"), "No such option"),
+        (("--context", "2"), "has no option --context"),
     ],
 )
 @pytest.mark.usefixtures("lite")

@@ -140,7 +140,7 @@ def test_workers_do_the_same_and_a_dead_one_costs_its_cell_only(
 def test_killed_at_twenty_moments_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
     """A kill costs at most the cells in work: all that was written stays, byte for byte."""
     (tmp_path / "asked").mkdir()
-    texts = [f'- {{image: thing.png, find: "mug {k}"}}' for k in range(240)]
+    texts = [f'- {{image: thing.png, find: "mug {k}"}}' for k in range(600)]
     suite = suite_of(tmp_path, "models: [grabcut]\ncases:\n" + "\n".join(texts) + "\n")
     chance, killed, in_work, done = random.Random(20), 0, 0, b""
     program = subprocess.Popen(
@@ -168,11 +168,11 @@ def test_killed_at_twenty_moments_nothing_is_lost_and_nothing_done_twice(tmp_pat
     program.communicate()
     rows = [json.loads(line) for line in done.splitlines()]
     assert {row["key"] for row in rows} == {cell.key for cell in suite.cells}
-    assert len(rows) == len(suite.cells) == 240, "no cell is there twice"
+    assert len(rows) == len(suite.cells) == 600, "no cell is there twice"
     assert {row["status"] for row in rows} == {"pass"}
     asked = times_asked(tmp_path)
-    assert len(asked) == 240
-    assert sum(asked) <= 240 + in_work, "only what was in work is asked again"
+    assert len(asked) == 600
+    assert sum(asked) <= 600 + in_work, "only what was in work is asked again"
     pictures = sorted(path.name for path in (tmp_path / "kept" / PICTURES).iterdir())
     assert pictures == sorted(row["picture"] for row in rows), "and no halves are left"
 
